@@ -1,0 +1,1 @@
+"""HTTP as values: headers, message heads, media types, codings, charsets."""

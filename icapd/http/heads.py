@@ -1,0 +1,89 @@
+"""The start of an HTTP message: request line or status line, and its header fields."""
+
+import re
+from dataclasses import dataclass, field, replace
+
+from icapd.errors import RemoteProtocolError
+from icapd.http.headers import TOKEN, Headers
+
+# RFC 9112 section 3: method SP request-target SP HTTP-version. Squid hands on targets with any byte but
+# white space and controls in them, so that is what is taken.
+_REQUEST_LINE = re.compile(rb"(" + TOKEN.pattern + rb") ([^\x00-\x20\x7f]+) (HTTP/\d\.\d)")
+# RFC 9112 section 4: the reason may be empty, and senders leave its space out.
+_STATUS_LINE = re.compile(rb"(HTTP/\d\.\d) ([1-9]\d\d)(?: ([^\r\n\x00]*))?")
+
+END_OF_HEAD = b"\r\n\r\n"
+
+
+def _split(raw: bytes, kind: str) -> tuple[bytes, bytes]:
+    """The start line and the field lines of a whole head."""
+    if not raw.endswith(END_OF_HEAD):
+        raise RemoteProtocolError(f"the {kind} section does not end in an empty line")
+    start, _, rest = raw[:-4].partition(b"\r\n")
+    return start, rest
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """An HTTP request without its body. `raw`: the bytes it came as, for an echo that changes nothing."""
+
+    method: bytes
+    target: bytes
+    version: bytes = b"HTTP/1.1"
+    headers: Headers = Headers()
+    raw: bytes = field(default=b"", repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "RequestHead":
+        """A whole request head with its empty line; RemoteProtocolError when it is none."""
+        line, lines = _split(raw, "req-hdr")
+        match = _REQUEST_LINE.fullmatch(line)
+        if match is None:
+            raise RemoteProtocolError("the req-hdr section does not begin with `method target HTTP/x.y`")
+        return cls(match[1], match[2], match[3], Headers.parse(lines), raw)
+
+    def with_headers(self, headers: Headers) -> "RequestHead":
+        return replace(self, headers=headers, raw=b"")
+
+    def with_target(self, target: bytes) -> "RequestHead":
+        return replace(self, target=target, raw=b"")
+
+    def encode(self) -> bytes:
+        if self.raw:
+            return self.raw
+        return b"%s %s %s\r\n%s\r\n" % (self.method, self.target, self.version, self.headers.encode())
+
+    def __repr__(self) -> str:
+        # The target's query may hold credentials.
+        return f"<RequestHead {self.method.decode('ascii')} {self.headers!r}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """An HTTP response without its body. `raw`: the bytes it came as, for an echo that changes nothing."""
+
+    status: int
+    reason: bytes = b""
+    version: bytes = b"HTTP/1.1"
+    headers: Headers = Headers()
+    raw: bytes = field(default=b"", repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "ResponseHead":
+        """A whole response head with its empty line; RemoteProtocolError when it is none."""
+        line, lines = _split(raw, "res-hdr")
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise RemoteProtocolError("the res-hdr section does not begin with `HTTP/x.y status`")
+        return cls(int(match[2]), match[3] or b"", match[1], Headers.parse(lines), raw)
+
+    def with_headers(self, headers: Headers) -> "ResponseHead":
+        return replace(self, headers=headers, raw=b"")
+
+    def encode(self) -> bytes:
+        if self.raw:
+            return self.raw
+        return b"%s %d %s\r\n%s\r\n" % (self.version, self.status, self.reason, self.headers.encode())
+
+
+MessageHead = RequestHead | ResponseHead
