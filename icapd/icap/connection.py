@@ -1,0 +1,268 @@
+"""One ICAP connection as the server sees it: bytes in, events out; replies in, bytes out.
+
+No socket, no clock:
+
+    connection.receive_data(data)
+    while (event := connection.next_event()) is not None:
+        for reply in adaptation.handle(event):
+            write(connection.send(reply))
+
+Two small machines run side by side. The **reading** one:
+
+    IDLE --head--> HTTP_HEADS --heads--> BODY --last chunk--> READ
+                        \\                 \\--preview's last chunk--> PAUSED --Continue--> BODY
+                         \\--no body--> READ
+
+and the **writing** one: SILENT --AdaptedHead--> ADAPTING --AdaptedEnd--> WRITTEN, or SILENT --any other final
+reply--> WRITTEN. When both have ended, the next request begins. A final reply may come before the request has
+ended (RFC 3507 errata e7): what still arrives of its body is then read and dropped, up to a limit.
+"""
+
+from enum import Enum, auto
+from typing import assert_never
+
+from icapd.errors import LocalProtocolError, RemoteProtocolError
+from icapd.icap import writer
+from icapd.icap.chunked import ChunkedReader
+from icapd.icap.events import BodyData, BodyEnd, ConnectionClosed, Event, PreviewEnd
+from icapd.icap.limits import CodecLimits
+from icapd.icap.replies import (
+    AdaptedData,
+    AdaptedEnd,
+    AdaptedHead,
+    Continue,
+    ErrorReply,
+    OptionsReply,
+    Reply,
+    Unmodified,
+)
+from icapd.icap.request_reader import IcapHead
+
+
+class _Reading(Enum):
+    IDLE = auto()
+    HTTP_HEADS = auto()
+    BODY = auto()
+    PAUSED = auto()
+    READ = auto()
+    CLOSED = auto()
+
+
+class _Writing(Enum):
+    SILENT = auto()
+    ADAPTING = auto()
+    WRITTEN = auto()
+
+
+class Connection:
+    """The server's side of one connection (RFC 3507). Not thread-safe: one thread drives it."""
+
+    def __init__(self, limits: CodecLimits = CodecLimits()) -> None:
+        self._limits = limits
+        self._buffer = bytearray()
+        self._reading = _Reading.IDLE
+        self._writing = _Writing.SILENT
+        self._head: IcapHead | None = None
+        self._chunks: ChunkedReader | None = None
+        self._complete_preview = False  # ieof was seen, and its BodyEnd is still to be told
+        self._adapted_body = False  # whether the message that is being sent has a body
+        self._drained = 0
+        self._peer_closed = False
+        self._closing = False
+
+    @property
+    def must_close(self) -> bool:
+        """Whether the transport is to be closed once all bytes are written."""
+        if self._reading is _Reading.CLOSED:
+            return True
+        return self._closing and self._reading is _Reading.READ and self._writing is _Writing.WRITTEN
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of a request has arrived since the last one ended."""
+        return self._reading is _Reading.IDLE and not self._buffer
+
+    @property
+    def is_reading_head(self) -> bool:
+        """Whether a request has begun to arrive, but not all of its heads."""
+        begun = self._reading is _Reading.IDLE and bool(self._buffer)
+        return begun or self._reading is _Reading.HTTP_HEADS
+
+    @property
+    def awaits_reply(self) -> bool:
+        """Whether nothing of a final reply to the current request was sent yet."""
+        return self._writing is _Writing.SILENT
+
+    @property
+    def is_mid_response(self) -> bool:
+        """Whether an adapted message was begun and not ended; nothing but its end may be sent now."""
+        return self._writing is _Writing.ADAPTING
+
+    def close_after_response(self) -> None:
+        """Announce `Connection: close` with the next final reply, and close behind it (orderly shutdown)."""
+        self._closing = True
+
+    def receive_data(self, data: bytes) -> None:
+        """Bytes from the peer; b"" says that it closed its side."""
+        if data:
+            self._buffer += data
+        else:
+            self._peer_closed = True
+
+    def next_event(self) -> Event | None:
+        """The next thing the peer did; None when more bytes, or a reply, are needed first.
+
+        Raises RemoteProtocolError: answer with its `icap_status` by an ErrorReply, and close.
+        """
+        try:
+            return self._next_event()
+        except RemoteProtocolError:
+            # Where the next request would begin is not known any more.
+            self._reading, self._closing = _Reading.CLOSED, True
+            raise
+
+    def _next_event(self) -> Event | None:
+        while True:
+            match self._reading:
+                case _Reading.IDLE:
+                    if not self._read_icap_head():
+                        return self._closed_or_none()
+                case _Reading.HTTP_HEADS:
+                    event = self._read_http_heads()
+                    return event if event is not None else self._closed_or_none()
+                case _Reading.BODY:
+                    event = self._read_body()
+                    if event is None:
+                        return self._closed_or_none()
+                    if self._writing is not _Writing.WRITTEN:
+                        return event
+                    self._drain(event)
+                case _Reading.PAUSED:
+                    return self._closed_or_none()
+                case _Reading.READ if self._writing is _Writing.WRITTEN and not self._closing:
+                    self._begin_next_request()
+                case _Reading.READ | _Reading.CLOSED:
+                    return None
+
+    def _read_icap_head(self) -> bool:
+        # Some clients send an empty line between two requests, as RFC 9112 section 2.2 tolerates.
+        while self._buffer.startswith(b"\r\n"):
+            del self._buffer[:2]
+        end = self._buffer.find(b"\r\n\r\n", 0, self._limits.max_icap_head)
+        if end < 0:
+            if len(self._buffer) >= self._limits.max_icap_head:
+                raise RemoteProtocolError(f"the ICAP head is over {self._limits.max_icap_head} bytes")
+            return False
+        raw = bytes(self._buffer[:end])
+        del self._buffer[: end + 4]
+        self._head = IcapHead(raw, self._limits)
+        self._closing = self._closing or self._head.wants_close
+        self._reading = _Reading.HTTP_HEADS
+        return True
+
+    def _read_http_heads(self) -> Event | None:
+        assert self._head is not None
+        encapsulated = self._head.encapsulated
+        if len(self._buffer) < encapsulated.length:
+            return None
+        raw = bytes(self._buffer[: encapsulated.length])
+        if raw.count(b"\n") > 2 * self._limits.max_header_lines:
+            raise RemoteProtocolError(f"an HTTP head has more than {self._limits.max_header_lines} lines")
+        event = self._head.event(raw)
+        del self._buffer[: encapsulated.length]
+        if encapsulated.has_body:
+            self._chunks = ChunkedReader(self._limits, preview=self._head.preview is not None)
+            self._reading = _Reading.BODY
+        else:
+            self._reading = _Reading.READ
+        return event
+
+    def _read_body(self) -> BodyData | PreviewEnd | BodyEnd | None:
+        assert self._chunks is not None
+        if self._complete_preview:
+            self._complete_preview = False
+            self._reading = _Reading.READ
+            return BodyEnd(self._chunks.trailers)
+        event = self._chunks.next_event(self._buffer)
+        if isinstance(event, BodyEnd):
+            self._reading = _Reading.READ
+        elif isinstance(event, PreviewEnd):
+            self._complete_preview = event.complete
+            if not event.complete:
+                self._reading = _Reading.PAUSED if self._writing is not _Writing.WRITTEN else _Reading.READ
+        return event
+
+    def _drain(self, event: BodyData | PreviewEnd | BodyEnd) -> None:
+        """Drop what arrives behind a final reply; past the limit, stop reading for good."""
+        if isinstance(event, BodyData):
+            self._drained += len(event.data)
+            if self._drained > self._limits.max_drain:
+                self._reading = _Reading.CLOSED
+
+    def _begin_next_request(self) -> None:
+        self._reading, self._writing = _Reading.IDLE, _Writing.SILENT
+        self._head = self._chunks = None
+        self._complete_preview = False
+        self._drained = 0
+
+    def _closed_or_none(self) -> ConnectionClosed | None:
+        """What to tell when the bytes at hand make no event."""
+        if not self._peer_closed:
+            return None
+        if self._reading is _Reading.IDLE and not self._buffer:
+            self._reading = _Reading.CLOSED
+            return ConnectionClosed()
+        raise RemoteProtocolError("the connection was closed in the middle of a request")
+
+    def send(self, reply: Reply) -> bytes:
+        """The bytes of a reply. Raises LocalProtocolError when the state of the conversation forbids it."""
+        match reply:
+            case Continue():
+                return self._send_continue()
+            case AdaptedData(data):
+                self._expect(_Writing.ADAPTING, reply)
+                if not self._adapted_body:
+                    raise LocalProtocolError("AdaptedData behind a head that announced no body")
+                return writer.chunk(data) if data else b""
+            case AdaptedEnd():
+                self._expect(_Writing.ADAPTING, reply)
+                self._finish()
+                return writer.LAST_CHUNK if self._adapted_body else b""
+            case AdaptedHead():
+                self._expect(_Writing.SILENT, reply)
+                self._writing = _Writing.ADAPTING
+                self._adapted_body = reply.has_body
+                return writer.adapted_head(reply, self._closing)
+            case Unmodified():
+                self._expect(_Writing.SILENT, reply)
+                self._finish()
+                return writer.unmodified(reply, self._closing)
+            case OptionsReply():
+                self._expect(_Writing.SILENT, reply)
+                self._finish()
+                return writer.options(reply, self._closing)
+            case ErrorReply():
+                self._expect(_Writing.SILENT, reply)
+                self._closing = self._closing or reply.close
+                self._finish()
+                return writer.error(reply, self._closing)
+            case _:
+                assert_never(reply)
+
+    def _send_continue(self) -> bytes:
+        # A 100 before the preview's end, or after ieof, fails Squid's transaction.
+        if self._reading is not _Reading.PAUSED:
+            raise LocalProtocolError("100 Continue answers the end of an incomplete preview and nothing else")
+        self._reading = _Reading.BODY
+        return writer.CONTINUE
+
+    def _expect(self, state: _Writing, reply: Reply) -> None:
+        in_request = self._reading is not _Reading.IDLE or isinstance(reply, ErrorReply)
+        if self._writing is not state or not in_request:
+            raise LocalProtocolError(f"{type(reply).__name__} can't be sent while {self._writing.name}")
+
+    def _finish(self) -> None:
+        self._writing = _Writing.WRITTEN
+        if self._reading is _Reading.PAUSED:
+            # A final reply to a preview: the rest of the body never travels (RFC 3507 section 4.5).
+            self._reading = _Reading.READ

@@ -1,0 +1,25 @@
+"""What one ICAP connection may make the codec hold."""
+
+from dataclasses import dataclass
+
+KiB = 1024
+MiB = 1024 * KiB
+
+
+@dataclass(frozen=True, slots=True)
+class CodecLimits:
+    """Sizes in bytes. What exceeds one ends in an ErrorReply, never in more memory."""
+
+    #: The ICAP request line and headers. Squid keeps its own within 64 KiB; most have 400 bytes.
+    max_icap_head: int = 64 * KiB
+    #: Each encapsulated HTTP head. Squid's request_header_max_size and reply_header_max_size are 64 KiB.
+    max_http_head: int = 128 * KiB
+    #: Header lines in one head; Apache allows 100, Squid bounds bytes only.
+    max_header_lines: int = 1000
+    #: A chunk-size line with its extensions; Squid sends none longer than 24 bytes.
+    max_chunk_line: int = 4 * KiB
+    #: All HTTP trailer lines together, after the last chunk; Squid sends none.
+    max_trailer: int = 16 * KiB
+    #: What may still arrive of a body behind a final reply before the connection is closed (errata e7):
+    #: reading on is cheaper than a new connection, but not for ever.
+    max_drain: int = 64 * MiB

@@ -1,0 +1,70 @@
+"""What this server answers, as values: the codec turns these into bytes.
+
+The order of one answer: any number of `Continue`-free body events may pass first; then either one of
+`OptionsReply`, `Unmodified`, `ErrorReply`, or `AdaptedHead`, `AdaptedData`..., `AdaptedEnd`. `Continue`
+asks for the rest of a body after its preview, and comes at most once, before all others.
+"""
+
+from dataclasses import dataclass, field
+
+from icapd.http.headers import Headers
+from icapd.http.heads import MessageHead
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """100: send what lies behind the preview (RFC 3507 section 4.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsReply:
+    """200 to OPTIONS (RFC 3507 section 4.10.2)."""
+
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Unmodified:
+    """204: the virgin message stands. Only where the request allows it; elsewhere echo it by AdaptedHead."""
+
+    headers: Headers = Headers()
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedHead:
+    """200 with the head of an HTTP message: adapted, echoed, or a response that satisfies a request."""
+
+    head: MessageHead
+    #: False: the message has no body (null-body), and nothing but AdaptedEnd follows.
+    has_body: bool
+    headers: Headers = Headers()
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedData:
+    """A piece of the adapted body; becomes one chunk. Empty pieces are passed over."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedEnd:
+    """The end of an adapted message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """A 4xx or 5xx of the ICAP level: for what the peer did wrong in ICAP itself, never for a verdict.
+
+    Squid counts each one as a failure of the service, and gives the service up after ten.
+    """
+
+    status: int
+    #: One line for whoever reads a packet trace; holds nothing of the message's content.
+    explanation: str
+    #: Whether the connection can go on: only where the framing of the request is still known.
+    close: bool = True
+    headers: Headers = Headers()
+
+
+Reply = Continue | OptionsReply | Unmodified | AdaptedHead | AdaptedData | AdaptedEnd | ErrorReply

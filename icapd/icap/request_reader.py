@@ -1,0 +1,72 @@
+"""From a whole ICAP request head to the event that it is."""
+
+from icapd.errors import RemoteProtocolError
+from icapd.http.headers import Headers
+from icapd.icap.encapsulated import Encapsulated
+from icapd.icap.events import Method, ModRequest, OptionsRequest, UnsupportedRequest
+from icapd.icap.grammar import parse_request_line
+from icapd.icap.limits import CodecLimits
+
+_NOTHING = Encapsulated(heads=(), length=0, has_body=False)
+# More digits than any preview has; Squid never asks for more than 64 KiB.
+_MAX_PREVIEW_DIGITS = 10
+
+
+class IcapHead:
+    """One parsed ICAP head: knows how many bytes of HTTP heads follow, and becomes an event with them."""
+
+    def __init__(self, raw: bytes, limits: CodecLimits) -> None:
+        """`raw`: the ICAP head without its empty line. Raises RemoteProtocolError (400 or 505)."""
+        line, _, lines = raw.partition(b"\r\n")
+        self._method, self._path = parse_request_line(line)
+        if lines.count(b"\r\n") >= limits.max_header_lines:
+            raise RemoteProtocolError(f"the ICAP head has more than {limits.max_header_lines} lines")
+        self._headers = headers = Headers.parse(lines)
+        if len(set(headers.get_all(b"host"))) != 1:
+            # RFC 3507 section 4.3.2: Host is required; two that differ would leave the service open.
+            raise RemoteProtocolError("exactly one Host header is needed")
+        if headers.get(b"transfer-encoding") is not None:
+            # RFC 3507 section 4.3.1 leaves it out of ICAP; framing by it would let requests be smuggled.
+            raise RemoteProtocolError("Transfer-Encoding has no place in an ICAP head")
+        self.encapsulated = self._parse_encapsulated()
+        self.encapsulated.check_sizes(limits.max_http_head)
+        self.preview = self._parse_preview()
+        self.wants_close = b"close" in {token.lower() for token in headers.get_list(b"connection")}
+
+    def _parse_encapsulated(self) -> Encapsulated:
+        values = self._headers.get_list(b"encapsulated")
+        if values:
+            return Encapsulated.parse(b", ".join(values), self._method)
+        if self._method in Method.__members__:
+            raise RemoteProtocolError(f"{self._method} without an Encapsulated header")
+        return _NOTHING
+
+    def _parse_preview(self) -> int | None:
+        value = self._headers.get(b"preview")
+        if value is None:
+            return None
+        if not value.isdigit() or len(value) > _MAX_PREVIEW_DIGITS:
+            raise RemoteProtocolError("Preview is not a number of bytes")
+        return int(value)
+
+    def event(self, http_heads: bytes) -> OptionsRequest | UnsupportedRequest | ModRequest:
+        """The request itself; `http_heads`: the `encapsulated.length` bytes behind the ICAP head."""
+        headers, path = self._headers, self._path
+        if self._method == "OPTIONS":
+            return OptionsRequest(path=path, headers=headers, allow=self._allow())
+        if self._method not in Method.__members__:
+            return UnsupportedRequest(path=path, headers=headers, method=self._method)
+        request_head, response_head = self.encapsulated.cut(http_heads)
+        return ModRequest(
+            path=path,
+            headers=headers,
+            method=Method[self._method],
+            allow=self._allow(),
+            preview=self.preview,
+            has_body=self.encapsulated.has_body,
+            request_head=request_head,
+            response_head=response_head,
+        )
+
+    def _allow(self) -> frozenset[bytes]:
+        return frozenset(token.lower() for token in self._headers.get_list(b"allow"))
