@@ -1,0 +1,77 @@
+"""What is kept of one ICAP transaction: flat, frozen, and free of secrets.
+
+The order of the fields is the order of the keys in `icapd audit search --format jsonl`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from icapd.audit import instants
+
+IcapMethod = Literal["REQMOD", "RESPMOD"]
+#: What the policy wanted, mildest first.
+Verdict = Literal["allowed", "logged", "redacted", "blocked"]
+#: What could be done about it. `cut`: the message ended early; `bypassed`: inspection failed, and open.
+Disposition = Literal["unmodified", "echoed", "redacted", "blocked", "cut", "bypassed", "failed"]
+#: How much of the message was looked at; anything but `complete` has a `skip_reason`.
+Inspection = Literal["complete", "partial", "skipped", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRecord:
+    """One match of one rule: where it was, and enough to recognise it again, but never the matched text."""
+
+    rule_id: str
+    severity: str
+    action: str
+    #: The part of the message that the rule was tried on: body, url, header ...
+    target: str
+    #: The match, masked.
+    excerpt: str
+    #: Keyed: equal secrets have equal fingerprints, and nobody without the key can test a guess.
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """One transaction. What is not known of it is None, or empty."""
+
+    #: A version 7 UUID, given when the record is made, so that writing it twice can be noticed.
+    event_id: str
+    #: The X-Icapd-Txn of the answer; the two halves of an HTTP exchange and Squid's log line can share it.
+    txn_id: str
+    #: Microseconds since 1970-01-01 UTC.
+    occurred_at: int
+    method_icap: IcapMethod
+    http_method: str | None = None
+    scheme: str | None = None
+    #: In lower case: filters compare it exactly.
+    host: str | None = None
+    port: int | None = None
+    #: Secrets in it are masked already.
+    path: str | None = None
+    client_ip: str | None = None
+    client_user: str | None = None
+    verdict: Verdict
+    disposition: Disposition
+    inspection: Inspection
+    skip_reason: str | None = None
+    #: Of the bodies as they arrived, encoded.
+    request_bytes: int = 0
+    response_bytes: int = 0
+    content_type: str | None = None
+    http_status: int | None = None
+    risk_score: int = 0
+    #: Which policy decided (`Policy.digest`).
+    policy_digest: str
+    #: From the first byte of the ICAP request to the verdict.
+    latency_us: int
+    findings: tuple[FindingRecord, ...] = ()
+
+
+def as_json(record: AuditRecord) -> dict[str, object]:
+    """The record as a JSON object: the keys in order, the time as ISO 8601 in UTC."""
+    values: dict[str, object] = msgspec.to_builtins(record)
+    return {**values, "occurred_at": instants.iso(record.occurred_at)}

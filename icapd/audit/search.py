@@ -1,0 +1,109 @@
+"""Reads records back, newest first, from SQLite or PostgreSQL, in constant memory."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, exists, or_, select
+
+from icapd.audit import schema
+from icapd.audit.database import Database
+from icapd.audit.record import AuditRecord, FindingRecord, Verdict
+from icapd.audit.tables import audit_event, audit_finding
+
+#: Rows fetched at a time.
+_BATCH = 500
+
+#: The key, in the order of results: by time; the rest makes the order of equal times a definite one.
+_KEY = ("occurred_at", "writer_id", "writer_seq")
+_FINDING_FIELDS = [field.name for field in fields(FindingRecord)]
+_EVENT_FIELDS = [field.name for field in fields(AuditRecord) if field.name != "findings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a record must have to be found; None asks for nothing. Texts are compared exactly."""
+
+    #: Instants: this one or later; before this one.
+    since: int | None = None
+    until: int | None = None
+    host: str | None = None
+    user: str | None = None
+    client: str | None = None
+    #: The id of a rule that made at least one of the findings.
+    rule: str | None = None
+    verdict: Verdict | None = None
+    #: A txn_id or an event_id.
+    identity: str | None = None
+    #: The newest so many.
+    limit: int | None = None
+
+
+def search(database_url: str, filters: Filters) -> Iterator[AuditRecord]:
+    """The matching records, newest first, as they were at the first one. Raises AuditError."""
+    database = Database.parse(database_url)
+    with database.read() as connection:
+        schema.require_head(connection, database)
+        rows = connection.execution_options(yield_per=_BATCH).execute(_statement(filters))
+        for _, rows_of_one in groupby(rows, key=lambda row: row[: len(_KEY)]):
+            yield _record(list(rows_of_one))
+
+
+def _statement(filters: Filters) -> Select[*tuple[Any, ...]]:
+    """One row per finding, and one for an event without any; those of one event stand together."""
+    events = select(audit_event).where(*_conditions(filters))
+    chosen = events.order_by(*_newest_first(audit_event)).limit(filters.limit).subquery()
+    columns = [
+        *(chosen.c[name] for name in (*_KEY, *_EVENT_FIELDS)),
+        *(audit_finding.c[name] for name in _FINDING_FIELDS),
+    ]
+    joined = chosen.outerjoin(audit_finding, _same_key(chosen))
+    return select(*columns).select_from(joined).order_by(*_newest_first(chosen), audit_finding.c.item_no)
+
+
+def _conditions(filters: Filters) -> Iterator[ColumnElement[bool]]:
+    event = audit_event.c
+    if filters.since is not None:
+        yield event.occurred_at >= filters.since
+    if filters.until is not None:
+        yield event.occurred_at < filters.until
+    for column, wanted in (
+        (event.host, filters.host),
+        (event.client_user, filters.user),
+        (event.client_ip, filters.client),
+        (event.verdict, filters.verdict),
+    ):
+        if wanted is not None:
+            yield column == wanted
+    if filters.rule is not None:
+        yield exists().where(_same_key(audit_event), audit_finding.c.rule_id == filters.rule)
+    if filters.identity is not None:
+        yield _has_identity(filters.identity)
+
+
+def _has_identity(identity: str) -> ColumnElement[bool]:
+    is_txn = audit_event.c.txn_id == identity
+    try:
+        event_id = str(uuid.UUID(identity))
+    except ValueError:
+        # PostgreSQL refuses to compare a uuid with what is none.
+        return is_txn
+    return or_(is_txn, audit_event.c.event_id == event_id)
+
+
+def _same_key(events: FromClause) -> ColumnElement[bool]:
+    return and_(*(events.c[name] == audit_finding.c[name] for name in _KEY))
+
+
+def _newest_first(events: FromClause) -> list[ColumnElement[Any]]:
+    return [events.c[name].desc() for name in _KEY]
+
+
+def _record(rows: Sequence[Row[*tuple[Any, ...]]]) -> AuditRecord:
+    """The record of one event's rows."""
+    start, end = len(_KEY), len(_KEY) + len(_EVENT_FIELDS)
+    # The outer join gives an event without findings one row whose finding is all NULL.
+    findings = tuple(FindingRecord(*row[end:]) for row in rows if row[end] is not None)
+    return AuditRecord(**dict(zip(_EVENT_FIELDS, rows[0][start:end], strict=True)), findings=findings)

@@ -1,0 +1,222 @@
+"""Writes records to the server's own SQLite file: what `write` returned from is committed.
+
+**What that promises.** A committed record survives the death of the process (kill -9, a crash) always: it
+is with the kernel. With `synchronous="normal"`, the default, the death of the machine (power loss, kernel
+panic) may take the last commits with it, never the database; `synchronous="full"` waits for the disk at
+each commit and survives that as well (https://sqlite.org/pragma.html#pragma_synchronous).
+
+**Streams** end long after their first bytes were passed on. So a stream gets a provisional record when it
+opens, renewed whenever it has a new finding, which its final record replaces. What a dead server left open
+becomes records of the next writer: cut, with reason `server-stopped`.
+"""
+
+import os
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from secrets import randbits
+from typing import IO, Literal, Self
+
+import msgspec
+
+from icapd import __version__
+from icapd.audit import instants, schema, sqlite, statements
+from icapd.audit.database import Database
+from icapd.audit.record import AuditRecord
+from icapd.audit.storable import fit_text, storable
+from icapd.errors import AuditError
+
+Synchronous = Literal["normal", "full"]
+
+#: Seconds that a verdict may wait for another program's transaction; `icapd db upgrade` has a short one.
+BUSY_TIMEOUT = 2.0
+
+#: Pages of 4 KiB in the write-ahead log before a commit moves them into the database, which waits for the
+#: disk. Four times SQLite's own figure: a quarter of the waits, each of about 12 ms where it was 5, and
+#: less to move in all.
+CHECKPOINT_PAGES = 4000
+
+
+class AuditWriter:
+    """One run of one server: made by `open`, used by any of its threads, ended by `close`."""
+
+    def __init__(self, file: Path, connection: sqlite3.Connection, file_lock: IO[bytes]) -> None:
+        self.file = file
+        #: Random: writers of many servers may meet in one site's database, and nobody hands out numbers.
+        self.writer_id = randbits(63)
+        self._sequence = 0
+        self._connection = connection
+        self._file_lock = file_lock
+        self._identity = _identity(file)
+        self._thread_lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        database_url: str,
+        *,
+        synchronous: Synchronous = "normal",
+        node: str | None = None,
+        busy_timeout: float = BUSY_TIMEOUT,
+    ) -> Self:
+        """The writer of this database, with its start noted and a dead server's streams turned into records.
+
+        `node` names this server in the records' `audit_writer` row: the host's name unless given. Raises
+        AuditError, naming the file and the remedy, for a database that can't be written, is not at this
+        icapd's schema, or has a writer already.
+        """
+        database = Database.parse(database_url)
+        if database.file is None:
+            raise AuditError(
+                f"{database.name}: a server writes to a SQLite file; name one in [audit] database_url"
+                " (PostgreSQL can be upgraded, checked and searched, but not yet be served to)"
+            )
+        with database.read() as reader:
+            schema.require_head(reader, database)
+        file_lock = sqlite.lock_for_writing(database.file)
+        try:
+            connection = sqlite.connect(database.file, "rw", busy_timeout=busy_timeout)
+        except sqlite3.Error as error:
+            file_lock.close()
+            raise sqlite.failure(database.file, error) from error
+        writer = cls(database.file, connection, file_lock)
+        try:
+            writer._start(synchronous, node or socket.gethostname())
+        except BaseException:
+            writer._release()
+            raise
+        return writer
+
+    def write(self, record: AuditRecord) -> None:
+        """Commits the record and its findings. AuditError: it can't be done, and nothing of it is stored."""
+        with self._transaction() as connection:
+            self._insert(connection, storable(record))
+
+    def open_stream(self, record: AuditRecord) -> None:
+        """Commits what a stream's record would be if the server died now, in place of an earlier one's."""
+        text = msgspec.json.encode(storable(record)).decode()
+        with self._transaction() as connection:
+            connection.execute(statements.REPLACE_OPEN, (self.writer_id, record.event_id, text))
+
+    def close_stream(self, record: AuditRecord) -> None:
+        """Commits the record of a stream that has ended, and drops its provisional one."""
+        with self._transaction() as connection:
+            self._insert(connection, storable(record))
+            connection.execute(statements.DELETE_OPEN, (self.writer_id, record.event_id))
+
+    def check_writable(self) -> None:
+        """AuditError when a record could not be written now, as far as can be told without writing one."""
+        with self._transaction():
+            pass
+
+    def close(self) -> None:
+        """Notes the stop and lets go of the file; once is enough, and more does no harm."""
+        if self._closed:
+            return
+        try:
+            with self._transaction() as connection:
+                self._insert_admin(connection, "stop", {})
+        finally:
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self, synchronous: Synchronous, node: str) -> None:
+        with self._transaction() as connection:
+            row = (
+                self.writer_id,
+                fit_text(node, limit=255),
+                os.getpid(),
+                __version__,
+                instants.sqlite_text(_now()),
+            )
+            connection.execute(statements.INSERT_WRITER, row)
+            leftovers = connection.execute(statements.SELECT_ALL_OPEN).fetchall()
+            detail = {"synchronous": synchronous, "unfinished_streams": len(leftovers)}
+            self._insert_admin(connection, "start", detail)
+            for event_id, text in leftovers:
+                self._insert(connection, self._as_cut(event_id, text))
+            connection.execute(statements.DELETE_ALL_OPEN)
+        self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+
+    def _as_cut(self, event_id: str, text: str) -> AuditRecord:
+        try:
+            record = msgspec.json.decode(text, type=AuditRecord)
+        except msgspec.MsgspecError as error:
+            raise AuditError(
+                f"{self.file}: audit_open: the record of event {event_id} can't be read ({error});"
+                " run the icapd that wrote it once, or keep a copy of the row elsewhere and delete it"
+            ) from None
+        return replace(record, disposition="cut", inspection="error", skip_reason="server-stopped")
+
+    def _insert(self, connection: sqlite3.Connection, record: AuditRecord) -> None:
+        key = self._next_key(record.occurred_at)
+        connection.execute(statements.INSERT_EVENT, key + statements.event_values(record))
+        if record.findings:
+            rows = [
+                (*key, item_no, *statements.finding_values(finding))
+                for item_no, finding in enumerate(record.findings, 1)
+            ]
+            connection.executemany(statements.INSERT_FINDING, rows)
+
+    def _insert_admin(
+        self, connection: sqlite3.Connection, action: str, detail: Mapping[str, object]
+    ) -> None:
+        row = (*self._next_key(_now()), action, msgspec.json.encode(detail).decode())
+        connection.execute(statements.INSERT_ADMIN, row)
+
+    def _next_key(self, occurred_at: int) -> tuple[int, str, int]:
+        self._sequence += 1
+        return self.writer_id, instants.sqlite_text(occurred_at), self._sequence
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Committed at the end; undone, its numbers too, on any exception. sqlite3's become AuditError."""
+        with self._thread_lock:
+            sequence = self._sequence
+            try:
+                self._require_file_in_place()
+                with self._connection:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    yield self._connection
+            except sqlite3.Error as error:
+                self._sequence = sequence
+                raise sqlite.failure(self.file, error) from error
+            except BaseException:
+                self._sequence = sequence
+                raise
+
+    def _require_file_in_place(self) -> None:
+        """Without this, records would go on being committed to a file that has no name any more."""
+        if _identity(self.file) != self._identity:
+            raise AuditError(
+                f"{self.file}: was removed or replaced while in use; put it back, or restart icapd"
+            )
+
+    def _release(self) -> None:
+        self._closed = True
+        self._connection.close()
+        self._file_lock.close()
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,105 @@
+"""How audit records look: JSON for programs, tables for people.
+
+Much of a record comes from the wire, and may hold what a terminal takes for a command. JSON is ASCII, with
+everything else escaped; tables show what can't be printed by its escapes.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from icapd.audit import instants
+from icapd.audit.record import AuditRecord, as_json
+
+#: Columns of a table that goes to a file or a program; a terminal knows its own.
+_WIDTH_WITHOUT_TERMINAL = 200
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_VERDICT_STYLES = {"allowed": "green", "logged": "yellow", "redacted": "magenta", "blocked": "bold red"}
+
+
+def json_text(record: AuditRecord) -> str:
+    """The record as one line of JSON."""
+    return json.dumps(as_json(record))
+
+
+def printable(text: str) -> str:
+    """The text with every character that is not printed (controls, direction marks ...) as its escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def print_table(records: Sequence[AuditRecord]) -> None:
+    """One row per record."""
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in ("time (UTC)", "method", "verdict", "status"):
+        table.add_column(name, no_wrap=True)
+    for name in ("client", "user", "request", "findings"):
+        table.add_column(name, overflow="fold")
+    for record in records:
+        table.add_row(
+            Text(instants.iso(record.occurred_at)[:19].replace("T", " ")),
+            _text(record.method_icap),
+            _verdict(record),
+            _text(record.http_status),
+            _text(record.client_ip),
+            _text(record.client_user),
+            _text(_request(record)),
+            _text(_rules(record)),
+        )
+    _console().print(table)
+
+
+def print_details(records: Sequence[AuditRecord]) -> None:
+    """Every field of each record, and its findings."""
+    console = _console()
+    for record in records:
+        fields = Table(box=None, show_header=False)
+        for name, value in as_json(record).items():
+            if name != "findings" and value not in (None, ""):
+                shown = _verdict(record) if name == "verdict" else _text(value)
+                fields.add_row(Text(name, style="bold"), shown)
+        console.print(fields)
+        if record.findings:
+            findings = Table("rule", "severity", "action", "target", "excerpt", "fingerprint", box=None)
+            for finding in record.findings:
+                cells = (finding.rule_id, finding.severity, finding.action, finding.target, finding.excerpt)
+                findings.add_row(*map(_text, cells), _text(finding.fingerprint))
+            console.print(findings)
+        console.print()
+
+
+def _console() -> Console:
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDTH_WITHOUT_TERMINAL
+    return console
+
+
+def _text(value: object) -> Text:
+    # A Text and not a str, in which rich would look for its markup.
+    return Text("" if value is None else printable(str(value)))
+
+
+def _verdict(record: AuditRecord) -> Text:
+    return Text(printable(record.verdict), style=_VERDICT_STYLES.get(record.verdict, ""))
+
+
+def _request(record: AuditRecord) -> str:
+    """The HTTP method and the URL, as far as they are known."""
+    usual = _DEFAULT_PORTS.get(record.scheme or "")
+    port = f":{record.port}" if record.port and record.port != usual else ""
+    return (
+        f"{record.http_method or '?'} {record.scheme or '?'}://{record.host or '?'}{port}{record.path or ''}"
+    )
+
+
+def _rules(record: AuditRecord) -> str:
+    """The rules that found something, each with how often when more than once."""
+    counts = Counter(finding.rule_id for finding in record.findings)
+    return ", ".join(rule if count == 1 else f"{rule} x{count}" for rule, count in counts.items())

@@ -1,0 +1,46 @@
+"""`icapd db`: the audit database's schema."""
+
+import click
+
+from icapd.audit import migrations, schema
+from icapd.audit.database import Database
+from icapd.settings import Settings
+
+
+@click.group()
+def db() -> None:
+    """Make, upgrade and check the audit database."""
+
+
+@db.command()
+@click.pass_obj
+def upgrade(settings: Settings) -> None:
+    """Bring the database to this icapd's schema; a SQLite file is made if there is none."""
+    url = settings.audit.database_url
+    before, after = migrations.upgrade(url)
+    match before:
+        case None:
+            done = f"made, at {after}"
+        case str() if before == after:
+            done = f"was at {after} already"
+        case _:
+            done = f"upgraded from {before} to {after}"
+    click.echo(f"{Database.parse(url).name}: {done}")
+
+
+@db.command()
+@click.pass_obj
+def current(settings: Settings) -> None:
+    """Print the schema revision that the database has, and the one that this icapd needs."""
+    url = settings.audit.database_url
+    revision = migrations.current(url) or "none"
+    click.echo(f"{Database.parse(url).name}: {revision} (this icapd: {schema.HEAD})")
+
+
+@db.command()
+@click.pass_obj
+def check(settings: Settings) -> None:
+    """Compare the database with the tables that this icapd needs."""
+    url = settings.audit.database_url
+    migrations.check(url)
+    click.echo(f"{Database.parse(url).name}: at {schema.HEAD}, its tables as they should be")

@@ -1,0 +1,50 @@
+"""`icapd db`: what it prints, and that a second run is harmless."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner, Result
+
+from icapd.audit import migrations
+from icapd.cli.db import db
+from icapd.errors import AuditError
+
+
+def icapd_db(file: Path, command: str) -> Result:
+    settings = SimpleNamespace(audit=SimpleNamespace(database_url=f"sqlite:///{file}"))
+    return CliRunner().invoke(db, [command], obj=settings)
+
+
+def test_upgrade_makes_the_database_and_then_leaves_it_alone(tmp_path: Path) -> None:
+    file = tmp_path / "icapd.db"
+    assert icapd_db(file, "upgrade").output == f"{file}: made, at 0001\n"
+    assert icapd_db(file, "upgrade").output == f"{file}: was at 0001 already\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        pytest.param("current", "0001 (this icapd: 0001)", id="current"),
+        pytest.param("check", "at 0001, its tables as they should be", id="check"),
+    ],
+)
+def test_an_upgraded_database_is_reported(tmp_path: Path, command: str, expected: str) -> None:
+    file = tmp_path / "icapd.db"
+    migrations.upgrade(f"sqlite:///{file}")
+    result = icapd_db(file, command)
+    assert (result.exit_code, result.output) == (0, f"{file}: {expected}\n")
+
+
+def test_current_of_a_database_without_tables_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "icapd.db"
+    file.touch()
+    assert icapd_db(file, "current").output == f"{file}: none (this icapd: 0001)\n"
+
+
+@pytest.mark.parametrize("command", ["current", "check"])
+def test_a_missing_database_is_a_configuration_error(tmp_path: Path, command: str) -> None:
+    error = icapd_db(tmp_path / "icapd.db", command).exception
+    assert isinstance(error, AuditError)
+    assert error.exit_code == 3
+    assert "`icapd db upgrade`" in str(error)
