@@ -1,0 +1,83 @@
+"""TOML files into typed values, with errors that name the place and the word that was probably meant."""
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import msgspec
+import regex
+
+from icapd.errors import PolicyError
+from icapd.policy.faults import RuleFault, suggest
+
+Table = TypeVar("Table", bound=msgspec.Struct)
+
+# tomllib tells the place in the message: "... (at line 3, column 7)"; at the end of the document without one.
+_TOML_PLACE = regex.compile(r" \(at (?:line (?P<line>\d+), column \d+|end of document)\)")
+_MISSING = regex.compile(r"Object missing required field `(?P<key>\w+)`")
+_INVALID_CHOICE = regex.compile(r"Invalid enum value '(?P<value>.*)'", regex.DOTALL)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; PolicyError when it can't be read or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PolicyError(f"can't be read: {error.strerror}", file=path) from None
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"is not UTF-8 (byte {error.start}); save it as UTF-8", file=path) from None
+    except tomllib.TOMLDecodeError as error:
+        place = _TOML_PLACE.search(str(error))
+        line = f"{path}:{place['line']}" if place is not None and place["line"] else path
+        problem = _TOML_PLACE.sub("", str(error)) if line != path else str(error)
+        raise PolicyError(f"not TOML: {problem}", file=line) from None
+
+
+def decode(table: object, kind: type[Table], *, file: Path, rule: str | None = None) -> Table:
+    """The table as a value of that struct type; PolicyError for an unknown, missing or mistyped key."""
+    if isinstance(table, dict):
+        fields = msgspec.structs.fields(kind)
+        known = [field.encode_name for field in fields]
+        for key in table:
+            if key not in known:
+                raise PolicyError(f"unknown key{suggest(key, known)}", file=file, rule=rule, key=key)
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        key = path.removesuffix("`").lstrip(".")
+        raise _explained(problem, key, kind, file, rule) from None
+
+
+@contextmanager
+def faults_as_errors(file: Path, rule: str) -> Iterator[None]:
+    """Give a RuleFault its place: the file and the rule."""
+    try:
+        yield
+    except RuleFault as fault:
+        raise PolicyError(fault.problem, file=file, rule=rule, key=fault.key) from None
+
+
+def _explained(problem: str, key: str, kind: type[Table], file: Path, rule: str | None) -> PolicyError:
+    """msgspec's finding in this project's words: what is there, and what may be there."""
+    missing = _MISSING.fullmatch(problem)
+    if missing is not None:
+        key = f"{key}.{missing['key']}".lstrip(".")
+        return PolicyError("missing: it has no default", file=file, rule=rule, key=key)
+    choice = _INVALID_CHOICE.fullmatch(problem)
+    if choice is not None:
+        choices = _choices(get_type_hints(kind)[key])
+        problem = f'unknown value "{choice["value"]}"{suggest(choice["value"], choices)}'
+    return PolicyError(problem[:1].lower() + problem[1:], file=file, rule=rule, key=key or None)
+
+
+def _choices(hint: Any) -> list[str]:
+    """The strings of a Literal type, optional or not."""
+    return [
+        choice
+        for part in get_args(hint)
+        if part is not type(None)
+        for choice in ([part] if isinstance(part, str) else get_args(part))
+    ]

@@ -1,0 +1,185 @@
+"""A rule made ready to run, and the search for its matches in one text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from time import monotonic
+from typing import Any, NamedTuple
+
+import regex
+
+from icapd.errors import ScanTimeout
+from icapd.http.media_types import is_textual
+from icapd.policy.faults import RuleFault
+from icapd.policy.rule import Action, Mode, Rule, Severity
+from icapd.policy.text import Text
+from icapd.policy.validators import Validator, find_validator
+from icapd.policy.width import longest_reach
+
+#: What a redacted secret becomes.
+REPLACEMENT = b"[REDACTED]"
+#: Bytes. What a stream holds back for a rule on requests that sets no bound: requests are inspected whole, so
+#: this serves the rare one that is too large for that.
+UNBOUNDED_REACH = 4096
+#: Bytes. A stream holds back, and looks back on, as much as its rule with the longest reach asks for.
+MAX_REACH = 64 * 1024
+#: Bytes in the longest character of UTF-8 (RFC 3629 section 3).
+MAX_CHARACTER_LENGTH = 4
+
+_BODY_TARGETS = frozenset({"body", "field"})
+
+
+class Match(NamedTuple):
+    """Where a rule found something, in byte offsets; the text itself stays out, so a repr shows no secret."""
+
+    rule: "CompiledRule"
+    #: The `secret` group, or the whole match.
+    start: int
+    end: int
+    full_start: int
+    full_end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class CompiledRule:
+    """A checked rule with its pattern compiled and its names looked up. `compile_rule` makes them."""
+
+    rule: Rule
+    id: str
+    action: Action
+    severity: Severity
+    score: int
+    #: False in monitor mode: found and recorded, nothing changed.
+    enforced: bool
+    #: Whether the pack applies its redactions one after another, each to the result of the one before.
+    in_order: bool
+    #: Bytes that a match and its lookaround may span.
+    max_length: int
+    unicode: bool
+    keywords: frozenset[bytes]
+    #: None for rules on `size` alone. Over bytes, or over characters when `unicode`.
+    pattern: regex.Pattern[Any] | None
+    #: The group that is redacted and fingerprinted.
+    secret_group: str | int
+    validators: tuple[Validator, ...]
+    allow: tuple[regex.Pattern[Any], ...]
+
+    def __repr__(self) -> str:
+        return f"<CompiledRule {self.id}>"
+
+    def reads(self, target: str, essence: str) -> bool:
+        """Whether the rule looks at this target of a message of that media type."""
+        if self.rule.media_types:
+            return any(fnmatchcase(essence, glob) for glob in self.rule.media_types)
+        return target not in _BODY_TARGETS or is_textual(essence)
+
+    def has_keyword(self, text: bytes) -> bool:
+        """Whether the text holds one of the keywords, without which the pattern is not tried."""
+        lowered = text.lower()
+        return not self.keywords or any(keyword in lowered for keyword in self.keywords)
+
+    def find(
+        self, text: Text, start: int, stop: int, deadline: float, *, empty: bool = False
+    ) -> tuple[list[Match], int]:
+        """Matches that begin in `start` <= byte < `stop`, as finditer gives them, less those refused.
+
+        A match that a validator or an `allow` pattern refuses is left out, but the search goes on behind it
+        like behind any other. Second value: the end of the last match, taken or refused, else `start`; from
+        there a search through the bytes that follow carries on. `empty` takes matches of no length too.
+        Raises ScanTimeout behind the deadline (of the monotonic clock).
+        """
+        matches: list[Match] = []
+        resume = start
+        for full, secret in self._spans(text, start, deadline):
+            offset = text.characters.offset if self.unicode else int
+            full_start = offset(full[0])
+            if full_start >= stop:
+                break
+            match = Match(self, offset(secret[0]), offset(secret[1]), full_start, resume := offset(full[1]))
+            if (empty or match.start < match.end) and self._accepts(text.raw[match.start : match.end]):
+                matches.append(match)
+        return matches, resume
+
+    def _spans(
+        self, text: Text, start: int, deadline: float
+    ) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+        """The whole match and its secret, in the units of the pattern, one after another."""
+        assert self.pattern is not None, "rules on size have no pattern to search for"
+        subject = text.characters.string if self.unicode else text.raw
+        position = text.characters.index(start) if self.unicode else start
+        while position <= len(subject):
+            try:
+                # A budget is all that needs a clock down here. `regex` takes a negative one for none.
+                found = self.pattern.search(subject, position, timeout=max(0.0, deadline - monotonic()))
+            except TimeoutError:
+                raise ScanTimeout(self.id) from None
+            if found is None:
+                return
+            full = found.span()
+            secret = found.span(self.secret_group)
+            # A group that took no part has the span (-1, -1).
+            yield full, secret if secret[0] >= 0 else full
+            position = max(full[1], full[0] + 1)
+
+    def _accepts(self, secret: bytes) -> bool:
+        if self.allow:
+            subject = Text(secret).characters.string if self.unicode else secret
+            if any(pattern.search(subject) for pattern in self.allow):
+                return False
+        return all(validator(secret) for validator in self.validators)
+
+    def substitute(self, text: bytes, replacement: bytes, timeout: float) -> bytes:
+        """The text with the secret of each match replaced."""
+        if not self.has_keyword(text):
+            return text
+        matches, _ = self.find(Text(text), 0, len(text), monotonic() + timeout)
+        pieces, position = [], 0
+        for match in matches:
+            pieces += [text[position : match.start], replacement]
+            position = match.end
+        return b"".join([*pieces, text[position:]])
+
+
+def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) -> CompiledRule:
+    """Make a rule ready to run; RuleFault for a pattern or a validator that can't be.
+
+    `mode` is the policy's; the rule's own mode, being more specific, wins over it.
+    """
+    pattern = None if rule.pattern is None else _compile(rule, "pattern", rule.pattern)
+    return CompiledRule(
+        rule=rule,
+        id=rule.id,
+        action=Action.parse(rule.action),
+        severity=rule.severity,
+        score=rule.score,
+        enforced=(rule.mode or mode) == "enforce",
+        in_order=in_order,
+        max_length=rule.max_length or reach(rule) or UNBOUNDED_REACH,
+        unicode=rule.unicode,
+        keywords=frozenset(keyword.encode("ascii") for keyword in rule.keywords),
+        pattern=pattern,
+        secret_group="secret" if pattern is not None and "secret" in pattern.groupindex else 0,
+        validators=tuple(find_validator(name) for name in rule.validators),
+        allow=tuple(_compile(rule, "allow", source) for source in rule.allow),
+    )
+
+
+def reach(rule: Rule) -> int | None:
+    """Bytes that a match of the rule's pattern may span; None when there is no telling, or too many."""
+    longest = None if rule.pattern is None else longest_reach(rule.pattern)
+    if longest is None:
+        return None
+    length = longest * (MAX_CHARACTER_LENGTH if rule.unicode else 1)
+    return length if length <= MAX_REACH else None
+
+
+def _compile(rule: Rule, key: str, source: str) -> regex.Pattern[Any]:
+    flags = regex.VERSION0 | (regex.IGNORECASE if rule.ignore_case else 0)
+    if not rule.unicode and not source.isascii():
+        raise RuleFault(
+            key, r"holds characters outside ASCII; write their UTF-8 bytes as \xNN, or set unicode = true"
+        )
+    try:
+        return regex.compile(source if rule.unicode else source.encode("ascii"), flags)
+    except regex.error as error:
+        raise RuleFault(key, f"no regular expression: {error}") from None

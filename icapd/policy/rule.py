@@ -1,0 +1,104 @@
+"""A rule as its file spells it: the keys of one [[rule]] table, their types and their defaults."""
+
+import enum
+from typing import Literal, get_args
+
+import msgspec
+
+Verdict = Literal["allowed", "logged", "redacted", "blocked"]
+Direction = Literal["request", "response", "both"]
+Severity = Literal["info", "low", "medium", "high", "critical"]
+Mode = Literal["enforce", "monitor"]
+ActionName = Literal["allow", "log", "redact", "block"]
+
+_VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+#: Severities from the least to the gravest.
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+
+#: What a rule can look at, apart from single headers: `header:NAME`, or `header-exact:NAME` where the case
+#: of the name counts too.
+PLAIN_TARGETS = ("body", "field", "url", "header", "method", "content-type", "size", "name")
+#: Targets whose bytes icapd never rewrites: a rule on them may block or log.
+FIXED_TARGETS = frozenset({"method", "content-type", "size", "name"})
+
+
+class Action(enum.IntEnum):
+    """What a rule wants done with a message that it matches; the gravest of all findings wins."""
+
+    ALLOW = 0  #: The finding is recorded and counts in the risk score, nothing more.
+    LOG = 1
+    REDACT = 2
+    BLOCK = 3
+
+    @classmethod
+    def parse(cls, name: ActionName) -> "Action":
+        return cls[name.upper()]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The word that audit rows and the X-Icapd-Verdict header use."""
+        return _VERDICTS[self]
+
+
+class MatchExample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An example for another target than the rule's first."""
+
+    text: str
+    target: str
+
+
+class RedactExample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A text, and the same text as the rule leaves it."""
+
+    input: str
+    output: str
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One [[rule]] table. Checked across its keys by `icapd.policy.checks`."""
+
+    #: `pack.name`; the pack is the stem of the file's name.
+    id: str
+    description: str
+    direction: Direction = "both"
+    targets: tuple[str, ...]
+    #: Syntax of the `regex` library, version 0. The group `secret`, when there is one, is what is redacted,
+    #: shown masked and fingerprinted; else the whole match is.
+    pattern: str | None = None
+    ignore_case: bool = False
+    #: Match characters instead of bytes: \w, \s and ignore_case then know all of Unicode.
+    unicode: bool = False
+    #: Lower-case ASCII. The pattern is tried only on a text that holds one of them, in any case.
+    keywords: tuple[str, ...] = ()
+    #: Names from `icapd.policy.validators`, all of which must accept the secret.
+    validator: str | tuple[str, ...] = ()
+    #: Patterns for known harmless secrets: a match whose secret one of them finds is no finding.
+    allow: tuple[str, ...] = ()
+    #: Bytes. Field values longer than this are not looked at.
+    max_value_length: int | None = None
+    #: Field values with more line breaks than this are not looked at.
+    max_value_lines: int | None = None
+    action: ActionName
+    severity: Severity
+    #: What a finding adds to the message's risk score.
+    score: int = 0
+    #: Bytes that a match and what it looks at around itself may span: how much of a stream is held back.
+    max_length: int | None = None
+    #: For target `size`: the largest size without a finding, in bytes (in characters when `unicode`).
+    max_size: int | None = None
+    #: Globs on the media type's essence; empty means every textual type.
+    media_types: tuple[str, ...] = ()
+    #: Overrides the policy's mode for this rule.
+    mode: Mode | None = None
+    tags: tuple[str, ...] = ()
+    #: Examples that must fire and examples that must not; a plain string is for the first target.
+    match: tuple[str | MatchExample, ...] = ()
+    no_match: tuple[str | MatchExample, ...] = ()
+    redacts: tuple[RedactExample, ...] = ()
+
+    @property
+    def validators(self) -> tuple[str, ...]:
+        return (self.validator,) if isinstance(self.validator, str) else self.validator
+
+    def covers(self, direction: Literal["request", "response"]) -> bool:
+        return self.direction in (direction, "both")

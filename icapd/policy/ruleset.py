@@ -1,0 +1,158 @@
+"""All rules of one direction, and the one seam through which everything is matched."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from time import monotonic
+
+from icapd.policy.matching import CompiledRule, Match
+from icapd.policy.prefilter import Prefilter
+from icapd.policy.rule import Action
+from icapd.policy.text import Text
+
+#: Seconds that one call may take: some three hundred times what a clean body of 100 KB needs.
+SCAN_TIMEOUT = 1.0
+#: Media types remembered with their rules. A site sees some dozens; a peer may invent any number.
+_REMEMBERED_MEDIA_TYPES = 256
+
+#: Targets, each with its rules.
+Selection = tuple[tuple[str, tuple[CompiledRule, ...]], ...]
+
+_POSITION = attrgetter("start", "end")
+
+
+class RuleSet:
+    """The rules of one direction, arranged by what they look at. Never changes once made."""
+
+    def __init__(self, rules: Iterable[CompiledRule], selection: Selection | None = None) -> None:
+        """`selection` narrows what each target's rules are; by default they are all that name the target."""
+        self._every_rule = tuple(rules)
+        by_target = dict(_select(self._every_rule, None) if selection is None else selection)
+        used = {rule.id for members in by_target.values() for rule in members}
+        self.rules = tuple(rule for rule in self._every_rule if rule.id in used)
+        self.body_rules = by_target.get("body", ())
+        self.field_rules = by_target.get("field", ())
+        self.size_rules = by_target.get("size", ())
+        #: Redactions of bodies that apply one after another, each to the result of the one before.
+        self.in_order_rules = tuple(
+            rule
+            for rule in self.body_rules
+            if rule.in_order and rule.enforced and rule.action is Action.REDACT
+        )
+        #: Bytes that a streamed body must hold back, and look back on, so that no match is missed.
+        self.window = max((rule.max_length for rule in self.body_rules), default=0)
+        self._prefilters = {
+            target: Prefilter.by_limits(members) if target == "field" else (Prefilter(members),)
+            for target, members in by_target.items()
+        }
+        self._header_prefilters = self._prefilters.get("header", ())
+        # Names have no case (RFC 9110 section 5.1), unless a rule asks for it.
+        self._named_headers = _by_name(by_target, "header:", bytes.lower)
+        self._exact_headers = _by_name(by_target, "header-exact:", bytes)
+        self._by_selection: dict[Selection, RuleSet] = {}
+        self._narrowed = lru_cache(_REMEMBERED_MEDIA_TYPES)(self._narrow)
+
+    def for_media_type(self, essence: str) -> "RuleSet":
+        """The rules for messages of this media type; "" when it has none, which counts as text."""
+        return self._narrowed(essence)
+
+    def _narrow(self, essence: str) -> "RuleSet":
+        # Few selections serve all media types, and making a RuleSet of one takes milliseconds.
+        selection = _select(self._every_rule, essence)
+        if selection not in self._by_selection:
+            self._by_selection[selection] = RuleSet(self._every_rule, selection)
+        return self._by_selection[selection]
+
+    def scan(
+        self,
+        target: str,
+        text: bytes,
+        *,
+        stop: int | None = None,
+        resume: dict[str, int] | None = None,
+        timeout: float = SCAN_TIMEOUT,
+    ) -> list[Match]:
+        """Every match of every rule on the target, in the order of their spans; of each rule none overlap.
+
+        A window of a longer text is scanned with `stop`, before which a match must begin, and `resume`: by
+        rule id, where its search begins (default 0; what stands before still counts as context). `resume` is
+        brought up to date: it then says where each rule's last match ended, also one that a validator refused
+        and that is therefore not in the answer. Raises ScanTimeout when it all takes longer than `timeout`.
+        """
+        prefilters = self._prefilters.get(target, ())
+        return _scan(prefilters, text, len(text) if stop is None else stop, resume, timeout)
+
+    def scan_header(self, name: bytes, value: bytes, *, timeout: float = SCAN_TIMEOUT) -> list[Match]:
+        """Matches in one header's value. A rule that matches nothing at all there finds its presence."""
+        prefilters = (
+            *self._header_prefilters,
+            *self._named_headers.get(name.lower(), ()),
+            *self._exact_headers.get(name, ()),
+        )
+        return _scan(prefilters, value, len(value) + 1, None, timeout, empty=True)
+
+    def scan_size(self, size: int, text: bytes | None = None) -> list[CompiledRule]:
+        """The rules that a body of so many bytes is too large for; with its text, characters can be told."""
+        found = []
+        for rule in self.size_rules:
+            assert rule.rule.max_size is not None
+            measured = size
+            if rule.unicode and text is not None and size > rule.rule.max_size:
+                measured = len(Text(text).characters.string)
+            if measured > rule.rule.max_size:
+                found.append(rule)
+        return found
+
+    def substitute(
+        self, rule: CompiledRule, text: bytes, replacement: bytes, *, timeout: float = SCAN_TIMEOUT
+    ) -> bytes:
+        """The text with every secret that the rule finds replaced: one step of an in-order pack."""
+        return rule.substitute(text, replacement, timeout)
+
+
+def _select(rules: Iterable[CompiledRule], essence: str | None) -> Selection:
+    """Each target's rules, for messages of one media type (None: of any)."""
+    by_target: dict[str, tuple[CompiledRule, ...]] = {}
+    for rule in rules:
+        for target in rule.rule.targets:
+            if essence is None or rule.reads(target, essence):
+                by_target[target] = (*by_target.get(target, ()), rule)
+    return tuple(by_target.items())
+
+
+def _by_name(
+    by_target: dict[str, tuple[CompiledRule, ...]], prefix: str, fold: Callable[[bytes], bytes]
+) -> dict[bytes, tuple[Prefilter, ...]]:
+    """The rules on single headers, by the header's name."""
+    by_name: dict[bytes, list[CompiledRule]] = {}
+    for target, members in by_target.items():
+        if target.startswith(prefix):
+            by_name.setdefault(fold(target.removeprefix(prefix).encode()), []).extend(members)
+    return {name: (Prefilter(members),) for name, members in by_name.items()}
+
+
+def _scan(
+    prefilters: Sequence[Prefilter],
+    text: bytes,
+    stop: int,
+    resume: dict[str, int] | None,
+    timeout: float,
+    *,
+    empty: bool = False,
+) -> list[Match]:
+    if not prefilters:
+        return []
+    deadline = monotonic() + timeout
+    subject = Text(text)
+    matches: list[Match] = []
+    for prefilter in prefilters:
+        for rule in prefilter.candidates(text):
+            start = resume.get(rule.id, 0) if resume else 0
+            found, end = rule.find(subject, start, stop, deadline, empty=empty)
+            if found:
+                matches += found
+            if resume is not None:
+                resume[rule.id] = end
+    if len(matches) > 1:
+        matches.sort(key=_POSITION)
+    return matches

@@ -1,0 +1,213 @@
+"""Named checks on what a pattern found: structure that a regular expression can't see.
+
+A rule names them under `validator`; each one sees the secret alone and says whether it can be a real one.
+"""
+
+import itertools
+import math
+import string
+from base64 import b64decode, urlsafe_b64decode
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+import regex
+
+from icapd.policy.faults import RuleFault, suggest
+
+Validator = Callable[[bytes], bool]
+
+_NAME = regex.compile(r"(?P<name>[a-z0-9_]+)(?:>=(?P<minimum>\d+(?:\.\d+)?))?")
+
+
+def entropy(secret: bytes) -> float:
+    """Shannon entropy in bits per byte: 0 for one repeated byte, about 4 for random hex, 6 for base64."""
+    length = len(secret)
+    return -sum(count / length * math.log2(count / length) for count in Counter(secret).values())
+
+
+def distinct(secret: bytes) -> float:
+    """How many different bytes there are."""
+    return len(set(secret))
+
+
+_PLACEHOLDER_WORDS = regex.compile(
+    rb"example|sample|dummy|placeholder|change[-_ ]?(?:me|it)|replace[-_ ]?(?:me|with|this)|insert[-_ ]|"
+    rb"your[-_ ]|my[-_ ](?:api|secret|token|key|password)|redacted|todo|fixme|not[-_ ]?a?[-_ ]?real|"
+    rb"x{4,}|\*{3,}|\.{3,}|_{4,}",
+    regex.IGNORECASE,
+)
+# <name>, ${NAME}, $NAME, {{ name }}, {name}, %(name)s, %s, %NAME%, [name]: another program fills them in.
+_TEMPLATE = regex.compile(
+    rb".*(?:[$#]\{|\{\{).*|<[^<>]*>|\$[A-Za-z_]\w*|\{[^{}]*\}|%\(\w+\)[sd]|%[sdv]|%\w+%|\[[^\[\]]*\]",
+    regex.DOTALL,
+)
+_REPEATED = regex.compile(rb"(.{1,8}?)\1{2,}.{0,7}", regex.DOTALL)
+#: Neighbours like `12345678` or `abcdefgh`: nobody draws eight by chance (1 in 10^10 for a base64 token).
+_SEQUENCE_LENGTH = 8
+
+
+def not_placeholder(secret: bytes) -> bool:
+    """Whether the secret is none of the stand-ins that documentation and templates use."""
+    return not (
+        _PLACEHOLDER_WORDS.search(secret)
+        or _TEMPLATE.fullmatch(secret)
+        or _REPEATED.fullmatch(secret)
+        or _has_sequence(secret)
+    )
+
+
+def _has_sequence(secret: bytes) -> bool:
+    run = 1
+    for earlier, later in itertools.pairwise(secret):
+        run = run + 1 if later == earlier + 1 else 1
+        if run == _SEQUENCE_LENGTH:
+            return True
+    return False
+
+
+def luhn(secret: bytes) -> bool:
+    """The check digit of payment card numbers (ISO/IEC 7812-1 annex B), blanks and dashes aside."""
+    digits = [byte - ord("0") for byte in secret.translate(None, b" -")]
+    # ISO/IEC 7812-1: at most 19 digits; the shortest in use have 12.
+    if not 12 <= len(digits) <= 19 or not all(0 <= digit <= 9 for digit in digits) or not any(digits):
+        return False
+    doubled = (2 * digit - 9 if digit > 4 else 2 * digit for digit in digits[-2::-2])
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+_IBAN = regex.compile(rb"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
+
+
+def iban(secret: bytes) -> bool:
+    """The check digits of an international bank account number (ISO 13616, ISO 7064 MOD 97-10)."""
+    number = secret.translate(None, b" -").upper()
+    if not _IBAN.fullmatch(number):
+        return False
+    # A is 10, B is 11, ... as base 36 has it.
+    return int("".join(str(int(chr(byte), 36)) for byte in number[4:] + number[:4])) % 97 == 1
+
+
+def jwt(secret: bytes) -> bool:
+    """A JSON Web Token (RFC 7519): the first part is a JOSE header, base64url JSON with `alg`."""
+    header, dot, _ = secret.partition(b".")
+    try:
+        decoded = msgspec.json.decode(urlsafe_b64decode(header + b"=" * (-len(header) % 4)))
+    except (ValueError, msgspec.DecodeError):
+        return False
+    return bool(dot) and isinstance(decoded, dict) and isinstance(decoded.get("alg"), str)
+
+
+# IAM reference, "Unique identifiers": prefixes of ids that come with a secret; the rest is base32.
+_AWS_KEY_ID = regex.compile(rb"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}")
+
+
+def aws_key_id(secret: bytes) -> bool:
+    """An access key id of AWS, but not one of its documentation, which end in EXAMPLE."""
+    return bool(_AWS_KEY_ID.fullmatch(secret)) and not secret.endswith(b"EXAMPLE")
+
+
+def base64(secret: bytes) -> bool:
+    """Base64 in either alphabet (RFC 4648 sections 4 and 5), line breaks and missing padding allowed."""
+    packed = secret.translate(bytes.maketrans(b"-_", b"+/"), b"\r\n").rstrip(b"=")
+    try:
+        b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
+    except ValueError:
+        return False
+    return bool(packed)
+
+
+def _has(alphabet: str) -> Validator:
+    wanted = frozenset(alphabet.encode("ascii"))
+    return lambda secret: not wanted.isdisjoint(secret)
+
+
+has_digit = _has(string.digits)
+has_letter = _has(string.ascii_letters)
+has_lower = _has(string.ascii_lowercase)
+has_upper = _has(string.ascii_uppercase)
+
+
+def has_mixed_case(secret: bytes) -> bool:
+    """Letters of both cases."""
+    return has_lower(secret) and has_upper(secret)
+
+
+def discord_id(secret: bytes) -> bool:
+    """A bot token of Discord: its first part is the bot's id, a decimal number, in base64url.
+
+    Discord's API reference, "Snowflakes" and "Authentication".
+    """
+    bot, _, _ = secret.partition(b".")
+    try:
+        return urlsafe_b64decode(bot.rstrip(b"=") + b"=" * (-len(bot.rstrip(b"=")) % 4)).isdigit()
+    except ValueError:
+        return False
+
+
+# What stands for a user's password in documentation, tests and default installations.
+_STOCK_PASSWORDS = frozenset(
+    b"""abc admin bar baz changeit default demo foo foobar guest host hostname key letmein login mongo
+    mysql name pass passwd password passwort port postgres pw pwd rabbitmq redis root s3cr3t secret test
+    testing token user username xxx yyy""".split()
+)
+
+
+def not_stock_password(secret: bytes) -> bool:
+    """Not one of the words that everyone writes for a password, nor one of them with digits behind it."""
+    lowered = secret.lower()
+    return _STOCK_PASSWORDS.isdisjoint((lowered, lowered.rstrip(b"0123456789!")))
+
+
+#: Bits per byte that random letters and digits reach from about 12 bytes on; words and dates stay below.
+_RANDOM_ENTROPY = 3.0
+#: A generator changes between letters and digits every few characters; one change in twelve is its least.
+_TURNS_PER_BYTE = 1 / 12
+
+
+def random_token(secret: bytes) -> bool:
+    """Letters and digits mixed as a generator draws them, not as names with a number behind them."""
+    if entropy(secret) < _RANDOM_ENTROPY or not has_letter(secret):
+        return False
+    digits = [chr(byte).isdigit() for byte in secret]
+    turns = sum(before is not after for before, after in itertools.pairwise(digits))
+    return turns >= max(2, len(secret) * _TURNS_PER_BYTE)
+
+
+#: Names for `validator = "name"`.
+VALIDATORS: dict[str, Validator] = {
+    "aws_key_id": aws_key_id,
+    "base64": base64,
+    "discord_id": discord_id,
+    "has_digit": has_digit,
+    "has_letter": has_letter,
+    "has_lower": has_lower,
+    "has_mixed_case": has_mixed_case,
+    "has_upper": has_upper,
+    "iban": iban,
+    "jwt": jwt,
+    "luhn": luhn,
+    "not_placeholder": not_placeholder,
+    "not_stock_password": not_stock_password,
+    "random_token": random_token,
+}
+
+#: Names for `validator = "name>=minimum"`.
+MEASURES: dict[str, Callable[[bytes], float]] = {"distinct": distinct, "entropy": entropy}
+
+
+def find_validator(name: str) -> Validator:
+    """The function that a rule names; RuleFault when there is none."""
+    parts = _NAME.fullmatch(name)
+    if parts is not None and parts["minimum"] is None and parts["name"] in VALIDATORS:
+        return VALIDATORS[parts["name"]]
+    if parts is not None and parts["minimum"] is not None and parts["name"] in MEASURES:
+        return _at_least(MEASURES[parts["name"]], float(parts["minimum"]))
+    if name in MEASURES:
+        raise RuleFault("validator", f'"{name}" needs a minimum: write "{name}>=3.5"')
+    spellings = [*VALIDATORS, *(f"{measure}>=N" for measure in MEASURES)]
+    raise RuleFault("validator", f'unknown validator "{name}"{suggest(name, spellings)}')
+
+
+def _at_least(measure: Callable[[bytes], float], minimum: float) -> Validator:
+    return lambda secret: measure(secret) >= minimum
