@@ -1,0 +1,61 @@
+"""A body that is all there: everything is known before anything leaves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from icapd.inspection.budget import Budget
+from icapd.inspection.fields import fields_of
+from icapd.inspection.findings import Hit
+from icapd.inspection.formats import CUTTERS, ESCAPES, TextFormat
+from icapd.inspection.redaction import redact
+from icapd.inspection.scanning import distinct, scan_fields, scan_views
+from icapd.inspection.views import Views
+from icapd.policy import REPLACEMENT, RuleSet
+
+#: Bytes. A secret of this length is taken out wherever else it stands; a shorter one may be a word there.
+MIN_REPEATED_SECRET = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found in a text, and the text without what had to go: the same object when nothing had to."""
+
+    hits: tuple[Hit, ...]
+    text: bytes = field(repr=False)
+
+
+def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Examination:
+    """Scan a text in all its readings and fields, and redact it. ScanTimeout after `timeout` seconds."""
+    budget = Budget(timeout)
+    views = Views(text, ESCAPES[kind])
+    found = list(scan_fields(rules, fields_of(text, kind), budget)) if rules.field_rules else []
+    found += scan_views(rules, "body", views, budget)
+    if not found:
+        return Examination((), text)
+    hits = distinct(found)
+    merged = [hit for hit in hits if hit.redacts and not (hit.rule.in_order and hit.target == "body")]
+    spans = [(hit.start, hit.end) for hit in merged]
+    spans += _repeated(merged, views, budget)
+    redacted = redact(text, spans, CUTTERS[kind]())
+    return Examination(tuple(hits), _redact_in_order(redacted, rules, budget))
+
+
+def _repeated(hits: list[Hit], views: Views, budget: Budget) -> Iterator[tuple[int, int]]:
+    """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""
+    secrets = {hit.secret: hit.rule.id for hit in hits if len(hit.secret) >= MIN_REPEATED_SECRET}
+    for secret, rule_id in secrets.items():
+        for reading, text in enumerate(views):
+            budget.check(rule_id)
+            start = text.find(secret)
+            while start >= 0:
+                end = start + len(secret)
+                yield views.locate(reading, start, end)
+                start = text.find(secret, end)
+
+
+def _redact_in_order(text: bytes, rules: RuleSet, budget: Budget) -> bytes:
+    """The redactions of packs that go in order: each a substitution over the result of the one before."""
+    redacted = text
+    for rule in rules.in_order_rules:
+        redacted = rules.substitute(rule, redacted, REPLACEMENT, timeout=budget.left())
+    return text if redacted == text else redacted

@@ -1,0 +1,85 @@
+"""The ways in which a format spells bytes by others: JSON escapes, percent-encoding, character references."""
+
+import html
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+# Distinct escapes remembered with their meaning; a text uses a few dozen, over and over.
+_REMEMBERED_ESCAPES = 4096
+
+
+class Parts(NamedTuple):
+    """A text in parts, in turn literal (maybe empty) and escape; the first and the last one are literal."""
+
+    source: list[bytes]
+    decoded: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Escapes:
+    """One kind of escapes."""
+
+    #: With one group, around the whole.
+    pattern: re.Pattern[bytes]
+    #: What one escape stands for; at least one byte.
+    decode: Callable[[bytes], bytes]
+    #: Every escape holds one of these bytes: a text without them has no escapes.
+    markers: tuple[bytes, ...]
+    #: Bytes of the longest escape.
+    max_length: int
+
+    def occur_in(self, text: bytes) -> bool:
+        """False when the text surely has no escape."""
+        return any(marker in text for marker in self.markers)
+
+    def decode_text(self, text: bytes) -> bytes:
+        """The text with all its escapes decoded."""
+        return self.pattern.sub(lambda escape: self.decode(escape[0]), text)
+
+    def split(self, text: bytes) -> list[bytes]:
+        """Literal, escape, literal, escape, ... literal."""
+        return self.pattern.split(text)
+
+
+@lru_cache(_REMEMBERED_ESCAPES)
+def _decode_json_escape(escape: bytes) -> bytes:
+    decoded: str = json.loads(b'"%s"' % escape)
+    # RFC 8259 section 8.2: a lone surrogate may be escaped; it keeps its place as three bytes.
+    return decoded.encode("utf-8", "surrogatepass")
+
+
+def _decode_percent(escape: bytes) -> bytes:
+    return b" " if escape == b"+" else bytes.fromhex(escape[1:].decode("ascii"))
+
+
+@lru_cache(_REMEMBERED_ESCAPES)
+def _decode_character_reference(reference: bytes) -> bytes:
+    decoded = html.unescape(reference.decode("ascii"))
+    # A reference to a code point that is no character stands for nothing; it is left as it is.
+    return decoded.encode("utf-8", "surrogatepass") or reference
+
+
+# RFC 8259 section 7. A surrogate pair is one escape: half of it means nothing.
+JSON = Escapes(
+    re.compile(
+        rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+        rb'|\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])'
+    ),
+    _decode_json_escape,
+    markers=(b"\\",),
+    max_length=12,
+)
+# RFC 3986 section 2.1.
+PERCENT = Escapes(re.compile(rb"(%[0-9A-Fa-f]{2})"), _decode_percent, markers=(b"%",), max_length=3)
+# WHATWG URL section 5.1: application/x-www-form-urlencoded.
+FORM = Escapes(re.compile(rb"(%[0-9A-Fa-f]{2}|\+)"), _decode_percent, markers=(b"%", b"+"), max_length=3)
+# WHATWG HTML section 13.5: the longest name has 31 characters.
+CHARACTER_REFERENCES = Escapes(
+    re.compile(rb"(&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});)"),
+    _decode_character_reference,
+    markers=(b"&",),
+    max_length=33,
+)

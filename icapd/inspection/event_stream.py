@@ -1,0 +1,142 @@
+"""Event streams (WHATWG HTML section 9.2): each event is inspected whole and leaves once it is there."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+
+from icapd.http.media_types import MediaType
+from icapd.inspection.body import examine
+from icapd.inspection.findings import Finding, FindingLog
+from icapd.inspection.formats import text_format
+from icapd.inspection.limits import InspectionLimits
+from icapd.inspection.server_sent_event import EventData, parse_event
+from icapd.inspection.window import WindowStage
+from icapd.policy import RuleSet
+
+# Data has no type of its own; whether it is JSON, it shows.
+_PLAIN = MediaType()
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# An event ends with the first byte of its empty line. The line feed that may follow a carriage return is not
+# waited for: whenever it comes, it goes the way of the empty lines.
+_END_OF_EVENT = re.compile(rb"(?>\r\n?|\n)[\r\n]")
+_EMPTY_LINES = re.compile(rb"[\r\n]+")
+# Keep-alives do not wait for the event behind them.
+_COMMENT = re.compile(rb":[^\r\n]*+[\r\n]")
+
+
+class EventStreamStage:
+    """Takes an event stream apart, inspects what each event carries, and puts it together again.
+
+    What no rule changes leaves byte for byte as it came. A blocked event ends the stream before it. An event
+    above `max_event_size` flows through a window, like any long text.
+    """
+
+    def __init__(
+        self, media_type: MediaType, rules: RuleSet, log: FindingLog, limits: InspectionLimits
+    ) -> None:
+        #: Whether a rule in force has blocked the stream.
+        self.cut = False
+        self._media_type = media_type
+        self._rules = rules
+        self._log = log
+        self._limits = limits
+        self._buffer = bytearray()
+        # Where the buffer begins in the stream, and how far the end of the event has been searched for in it.
+        self._offset = 0
+        self._searched = 0
+        # While an event passes that is too large to be seen whole.
+        self._window: WindowStage | None = None
+
+    @property
+    def findings(self) -> list[Finding]:
+        return self._log.findings
+
+    def feed(self, data: bytes) -> bytes:
+        self._buffer += data
+        out: list[bytes] = []
+        while self._buffer and not self.cut:
+            step = self._next() if self._window is None else self._next_of_large(self._window)
+            if step is None:
+                break
+            out.append(step)
+        return b"".join(out)
+
+    def finish(self) -> bytes:
+        if self.cut:
+            return b""
+        rest = self._take(len(self._buffer))
+        if self._window is not None:
+            return self._finish_large(self._window, rest)
+        # Clients drop an event that does not end, but what it holds has reached them.
+        return self._inspect(rest)
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self._offset += size
+        self._searched = 0
+        return taken
+
+    def _next(self) -> bytes | None:
+        """The next comment or event, inspected; None when none is all there."""
+        empty_lines = _EMPTY_LINES.match(self._buffer)
+        if empty_lines is not None:
+            return self._take(empty_lines.end())
+        end = _COMMENT.match(self._buffer) or _END_OF_EVENT.search(self._buffer, self._searched)
+        # The size is what comes before the byte that tells the end, in whatever pieces that came.
+        if end is not None and end.end() - 1 <= self._limits.max_event_size:
+            return self._inspect(self._take(end.end()))
+        if len(self._buffer) > self._limits.max_event_size:
+            self._window = WindowStage(self._media_type, self._rules, self._log, self._limits, self._offset)
+            self._searched = 0
+            return b""
+        # The last line end may be the first half of what ends the event; CRLF has two bytes.
+        self._searched = max(0, len(self._buffer) - 2)
+        return None
+
+    def _next_of_large(self, window: WindowStage) -> bytes | None:
+        """What can leave of a large event."""
+        end = _END_OF_EVENT.search(self._buffer)
+        if end is not None:
+            self._window = None
+            return self._finish_large(window, self._take(end.end()))
+        # The line end at the end may be the first half of what ends the event.
+        passing = len(self._buffer.rstrip(b"\r\n"))
+        if not passing:
+            return None
+        out = window.feed(self._take(passing))
+        self.cut = window.cut
+        return out
+
+    def _finish_large(self, window: WindowStage, rest: bytes) -> bytes:
+        out = window.feed(rest) + window.finish()
+        self.cut = window.cut
+        return out
+
+    def _inspect(self, raw: bytes) -> bytes:
+        """An event, or what stands alone like one, redacted; nothing when it is blocked."""
+        start = self._offset - len(raw)
+        mark = _BYTE_ORDER_MARK if start == 0 and raw.startswith(_BYTE_ORDER_MARK) else b""
+        lines = parse_event(raw, len(mark))
+        data = EventData(lines)
+        # A redaction across lines leaves fewer lines than there were; those behind the last one go.
+        values = self._examine(data.text, start, data.locate).split(b"\n")
+        remaining = iter(values)
+        out = [mark]
+        for line in lines:
+            if line.is_data:
+                out += [line.encode(value) for value in islice(remaining, 1)]
+            elif line.is_ignored:
+                out.append(line.encode(self._examine(line.value, start, line.locate)))
+            else:
+                out.append(line.encode(line.value))
+        return b"" if self.cut else b"".join(out)
+
+    def _examine(self, text: bytes, start: int, locate: Callable[[int], int]) -> bytes:
+        """The text, redacted. `locate`: from an offset in it to one in the event, which begins at `start`."""
+        examination = examine(text, text_format(_PLAIN, text), self._rules, self._limits.scan_timeout)
+        for hit in examination.hits:
+            self._log.add(replace(hit, start=start + locate(hit.start), end=start + locate(hit.end - 1) + 1))
+            self.cut = self.cut or hit.blocks
+        return examination.text

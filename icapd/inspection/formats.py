@@ -1,0 +1,48 @@
+"""The formats of texts: how each one is told, which escapes it can hold, how it is cut."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from icapd.http.media_types import MediaType
+from icapd.inspection.escapes import CHARACTER_REFERENCES, FORM, JSON, PERCENT, Escapes
+from icapd.inspection.json_text import JsonCutter
+from icapd.inspection.redaction import Cutter, FormCutter, PlainCutter
+
+#: How a text is read, and how something is taken out of it without breaking it.
+TextFormat = Literal["json", "form", "url", "html", "text"]
+
+_SNIFFED = frozenset({"", "text/plain"})
+
+#: The escapes of each format, outermost first. JSON is looked through twice, for a JSON text often stands in
+#: a string of another (MCP results do it); so are URLs, for double encoding is an old way around filters.
+ESCAPES: Mapping[TextFormat, tuple[Escapes, ...]] = {
+    "json": (JSON, JSON),
+    "form": (FORM,),
+    "url": (PERCENT, PERCENT),
+    "html": (CHARACTER_REFERENCES,),
+    "text": (),
+}
+
+#: What takes something out of a text of each format without breaking it.
+CUTTERS: Mapping[TextFormat, Callable[[], Cutter]] = {
+    "json": JsonCutter,
+    "form": FormCutter,
+    "url": FormCutter,
+    "html": PlainCutter,
+    "text": PlainCutter,
+}
+
+
+def text_format(media_type: MediaType, text: bytes) -> TextFormat:
+    """How to read a text of that type. What has no type, or only that of plain text, may show it is JSON."""
+    essence = media_type.essence
+    match media_type.format:
+        case "json" | "event-stream":
+            # Lines of events are field names, colons and JSON: all of it words of the JSON reader.
+            return "json"
+        case "form":
+            return "form"
+        case "text" if essence == "text/html" or essence.endswith(("/xml", "+xml")):
+            return "html"
+        case "text":
+            return "json" if essence in _SNIFFED and text[:1] in {b"{", b"["} else "text"

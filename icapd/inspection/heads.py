@@ -1,0 +1,91 @@
+"""What stands before a body: the URL, the header fields, single values."""
+
+import re
+from dataclasses import dataclass, field, replace
+
+from icapd.http.headers import Headers
+from icapd.inspection.budget import Budget
+from icapd.inspection.fields import fields_of
+from icapd.inspection.findings import Hit
+from icapd.inspection.formats import ESCAPES
+from icapd.inspection.redaction import FormCutter, PlainCutter, redact
+from icapd.inspection.scanning import distinct, scan_fields, scan_views
+from icapd.inspection.views import Views
+from icapd.policy import Action, RuleSet
+
+# RFC 9112 section 3.2: scheme and authority of the absolute form; of the authority form, everything.
+_AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*|[^/*?#][^/?#]*\Z|")
+
+
+@dataclass(frozen=True, slots=True)
+class UrlExamination:
+    hits: tuple[Hit, ...]
+    url: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderExamination:
+    """`headers`: the same object when nothing had to go."""
+
+    hits: tuple[Hit, ...]
+    headers: Headers
+
+
+def examine_url(url: bytes, rules: RuleSet, timeout: float) -> UrlExamination:
+    """Scan a request target, its query also value by value, and redact it behind the authority.
+
+    Where to connect can't be redacted: a match that touches scheme or authority blocks instead.
+    """
+    budget = Budget(timeout)
+    found = list(scan_fields(rules, fields_of(url, "url"), budget)) if rules.field_rules else []
+    found += scan_views(rules, "url", Views(url, ESCAPES["url"]), budget)
+    authority = _AUTHORITY.match(url)
+    assert authority is not None, "the pattern matches anywhere"
+    hits = [_not_in_authority(hit, authority.end()) for hit in distinct(found)]
+    spans = [(hit.start, hit.end) for hit in hits if hit.redacts]
+    return UrlExamination(tuple(hits), redact(url, spans, FormCutter()))
+
+
+def _not_in_authority(hit: Hit, end: int) -> Hit:
+    if hit.action is Action.REDACT and hit.start < end:
+        return replace(hit, action=Action.BLOCK)
+    return hit
+
+
+def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderExamination:
+    """Scan every field value, and redact it."""
+    budget = Budget(timeout)
+    hits: list[Hit] = []
+    items = []
+    for name, value in headers:
+        found = _scan_header(name, value, rules, budget)
+        spans = [(hit.start, hit.end) for hit in found if hit.redacts and hit.start < hit.end]
+        items.append((name, redact(value, spans, PlainCutter())))
+        hits += found
+    changed = Headers(tuple(items))
+    return HeaderExamination(tuple(hits), headers if changed == headers else changed)
+
+
+def _scan_header(name: bytes, value: bytes, rules: RuleSet, budget: Budget) -> list[Hit]:
+    target = f"header:{name.decode('latin-1')}"
+    return [
+        Hit(match.rule, match.rule.action, target, match.start, match.end, value[match.start : match.end])
+        for match in rules.scan_header(name, value, timeout=budget.left())
+    ]
+
+
+def examine_value(target: str, value: bytes, rules: RuleSet, timeout: float) -> tuple[Hit, ...]:
+    """Scan a value that is never changed: method, content type, file name."""
+    return tuple(scan_views(rules, target, Views(value, ()), Budget(timeout)))
+
+
+def masked(text: bytes, rules: RuleSet, timeout: float) -> bytes:
+    """The text without anything that a rule on bodies, URLs or headers finds in it, in any mode.
+
+    For texts that are kept. Raises ScanTimeout.
+    """
+    budget = Budget(timeout)
+    views = Views(text, ESCAPES["url"])
+    hits = [*scan_views(rules, "url", views, budget), *scan_views(rules, "body", views, budget)]
+    hits += _scan_header(b"", text, rules, budget)
+    return redact(text, [(hit.start, hit.end) for hit in hits if hit.start < hit.end], PlainCutter())

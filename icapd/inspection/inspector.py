@@ -1,0 +1,96 @@
+"""The inspection of one direction, as the floors above see it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from icapd.errors import ScanTimeout
+from icapd.http.headers import Headers
+from icapd.http.media_types import MediaType
+from icapd.inspection.body import examine
+from icapd.inspection.event_stream import EventStreamStage
+from icapd.inspection.findings import Finding, FindingLog, Fingerprinter, Hit
+from icapd.inspection.formats import text_format
+from icapd.inspection.heads import examine_headers, examine_url, examine_value, masked
+from icapd.inspection.limits import InspectionLimits
+from icapd.inspection.stage import BodyStream
+from icapd.inspection.window import WindowStage
+from icapd.policy import REPLACEMENT, RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class BodyInspection:
+    """`text` is adapted; the same object as went in when nothing had to change."""
+
+    findings: tuple[Finding, ...]
+    text: bytes = field(repr=False)
+    #: Whether there are more findings than are kept.
+    truncated_findings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UrlInspection:
+    """`url` is adapted; the same object as went in when nothing had to change."""
+
+    findings: tuple[Finding, ...]
+    url: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderInspection:
+    """`headers` are adapted; the same object as went in when nothing had to change."""
+
+    findings: tuple[Finding, ...]
+    headers: Headers
+
+
+class Inspector:
+    """Applies the rules of one direction to messages, part by part.
+
+    ScanTimeout passes through: what becomes of a message that takes too long is for the caller to say.
+    """
+
+    def __init__(self, rules: RuleSet, fingerprinter: Fingerprinter, limits: InspectionLimits) -> None:
+        self.rules = rules
+        self.limits = limits
+        self._fingerprinter = fingerprinter
+
+    def inspect_body(self, text: bytes, media_type: MediaType) -> BodyInspection:
+        """A whole body in no coding."""
+        rules = self.rules.for_media_type(media_type.essence)
+        examination = examine(text, text_format(media_type, text), rules, self.limits.scan_timeout)
+        log = self._log(examination.hits)
+        return BodyInspection(tuple(log.findings), examination.text, log.truncated)
+
+    def inspect_url(self, url: bytes) -> UrlInspection:
+        """A request target in any form (RFC 9112 section 3.2)."""
+        examination = examine_url(url, self.rules, self.limits.scan_timeout)
+        return UrlInspection(tuple(self._log(examination.hits).findings), examination.url)
+
+    def inspect_headers(self, headers: Headers) -> HeaderInspection:
+        """All header fields of a message."""
+        examination = examine_headers(headers, self.rules, self.limits.scan_timeout)
+        return HeaderInspection(tuple(self._log(examination.hits).findings), examination.headers)
+
+    def inspect_value(self, target: str, value: bytes) -> tuple[Finding, ...]:
+        """A single value that is never changed; `target`: method, content-type or name."""
+        hits = examine_value(target, value, self.rules, self.limits.scan_timeout)
+        return tuple(self._log(hits).findings)
+
+    def stream(self, media_type: MediaType) -> BodyStream:
+        """A stage for a body in no coding that flows."""
+        rules = self.rules.for_media_type(media_type.essence)
+        stage = EventStreamStage if media_type.is_event_stream else WindowStage
+        return stage(media_type, rules, self._log(), self.limits)
+
+    def mask_text(self, text: bytes) -> bytes:
+        """A text that is kept, such as a path in an audit row, without any secret that a rule finds in it."""
+        try:
+            return masked(text, self.rules, self.limits.scan_timeout)
+        except ScanTimeout:
+            return REPLACEMENT
+
+    def _log(self, hits: Iterable[Hit] = ()) -> FindingLog:
+        log = FindingLog(self._fingerprinter, self.limits.max_findings)
+        for hit in hits:
+            log.add(hit)
+        return log

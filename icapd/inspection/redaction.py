@@ -1,0 +1,140 @@
+"""Taking things out of a text without breaking its format: first cut to size, then replaced."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import NamedTuple, Protocol
+
+from icapd.policy import REPLACEMENT
+
+#: The replacement where brackets have to be escaped (RFC 3986 section 2.2).
+PERCENT_REPLACEMENT = REPLACEMENT.replace(b"[", b"%5B").replace(b"]", b"%5D")
+#: The replacement for a number in JSON, which has to remain one.
+NUMBER_REPLACEMENT = b"0"
+
+_REST_OF_NUMBER = re.compile(rb"[0-9+\-.eE]*+")
+_FORM_FIELD = re.compile(rb"[^&]++")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of a longer text; every offset is one of the longer text."""
+
+    text: bytes = field(repr=False)
+    base: int = 0
+
+    def between(self, start: int, end: int) -> bytes:
+        return self.text[start - self.base : end - self.base]
+
+    def has_at(self, offset: int, byte: bytes) -> bool:
+        return self.text.startswith(byte, offset - self.base)
+
+    def run(self, pattern: re.Pattern[bytes], start: int, end: int) -> int:
+        """How far a pattern that matches anywhere, be it nothing, reaches from `start` towards `end`."""
+        match = pattern.match(self.text, start - self.base, end - self.base)
+        assert match is not None
+        return match.end() + self.base
+
+
+class Piece(NamedTuple):
+    """A part of a text that something else is to stand for."""
+
+    start: int
+    end: int
+    replacement: bytes
+
+    @property
+    def is_number(self) -> bool:
+        return self.replacement == NUMBER_REPLACEMENT
+
+
+class Cutter(Protocol):
+    """Cuts the spans that are to go from a text of one format into pieces whose loss leaves the format whole.
+
+    Spans come in the order of their starts.
+    """
+
+    def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
+        """The pieces for one span, in order."""
+
+    def advance(self, passage: Passage, to: int) -> None:
+        """Read on up to `to`: what lies before it will not be shown again."""
+
+
+class PlainCutter:
+    """Any text without a format that a replacement could break."""
+
+    def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
+        return [Piece(start, end, REPLACEMENT)]
+
+    def advance(self, passage: Passage, to: int) -> None:
+        pass
+
+
+class FormCutter(PlainCutter):
+    """application/x-www-form-urlencoded, and the query of a URL: `&` stays, and so do names before values."""
+
+    def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
+        pieces = []
+        for part in _FORM_FIELD.finditer(passage.text, start - passage.base, end - passage.base):
+            begin, stop = part.span()
+            equals = passage.text.find(b"=", begin, stop)
+            if equals > begin and (begin + passage.base == 0 or passage.text[begin - 1] in b"?&"):
+                # A whole name stands in the span: it goes only where there is no value to take.
+                begin, stop = (begin, equals) if equals + 1 == stop else (equals + 1, stop)
+            pieces.append(Piece(begin + passage.base, stop + passage.base, PERCENT_REPLACEMENT))
+        return pieces
+
+
+class Redactor:
+    """Writes a text with pieces of it replaced, front to back, in as many steps as the text comes in."""
+
+    __slots__ = ("_in_number", "_pieces", "_position")
+
+    def __init__(self) -> None:
+        self._pieces: list[Piece] = []
+        # Everything before it is written or gone; it may be ahead of the text that is there.
+        self._position = 0
+        # Whether a number was replaced whose rest may still stand behind `_position`.
+        self._in_number = False
+
+    def replace(self, pieces: Iterable[Piece]) -> None:
+        """Note pieces, which begin behind all that is written; overlapping ones become one replacement."""
+        self._pieces += pieces
+        self._pieces.sort()
+
+    def write(self, passage: Passage, until: int) -> bytes:
+        """The text from where the last step ended up to `until`, less the pieces that begin there."""
+        out: list[bytes] = []
+        due = bisect_left(self._pieces, until, key=attrgetter("start"))
+        for piece in self._pieces[:due]:
+            self._copy(passage, piece.start, out)
+            if piece.start == self._position and not self._in_number:
+                out.append(piece.replacement)
+            if piece.end > self._position:
+                self._position, self._in_number = piece.end, piece.is_number
+        del self._pieces[:due]
+        self._copy(passage, until, out)
+        return b"".join(out)
+
+    def _copy(self, passage: Passage, until: int, out: list[bytes]) -> None:
+        if self._position >= until:
+            return
+        if self._in_number:
+            self._position = passage.run(_REST_OF_NUMBER, self._position, until)
+            self._in_number = self._position == until
+        out.append(passage.between(self._position, until))
+        self._position = until
+
+
+def redact(text: bytes, spans: Sequence[tuple[int, int]], cutter: Cutter) -> bytes:
+    """A whole text without the spans; the same object when there is nothing to take out."""
+    if not spans:
+        return text
+    passage = Passage(text)
+    redactor = Redactor()
+    for start, end in sorted(spans):
+        redactor.replace(cutter.cut(passage, start, end))
+    return redactor.write(passage, len(text))

@@ -1,0 +1,36 @@
+"""The rules over a text in all its readings and over its single values."""
+
+from collections.abc import Iterable, Iterator
+
+from icapd.inspection.budget import Budget
+from icapd.inspection.fields import Field
+from icapd.inspection.findings import Hit
+from icapd.inspection.views import Views
+from icapd.policy import RuleSet
+
+
+def scan_views(rules: RuleSet, target: str, views: Views, budget: Budget) -> Iterator[Hit]:
+    """What the rules find in each reading of a text.
+
+    Packs whose redactions go in order mean the text as it stands: their rules see no other reading.
+    """
+    for reading, text in enumerate(views):
+        for match in rules.scan(target, text, timeout=budget.left()):
+            if reading == 0 or not match.rule.in_order:
+                start, end = views.locate(reading, match.start, match.end)
+                yield Hit(match.rule, match.rule.action, target, start, end, views.decoded(start, end))
+
+
+def scan_fields(rules: RuleSet, fields: Iterable[Field], budget: Budget) -> Iterator[Hit]:
+    """What the rules on single values find."""
+    for field in fields:
+        value = field.value
+        for match in rules.scan("field", value, timeout=budget.left()):
+            start, end = field.locate(match.start, match.end)
+            yield Hit(match.rule, match.rule.action, "field", start, end, value[match.start : match.end])
+
+
+def distinct(hits: Iterable[Hit]) -> list[Hit]:
+    """Each span that a rule found once, in the order of the text."""
+    by_place = {hit.place: hit for hit in hits}
+    return sorted(by_place.values(), key=lambda hit: (hit.start, hit.end))

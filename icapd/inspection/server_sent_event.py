@@ -1,0 +1,65 @@
+"""One server-sent event (WHATWG HTML section 9.2.6): its lines, and the data they carry together."""
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+# A line: field name, colon with one blank at most, value, line end. CRLF is one end.
+_LINE = re.compile(rb"([^:\r\n]*+)((?::\x20?)?+)([^\r\n]*+)(\r\n|\r|\n|\Z)")
+#: Fields that steer the client. They are never changed, and so not inspected either.
+_CONTROL_FIELDS = frozenset({b"event", b"id", b"retry"})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an event, taken apart."""
+
+    #: Where its value begins, from the beginning of the event.
+    offset: int
+    name: bytes
+    colon: bytes
+    value: bytes = field(repr=False)
+    ending: bytes
+
+    @property
+    def is_data(self) -> bool:
+        return self.name == b"data"
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether clients pass over it: a comment, or a field that they do not know."""
+        return bool(self.name or self.colon) and not self.is_data and self.name not in _CONTROL_FIELDS
+
+    def locate(self, offset: int) -> int:
+        """Where in the event a byte of the value stands."""
+        return self.offset + offset
+
+    def encode(self, value: bytes) -> bytes:
+        """The line with that value in place of its own."""
+        return self.name + self.colon + value + self.ending
+
+
+def parse_event(raw: bytes, begin: int = 0) -> list[Line]:
+    """The lines of an event from `begin` on; encoded one after the other, they are the same bytes again."""
+    return [
+        Line(line.start(3), line[1], line[2], line[3], line[4])
+        for line in _LINE.finditer(raw, begin)
+        if line.end() > line.start()
+    ]
+
+
+class EventData:
+    """What the data lines of an event carry: their values, with line feeds between them."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self._lines = [line for line in lines if line.is_data]
+        self.text = b"\n".join(line.value for line in self._lines)
+        # Where each line's value begins in the text.
+        lengths = (len(line.value) + 1 for line in self._lines)
+        self._starts = list(accumulate(lengths, initial=0))[:-1]
+
+    def locate(self, offset: int) -> int:
+        """Where in the event a byte of the text stands."""
+        number = bisect_right(self._starts, offset) - 1
+        return self._lines[number].offset + offset - self._starts[number]

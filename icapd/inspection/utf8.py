@@ -1,0 +1,26 @@
+"""The borders of characters in UTF-8 (RFC 3629 section 3)."""
+
+#: Bytes of the longest character.
+MAX_CHARACTER_LENGTH = 4
+
+
+def character_start(text: bytes | bytearray, offset: int) -> int:
+    """Where the character begins that the byte at `offset` continues; `offset` if it continues none."""
+    for start in range(offset, max(offset - MAX_CHARACTER_LENGTH, -1), -1):
+        byte = text[start]
+        if byte & 0xC0 != 0x80:
+            return start if start + _announced_length(byte) > offset else offset
+    return offset
+
+
+def whole_characters(text: bytes, start: int, end: int) -> tuple[int, int]:
+    """The span without the characters that it cuts; maybe empty."""
+    while start < end and character_start(text, start) < start:
+        start += 1
+    return start, max(start, character_start(text, end)) if end < len(text) else end
+
+
+def _announced_length(lead: int) -> int:
+    if lead < 0xC0:
+        return 1
+    return 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
