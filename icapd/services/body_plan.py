@@ -1,0 +1,67 @@
+"""How a body will be read, decided once from its head and its first bytes."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from icapd.http import charsets
+from icapd.http.codings import SUPPORTED, parse_content_codings
+from icapd.http.heads import MessageHead
+from icapd.http.media_types import MediaType, is_textual, looks_like_text
+from icapd.policy import RuleSet
+
+
+class PlanKind(Enum):
+    SKIP = auto()
+    """Not read: no rule applies, or nothing can be made of it (`reason`)."""
+    BUFFER = auto()
+    """Held back until its end: the verdict comes first."""
+    STREAM = auto()
+    """Read as it flows, with a bounded part held back."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPlan:
+    """What plan_body decided."""
+
+    kind: PlanKind
+    #: The type by which the body is read; without an essence where only the bytes told that it is text.
+    media_type: MediaType
+    codings: tuple[str, ...] = ()
+    #: Why a body is not read: "media-type", "no-rules", or what stood in the way.
+    reason: str = ""
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether rules would have applied, but the body can't be read."""
+        return self.kind is PlanKind.SKIP and self.reason not in {"media-type", "no-rules"}
+
+
+def content_length(head: MessageHead) -> int | None:
+    """Content-Length where it is one number; None otherwise."""
+    value = head.headers.get(b"content-length")
+    return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
+
+
+def plan_body(head: MessageHead, sample: bytes, rules: RuleSet, max_buffered: int) -> BodyPlan:
+    """The plan for a body; `sample`: what has arrived of it, as it travels (coded).
+
+    Types that say nothing (none, application/octet-stream) are judged by the sample.
+    """
+    media_type = MediaType.parse(head.headers.get(b"content-type"))
+    codings = parse_content_codings(head.headers.get(b"content-encoding"))
+    if media_type.is_opaque:
+        if not codings and not looks_like_text(sample):
+            return BodyPlan(PlanKind.SKIP, media_type, reason="media-type")
+        media_type = MediaType(charset=media_type.charset)
+    applicable = rules.for_media_type(media_type.essence)
+    if not applicable.body_rules and not applicable.field_rules:
+        reason = "no-rules" if is_textual(media_type.essence) else "media-type"
+        return BodyPlan(PlanKind.SKIP, media_type, reason=reason)
+    if not SUPPORTED.issuperset(codings):
+        return BodyPlan(PlanKind.SKIP, media_type, codings, "unknown-coding")
+    if not charsets.is_readable(media_type.charset, b"" if codings else sample):
+        return BodyPlan(PlanKind.SKIP, media_type, codings, "charset")
+    length = content_length(head)
+    if media_type.is_event_stream or (length is not None and length > max_buffered):
+        return BodyPlan(PlanKind.STREAM, media_type, codings)
+    return BodyPlan(PlanKind.BUFFER, media_type, codings)

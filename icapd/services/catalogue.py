@@ -1,0 +1,63 @@
+"""The ICAP services of one server under one policy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from icapd.icap import Method
+from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
+from icapd.policy import Policy
+from icapd.services.adaptation import AdaptationOptions
+from icapd.services.content_inspector import ContentInspector
+from icapd.services.options import ServiceDescription
+from icapd.services.response_filter import ResponseFilter
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """What the settings say about the services."""
+
+    preview: int
+    options_ttl: int
+    max_connections: int
+    reqmod: AdaptationOptions
+    respmod: AdaptationOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One ICAP service: what OPTIONS tells of it, and what its adaptations need."""
+
+    description: ServiceDescription
+    inspector: Inspector
+    options: AdaptationOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Services by the path of their URI; a new policy makes a new catalogue."""
+
+    policy: Policy
+    services: Mapping[str, Service]
+
+
+def make_catalogue(
+    policy: Policy, fingerprinter: Fingerprinter, limits: InspectionLimits, options: ServiceOptions
+) -> Catalogue:
+    """`/reqmod`, `/respmod`, and `/stream` for event streams.
+
+    A preview of an event stream would hold its first events back until it is full: `/stream` asks for none.
+    """
+    requests = ContentInspector(policy, fingerprinter, limits).inspector
+    responses = ResponseFilter(policy, fingerprinter, limits).inspector
+    table = (
+        ("/reqmod", Method.REQMOD, "icapd ContentInspector", options.preview, requests, options.reqmod),
+        ("/respmod", Method.RESPMOD, "icapd ResponseFilter", options.preview, responses, options.respmod),
+        ("/stream", Method.RESPMOD, "icapd ResponseFilter for streams", 0, responses, options.respmod),
+    )
+    services = {}
+    for path, method, name, preview, inspector, adaptation in table:
+        description = ServiceDescription(
+            path, method, name, preview, options.options_ttl, options.max_connections
+        )
+        services[path] = Service(description, inspector, adaptation)
+    return Catalogue(policy, services)

@@ -1,0 +1,73 @@
+"""Bodies that pass while they are read: the plan STREAM, and what is echoed byte for byte."""
+
+from typing import ClassVar, Protocol
+
+from icapd.http.codings import CodingLimits, Decoder
+from icapd.inspection import BodyStream, Finding
+
+
+class Flow(Protocol):
+    """Takes a body as it travels, gives what goes on."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found so far; grows."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the output ends here, whatever still comes in."""
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def finish(self) -> bytes: ...
+
+
+class Echo:
+    """Every byte goes on as it came; nothing is read."""
+
+    findings: ClassVar[list[Finding]] = []
+    cut = False
+
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+    def finish(self) -> bytes:
+        return b""
+
+
+class Inspected:
+    """Decoded, inspected, redacted; goes on in no coding.
+
+    Raises CodingError and ScanTimeout: what was held back then never leaves.
+    """
+
+    def __init__(self, codings: tuple[str, ...], limits: CodingLimits, stream: BodyStream) -> None:
+        self._decoder = Decoder(codings, limits) if codings else None
+        self._stream = stream
+
+    @property
+    def findings(self) -> list[Finding]:
+        return self._stream.findings
+
+    @property
+    def cut(self) -> bool:
+        return self._stream.cut
+
+    def feed(self, data: bytes) -> bytes:
+        return self._stream.feed(self._decoder.feed(data) if self._decoder else data)
+
+    def finish(self) -> bytes:
+        rest = self._stream.feed(self._decoder.finish()) if self._decoder else b""
+        return rest + self._stream.finish()
+
+
+class Watched(Inspected):
+    """Inspected, but every byte goes on as it came: for rules that are only monitored."""
+
+    def feed(self, data: bytes) -> bytes:
+        super().feed(data)
+        return data
+
+    def finish(self) -> bytes:
+        super().finish()
+        return b""

@@ -1,0 +1,86 @@
+"""A message on its way to the client while its body still arrives: the plan STREAM, and echoes."""
+
+from icapd.audit import Inspection
+from icapd.errors import CodingError, ScanTimeout
+from icapd.http.heads import MessageHead
+from icapd.icap import AdaptedData
+from icapd.policy import Action, RuleSet
+from icapd.services import answers
+from icapd.services.answers import Record, Step
+from icapd.services.body_plan import content_length
+from icapd.services.buffered import reason_of
+from icapd.services.examination import size_findings
+from icapd.services.flow import Flow
+from icapd.services.transaction import Transaction
+
+
+class FlowingMessage:
+    """Turns a flow into steps, and keeps the record of it ahead of what the client sees."""
+
+    def __init__(self, transaction: Transaction, flow: Flow, rules: RuleSet) -> None:
+        self._transaction = transaction
+        self._flow = flow
+        self._rules = rules
+        # An announced size was looked at with the head.
+        self._watches_size = content_length(answers.virgin_head(transaction.request)) is None
+        self._recorded_findings = 0
+        self.is_done = False
+
+    def begin(self, head: MessageHead, received: bytes) -> list[Step]:
+        """The head, and what has arrived so far."""
+        steps = answers.flow_begins(self._transaction, head)
+        return steps + (self.feed(received) if received else [])
+
+    def feed(self, data: bytes) -> list[Step]:
+        """The next piece of the body."""
+        try:
+            out = self._flow.feed(data)
+        except (CodingError, ScanTimeout) as error:
+            return self.cut("partial", reason_of(error))
+        steps = self._record_new_findings()
+        if self._flow.cut or self._outgrows_a_limit():
+            self._transaction.disposition = "cut"
+            return self._end(out)
+        return [*steps, AdaptedData(out)] if out else steps
+
+    def finish(self) -> list[Step]:
+        """The body has ended."""
+        try:
+            out = self._flow.finish()
+        except (CodingError, ScanTimeout) as error:
+            return self.cut("partial", reason_of(error))
+        self._record_new_findings()
+        if self._flow.cut:
+            self._transaction.disposition = "cut"
+        return self._end(out)
+
+    def cut(self, inspection: Inspection, reason: str) -> list[Step]:
+        """End here: what follows can't be inspected, so it does not go on."""
+        self._transaction.mark(inspection, reason)
+        self._transaction.disposition = "cut"
+        return self._end(b"")
+
+    def _end(self, data: bytes) -> list[Step]:
+        self.is_done = True
+        return answers.flow_ends(data)
+
+    def _record_new_findings(self) -> list[Step]:
+        """A redaction that a client can see has its record, even if the server dies in mid-stream."""
+        new = self._flow.findings[self._recorded_findings :]
+        if not new:
+            return []
+        self._recorded_findings += len(new)
+        self._transaction.add_findings(new)
+        if any(finding.enforced and finding.action is Action.REDACT for finding in new):
+            self._transaction.disposition = "redacted"
+        return [Record("open")]
+
+    def _outgrows_a_limit(self) -> bool:
+        """Whether the body has become larger than a rule in force allows."""
+        if not self._watches_size:
+            return False
+        known = {finding.rule_id for finding in self._transaction.findings}
+        fired = self._rules.scan_size(self._transaction.body_bytes, None)
+        new = size_findings(rule for rule in fired if rule.id not in known)
+        self._transaction.add_findings(new)
+        return any(finding.enforced and finding.action is Action.BLOCK for finding in new)

@@ -1,0 +1,61 @@
+"""ResponseFilter: the rules over responses (RESPMOD)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from icapd.http.heads import ResponseHead
+from icapd.http.media_types import MediaType
+from icapd.inspection import Finding, Fingerprinter, InspectionLimits, Inspector
+from icapd.policy import Policy
+from icapd.services.examination import (
+    decode,
+    encode,
+    examine_head,
+    examine_text,
+    headers_from,
+    issues_of,
+    may_pass,
+    risk_score,
+    size_findings,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseReport:
+    """What the policy makes of one response."""
+
+    #: Whether it may pass unchanged.
+    allowed: bool
+    #: One line for each rule that fired.
+    issues: tuple[str, ...]
+    #: The body with what the rules redact taken out; the same text when they redact nothing.
+    filtered_body: str = field(repr=False)
+    #: The sum of the scores of these rules.
+    risk_score: int
+    findings: tuple[Finding, ...]
+
+
+class ResponseFilter:
+    """Filters responses by a policy."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        fingerprinter: Fingerprinter | None = None,
+        limits: InspectionLimits = InspectionLimits(),
+    ) -> None:
+        """Without a `fingerprinter`, fingerprints are comparable within this object only."""
+        self.policy = policy
+        self.inspector = Inspector(policy.response, fingerprinter or Fingerprinter.ephemeral(), limits)
+
+    def filter_response(self, headers: Mapping[str, str], body: str) -> ResponseReport:
+        """The report on a response whose body is text. Raises ScanTimeout when a rule takes too long."""
+        head = ResponseHead(200, headers=headers_from(headers))
+        text = encode(body)
+        findings = list(examine_head(self.inspector, head, None).findings)
+        inspection = examine_text(self.inspector, text, MediaType.parse(head.headers.get(b"content-type")))
+        findings += inspection.findings
+        findings += size_findings(self.policy.response.scan_size(len(text), text))
+        issues = issues_of(findings, self.policy.response.rules)
+        filtered = body if inspection.text is text else decode(inspection.text)
+        return ResponseReport(may_pass(findings), issues, filtered, risk_score(findings), tuple(findings))

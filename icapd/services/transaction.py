@@ -1,0 +1,106 @@
+"""One adaptation from its first byte to its audit record: the one object that changes on the way."""
+
+import re
+from collections.abc import Callable, Iterable
+
+from icapd.audit import AuditRecord, Disposition, FindingRecord, Inspection, uuid7
+from icapd.http.media_types import MediaType
+from icapd.http.target import target_of
+from icapd.icap import Method, ModRequest
+from icapd.inspection import Finding
+from icapd.policy import Action, Policy
+from icapd.services.examination import risk_score
+from icapd.services.identity import identity_of
+
+TXN_HEADER = b"X-Icapd-Txn"
+# What we gave the request as its id comes back with its response (Squid's adaptation_masterx_shared_names).
+_OWN_TXN_ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+class Transaction:
+    """What is known of one REQMOD or RESPMOD transaction so far. Pins the policy that it began with."""
+
+    def __init__(self, request: ModRequest, policy: Policy, now_us: int) -> None:
+        """`now_us`: the wall clock in microseconds since the epoch."""
+        self.request = request
+        self.policy = policy
+        self.occurred_at = now_us
+        self.event_id = uuid7()
+        shared = request.headers.get(TXN_HEADER)
+        self.txn_id = shared.decode() if shared and _OWN_TXN_ID.fullmatch(shared) else self.event_id
+        self.findings: list[Finding] = []
+        #: What could be done about the verdict.
+        self.disposition: Disposition = "unmodified"
+        self.inspection: Inspection = "complete"
+        self.skip_reason = ""
+        #: Blocked because it could not be inspected, not because of a rule.
+        self.failed_closed = False
+        self.body_bytes = 0
+        self.http_status = request.response_head.status if request.response_head else 0
+
+    def add_findings(self, findings: Iterable[Finding]) -> None:
+        self.findings.extend(findings)
+
+    def mark(self, inspection: Inspection, reason: str) -> None:
+        """Say that the message was not, or not wholly, inspected; the first reason stays."""
+        if not self.skip_reason:
+            self.inspection, self.skip_reason = inspection, reason
+
+    @property
+    def verdict(self) -> Action:
+        """What the policy wants, whether or not it is enforced."""
+        if self.failed_closed:
+            return Action.BLOCK
+        return max((finding.action for finding in self.findings), default=Action.ALLOW)
+
+    @property
+    def must_block(self) -> bool:
+        return any(finding.enforced and finding.action is Action.BLOCK for finding in self.findings)
+
+    @property
+    def risk_score(self) -> int:
+        """The scores of the rules that fired, each rule once."""
+        return risk_score(self.findings)
+
+    def record(self, latency_us: int, mask: Callable[[bytes], bytes]) -> AuditRecord:
+        """The audit row as things stand; `mask` takes known secrets out of the path."""
+        request, identity = self.request, identity_of(self.request.headers)
+        target = target_of(request.request_head)
+        head = request.response_head or request.request_head
+        media_type = MediaType.parse(head.headers.get(b"content-type") if head else None)
+        is_request = request.method is Method.REQMOD
+        return AuditRecord(
+            event_id=self.event_id,
+            txn_id=self.txn_id,
+            occurred_at=self.occurred_at,
+            method_icap=request.method.value,
+            http_method=request.request_head.method.decode("ascii") if request.request_head else None,
+            scheme=target.scheme or None,
+            host=target.host or None,
+            port=target.port or None,
+            path=mask(target.path).decode("utf-8", "replace") or None,
+            client_ip=identity.client_ip or None,
+            client_user=identity.user or None,
+            verdict=self.verdict.verdict,
+            disposition=self.disposition,
+            inspection=self.inspection,
+            skip_reason=self.skip_reason or None,
+            request_bytes=self.body_bytes if is_request else 0,
+            response_bytes=0 if is_request else self.body_bytes,
+            content_type=media_type.essence or None,
+            http_status=self.http_status or None,
+            risk_score=self.risk_score,
+            policy_digest=self.policy.digest,
+            latency_us=latency_us,
+            findings=tuple(
+                FindingRecord(
+                    rule_id=finding.rule_id,
+                    severity=finding.severity,
+                    action=finding.action.name.lower(),
+                    target=finding.target,
+                    excerpt=finding.excerpt,
+                    fingerprint=finding.fingerprint,
+                )
+                for finding in self.findings
+            ),
+        )

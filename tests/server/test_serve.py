@@ -1,0 +1,322 @@
+"""`icapd serve` as its users have it: a process, its sockets, its signals, its log and its rows."""
+
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import wire
+from support.icapd import ICAPD, PATIENCE, Server, ask, configure, read_reply, serving
+from support.policies import RULES, SECRET, demo_policy
+
+JSON = b'{"key": "KEY-%b"}' % SECRET
+POLICY = '[policy]\ndirectory = "rules"\n'
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "rules").mkdir()
+    demo_policy(tmp_path / "rules")
+    return tmp_path
+
+
+@pytest.fixture
+def server(directory: Path) -> Iterator[Server]:
+    with serving(directory, POLICY) as server:
+        yield server
+
+
+def respmod(body: bytes) -> bytes:
+    return wire.respmod(wire.OK, wire.chunked(body, ieof=True), Preview="1024")
+
+
+def rows(server: Server) -> list[dict[str, object]]:
+    output = subprocess.run(
+        [ICAPD, "--config", server.directory / "icapd.toml", "audit", "search", "--format", "jsonl"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_transactions_on_one_connection_each_have_their_row(server: Server) -> None:
+    with server.connect() as connection:
+        assert ask(connection, wire.options("/respmod")).startswith(b"ICAP/1.0 200 OK")
+        assert ask(connection, respmod(b"{}")).startswith(b"ICAP/1.0 204")
+        assert b"KEY-[REDACTED]" in ask(connection, respmod(JSON))
+        assert ask(connection, wire.reqmod(Preview="0")).startswith(b"ICAP/1.0 204")
+    verdicts = [(row["method_icap"], row["verdict"]) for row in rows(server)]
+    assert sorted(verdicts) == [("REQMOD", "allowed"), ("RESPMOD", "allowed"), ("RESPMOD", "redacted")]
+
+
+def test_options_tell_squid_what_it_needs(server: Server) -> None:
+    with server.connect() as connection:
+        for path, method, preview in [
+            ("/reqmod", "REQMOD", 4096),
+            ("/respmod", "RESPMOD", 4096),
+            ("/stream", "RESPMOD", 0),
+        ]:
+            reply = ask(connection, wire.options(path)).decode()
+            assert f"\r\nMethods: {method}\r\n" in reply
+            assert f"\r\nPreview: {preview}\r\n" in reply
+            for header in ("Transfer-Preview: *", "Allow: 204", "Max-Connections: 1000", "Options-TTL: 600"):
+                assert f"\r\n{header}\r\n" in reply
+            assert "Encapsulated: null-body=0" in reply
+            assert "\r\nDate: " in reply
+
+
+def test_istag_is_the_same_everywhere(server: Server) -> None:
+    with server.connect() as connection:
+        replies = [
+            ask(connection, data) for data in (wire.options(), respmod(b"{}"), wire.options("/nowhere"))
+        ]
+    tags = {line for reply in replies for line in reply.split(b"\r\n") if line.startswith(b"ISTag: ")}
+    assert len(tags) == 1
+    assert len(tags.pop().removeprefix(b"ISTag: ")) <= 34  # 32 characters and their quotes
+
+
+WRONG = [
+    pytest.param(wire.options("/nowhere"), b"404", id="unknown service"),
+    pytest.param(wire.respmod(path="/reqmod"), b"405", id="RESPMOD to a REQMOD service"),
+    pytest.param(
+        wire.respmod(wire.OK, wire.chunked(b"abc"), path="/nowhere"),
+        b"404",
+        id="unknown service, with a body",
+    ),
+    pytest.param(b"FOOMOD icap://h/reqmod ICAP/1.0\r\nHost: h\r\n\r\n", b"501", id="unknown method"),
+]
+
+
+@pytest.mark.parametrize(("data", "status"), WRONG)
+def test_wrong_request_is_answered_and_the_connection_goes_on(
+    server: Server, data: bytes, status: bytes
+) -> None:
+    with server.connect() as connection:
+        reply = ask(connection, data)
+        assert reply.startswith(b"ICAP/1.0 " + status)
+        assert b"X-Icapd-Error: " in reply
+        assert ask(connection, wire.options()).startswith(b"ICAP/1.0 200")
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"400"),
+        (b"OPTIONS icap://h/x ICAP/2.0\r\nHost: h\r\n\r\n", b"505"),
+    ],
+)
+def test_what_is_no_icap_is_answered_and_the_connection_ends(
+    server: Server, data: bytes, status: bytes
+) -> None:
+    with server.connect() as connection:
+        reply = ask(connection, data)
+        assert reply.startswith(b"ICAP/1.0 " + status)
+        assert b"Connection: close" in reply
+        assert connection.recv(1) == b""
+    assert "Traceback" not in server.log
+
+
+def test_client_that_goes_in_the_middle_leaves_a_row(server: Server) -> None:
+    whole = wire.respmod(wire.OK, wire.chunked(b"a" * 1000))
+    with server.connect() as connection:
+        connection.sendall(whole[:-500])
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    (row,) = rows(server)
+    assert (row["disposition"], row["inspection"], row["skip_reason"]) == ("failed", "partial", "client-gone")
+
+
+def test_connection_over_the_limit_is_refused(directory: Path) -> None:
+    text = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nmax_connections = 1\n' + POLICY
+    with serving(directory, text) as server, server.connect() as first:
+        assert ask(first, wire.options()).startswith(b"ICAP/1.0 200")
+        with server.connect() as second:
+            assert read_reply(second).startswith(b"ICAP/1.0 503")
+        assert ask(first, wire.options()).startswith(b"ICAP/1.0 200")
+
+
+@pytest.mark.parametrize(
+    ("key", "data"),
+    [
+        pytest.param("idle_timeout", b"", id="silent from the start"),
+        pytest.param("head_timeout", b"OPTIONS icap", id="half a head"),
+        pytest.param("stall_timeout", wire.respmod(wire.OK, b"5\r\nab"), id="half a body"),
+    ],
+)
+def test_silent_connection_is_closed(directory: Path, key: str, data: bytes) -> None:
+    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\n{key} = 0.2\n' + POLICY
+    with serving(directory, text) as server, server.connect() as connection:
+        connection.sendall(data)
+        reply = read_reply(connection)
+        assert reply == b"" if not data else reply.startswith(b"ICAP/1.0 408")
+        assert connection.recv(1) == b""
+
+
+def test_stop_lets_the_request_under_way_end(server: Server) -> None:
+    whole = respmod(JSON)
+    with server.connect() as connection:
+        connection.sendall(whole[:-10])
+        # An answer to a second connection says that the server has seen the first one's bytes.
+        with server.connect() as other:
+            ask(other, wire.options())
+            server.process.send_signal(signal.SIGTERM)
+            assert other.recv(1) == b""
+        server.wait_for_log("event=stopping")
+        reply = ask(connection, whole[-10:])
+        assert b"KEY-[REDACTED]" in reply
+        assert b"Connection: close" in reply
+        assert connection.recv(1) == b""
+    assert server.process.wait(PATIENCE) == 0
+    assert len(rows(server)) == 1
+
+
+def test_reload_takes_a_new_rule_and_refuses_a_broken_one(server: Server) -> None:
+    rules = server.directory / "rules" / "demo.toml"
+
+    def reload(text: str, event: str) -> str:
+        rules.write_text(text)
+        server.process.send_signal(signal.SIGHUP)
+        return server.wait_for_log(f"event={event}.*")[0]
+
+    with server.connect() as connection:
+        before = ask(connection, wire.options())
+        line = reload(RULES.replace("severity = ", "severty = ", 1), "reload-refused")
+        assert "demo.toml" in line and "demo.key" in line and "severty" in line
+        assert b"KEY-[REDACTED]" in ask(connection, respmod(JSON))
+        reload(RULES.replace("KEY-", "TOKEN-"), "reloaded")
+        assert ask(connection, respmod(JSON)).startswith(b"ICAP/1.0 204")
+        assert istag(ask(connection, wire.options())) != istag(before)
+
+
+def istag(reply: bytes) -> bytes:
+    return next(line for line in reply.split(b"\r\n") if line.startswith(b"ISTag: "))
+
+
+def test_status_pages(directory: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:{port}"\n' + POLICY
+    with serving(directory, text) as server, server.connect() as connection:
+        ask(connection, respmod(JSON))
+
+        def page(path: str) -> str:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as response:
+                return str(response.read(), "utf-8")
+
+        assert page("/healthz") == "ok\n"
+        assert page("/readyz") == "ready\n"
+        metrics = page("/metrics")
+        expected = 'icapd_transactions_total{disposition="redacted",method="RESPMOD",verdict="redacted"} 1.0'
+        assert expected in metrics
+        assert 'icapd_findings_total{rule="demo.key"} 1.0' in metrics
+
+
+def test_no_secret_is_left_anywhere(server: Server) -> None:
+    with server.connect() as connection:
+        ask(connection, respmod(JSON))
+        http = b"GET https://h/%b?k=KEY-%b HTTP/1.1\r\nHost: h\r\nX-Key: KEY-%b\r\n\r\n" % (
+            b"KEY-" + SECRET,
+            SECRET,
+            SECRET,
+        )
+        ask(connection, wire.reqmod(http))
+        connection.sendall(b"REQMOD icap://h/reqmod ICAP/1.0\r\nHost: h\r\nKEY-%b\r\n\r\n" % SECRET)
+        assert connection.recv(100).startswith(b"ICAP/1.0 400")
+    assert server.stop() == 0
+    for path in server.directory.glob("icapd.db*"):
+        assert SECRET not in path.read_bytes()
+    assert SECRET.decode() not in server.log
+
+
+def test_record_that_can_not_be_written_blocks_the_message(server: Server) -> None:
+    with server.connect() as connection:
+        with sqlite3.connect(server.database) as database:
+            database.execute("DROP TABLE audit_event")
+        reply = ask(connection, respmod(b"{}"))
+        assert b"HTTP/1.1 503 " in reply
+        assert b"could not be recorded" in reply
+    server.wait_for_log("event=audit-failed.*icapd.db")
+
+
+def test_record_that_can_not_be_written_lets_the_message_pass_where_that_is_set(directory: Path) -> None:
+    with (
+        serving(directory, POLICY + '[audit]\nfail_mode = "open"\n') as server,
+        server.connect() as connection,
+    ):
+        with sqlite3.connect(server.database) as database:
+            database.execute("DROP TABLE audit_event")
+        assert ask(connection, respmod(b"{}")).startswith(b"ICAP/1.0 204")
+
+
+def test_every_verdict_seen_before_a_kill_has_its_row(server: Server) -> None:
+    seen: list[str] = []
+    enough = threading.Event()
+
+    def load() -> None:
+        try:
+            with server.connect() as connection:
+                while True:
+                    reply = ask(connection, respmod(JSON))
+                    if not reply:
+                        return
+                    seen.append(reply.partition(b"X-Icapd-Txn: ")[2].partition(b"\r\n")[0].decode())
+                    if len(seen) > 500:
+                        enough.set()
+        except (OSError, AssertionError):
+            return
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert enough.wait(PATIENCE)
+    server.stop(signal.SIGKILL)
+    for thread in threads:
+        thread.join(PATIENCE)
+    recorded = [row["txn_id"] for row in rows(server)]
+    assert set(seen) <= set(recorded)
+    assert len(recorded) == len(set(recorded))
+
+
+STARTS = [
+    pytest.param("[server]\nlistne = 1\n", 'key "listne" is unknown', id="unknown key"),
+    pytest.param('[policy]\ndirectory = "nowhere"\n', "nowhere", id="no rules"),
+    pytest.param('[audit]\ndatabase_url = "sqlite:////nowhere/x.db"\n', "/nowhere", id="no such directory"),
+    pytest.param('[audit]\ndatabase_url = "sqlite:///new.db"\n', "icapd db upgrade", id="database not made"),
+    pytest.param('[audit]\nfingerprint_key = "icapd.toml"\n', "is not a key of 32", id="broken key"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), STARTS)
+def test_server_that_can_not_start_says_why(directory: Path, text: str, message: str) -> None:
+    outcome = start(configure(directory, text if "[policy]" in text else text + POLICY))
+    assert outcome.returncode == 3
+    assert message in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize("key", ["listen", "http_listen"])
+def test_port_in_use_is_told(directory: Path, key: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        other = "http_listen" if key == "listen" else "listen"
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = configure(directory, f'[server]\n{key} = "{address}"\n{other} = "127.0.0.1:0"\n' + POLICY)
+        outcome = start(config)
+    assert outcome.returncode == 3
+    assert f"server.{key}" in outcome.stderr and address in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def start(config: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ICAPD, "--config", config, "serve"], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
