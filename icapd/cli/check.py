@@ -1,0 +1,56 @@
+"""`icapd check`: is everything in place to serve?"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from icapd.audit import migrations
+from icapd.audit.database import Database
+from icapd.errors import ConfigurationError, IcapdError
+from icapd.policy import load_policy
+from icapd.server.fingerprint_key import load_or_create_key
+from icapd.services.configured import rules_directory
+from icapd.settings import Settings
+
+
+@click.command()
+@click.pass_context
+def check(ctx: click.Context) -> None:
+    """Check configuration, rules and database, a line for each; exit code 3 when one has a fault."""
+    settings: Settings = ctx.obj
+    config: Path | None = ctx.meta["icapd.config"]
+    # The settings were read before any command: a fault in them ends the program there.
+    click.echo(f"ok    configuration: {config or 'defaults'}")
+    faults = 0
+    for name, examine in (("rules", _rules), ("database", _database), ("fingerprint key", _key)):
+        faults += not _passes(name, examine, settings)
+    if faults:
+        raise ConfigurationError(f"{faults} of 4 checks failed")
+
+
+def _passes(name: str, examine: Callable[[Settings], str], settings: Settings) -> bool:
+    try:
+        click.echo(f"ok    {name}: {examine(settings)}")
+    except IcapdError as error:
+        click.echo(f"FAULT {name}: {error}")
+        return False
+    return True
+
+
+def _rules(settings: Settings) -> str:
+    policy = load_policy(rules_directory(settings))
+    return f"{len(policy.rules)} rules of {', '.join(policy.packs)}; mode {policy.mode}; {policy.istag}"
+
+
+def _database(settings: Settings) -> str:
+    migrations.check(settings.audit.database_url)
+    return Database.parse(settings.audit.database_url).name
+
+
+def _key(settings: Settings) -> str:
+    path = Path(settings.audit.fingerprint_key)
+    if not path.exists():
+        return f"{path} will be made at the first start"
+    load_or_create_key(path)
+    return str(path)

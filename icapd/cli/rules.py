@@ -1,0 +1,101 @@
+"""`icapd rules`: look at the rules, check them, prove them."""
+
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from icapd.errors import ConfigurationError, PolicyError
+from icapd.policy import CompiledRule, load_policy, prove
+from icapd.services.configured import rules_directory
+from icapd.settings import Settings
+
+_DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)
+_SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
+
+
+@click.group()
+def rules() -> None:
+    """The rules in force: list, check and prove them."""
+
+
+@rules.command("list")
+@click.option("--directory", type=_DIRECTORY, help="Rule files; default: those of the configuration.")
+@click.option("--pack", "packs", multiple=True, help="This pack instead of those of policy.toml; repeatable.")
+@click.option(
+    "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+@click.pass_obj
+def list_rules(
+    settings: Settings, directory: Path | None, packs: tuple[str, ...], output_format: str
+) -> None:
+    """Show the rules in force."""
+    policy = load_policy(directory or rules_directory(settings), packs or None)
+    if output_format == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode([_as_json(rule) for rule in policy.rules])))
+        return
+    table = Table("rule", "severity", "action", "direction", "targets", "what it finds")
+    for rule in policy.rules:
+        action = rule.action.name.lower() + ("" if rule.enforced else " (monitor)")
+        severity = f"[{_SEVERITY_STYLES[rule.severity]}]{rule.severity}[/]"
+        source = rule.rule
+        table.add_row(
+            rule.id, severity, action, source.direction, ", ".join(source.targets), source.description
+        )
+    Console().print(table)
+    click.echo(f"{len(policy.rules)} rules of {', '.join(policy.packs)}; mode {policy.mode}; {policy.istag}")
+
+
+@rules.command("check")
+@click.argument("directory", type=_DIRECTORY, required=False)
+@click.pass_obj
+def check_rules(settings: Settings, directory: Path | None) -> None:
+    """Check every pack of a directory, in use or not, and its policy.toml.
+
+    Prints a line for each; exit code 3 when one has a fault.
+    """
+    directory = directory or rules_directory(settings)
+    faults = 0
+    packs = sorted(path.stem for path in directory.glob("*.toml") if path.stem != "policy")
+    if not packs:
+        raise ConfigurationError(f"{directory}: holds no rule files (*.toml)")
+    for wanted in [*([pack] for pack in packs), None]:
+        try:
+            policy = load_policy(directory, wanted)
+        except PolicyError as error:
+            faults += 1
+            click.echo(f"FAULT {error}")
+        else:
+            name = wanted[0] if wanted else f"policy.toml ({', '.join(policy.packs)})"
+            click.echo(f"ok    {name}: {len(policy.rules)} rules")
+    if faults:
+        raise ConfigurationError(f"{faults} faults in {directory}")
+
+
+@rules.command("test")
+@click.option("--directory", type=_DIRECTORY, help="Rule files; default: those of the configuration.")
+@click.option("--pack", "packs", multiple=True, help="This pack instead of those of policy.toml; repeatable.")
+@click.pass_obj
+def test_rules(settings: Settings, directory: Path | None, packs: tuple[str, ...]) -> None:
+    """Run every example that the rules carry: what must be found, what must not, what becomes of it."""
+    policy = load_policy(directory or rules_directory(settings), packs or None)
+    examples = 0
+    for rule in policy.rules:
+        proof = prove(rule)
+        examples += proof.examples
+        for failure in proof.failures:
+            raise ConfigurationError(f'rule "{rule.id}": key "{failure.key}": {failure.problem}')
+    click.echo(f"{len(policy.rules)} rules, {examples} examples: all hold")
+
+
+def _as_json(rule: CompiledRule) -> dict[str, object]:
+    """The rule as its file has it, and what became of it in this policy."""
+    fields = msgspec.to_builtins(rule.rule)
+    return {
+        **fields,
+        "action": rule.action.name.lower(),
+        "enforced": rule.enforced,
+        "max_length": rule.max_length,
+    }

@@ -1,0 +1,206 @@
+"""`icapd scan`, `icapd rules` and `icapd check`, as they are typed."""
+
+import base64
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from support.policies import KEY, RULES, SECRET, demo_policy
+
+from icapd.audit import migrations
+from icapd.cli import main
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration with the demonstration rules, in the current directory."""
+    (tmp_path / "rules").mkdir()
+    demo_policy(tmp_path / "rules")
+    (tmp_path / "icapd.toml").write_text('[policy]\ndirectory = "rules"\n')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def icapd(*arguments: str, stdin: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, input=stdin)
+
+
+def lines(result: Result) -> list[dict[str, object]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_clean_file_exits_with_0(directory: Path) -> None:
+    (directory / "a.json").write_text('{"a": 1}')
+    result = icapd("scan", "a.json")
+    assert (result.exit_code, result.stdout) == (0, "a.json: nothing found\n")
+
+
+def test_file_with_findings_exits_with_1_and_shows_no_secret(directory: Path) -> None:
+    (directory / "a.json").write_bytes(b'{"a": "%b"}' % KEY)
+    result = icapd("scan", "a.json")
+    assert result.exit_code == 1
+    assert "demo.key" in result.stdout
+    assert SECRET.decode() not in result.stdout
+
+
+def test_findings_as_json(directory: Path) -> None:
+    (directory / "a.json").write_bytes(b'{"a": "%b"}' % KEY)
+    (directory / "b.txt").write_text("harmless")
+    result = icapd("scan", "--format", "json", "a.json", "b.txt")
+    first, second = lines(result)
+    assert (first["file"], first["verdict"], first["risk_score"]) == ("a.json", "redacted", 40)
+    assert (second["file"], second["verdict"], second["findings"]) == ("b.txt", "allowed", [])
+
+
+def test_standard_input_is_scanned(directory: Path) -> None:
+    assert icapd("scan", stdin=KEY).exit_code == 1
+    assert icapd("scan", "-", stdin="harmless").exit_code == 0
+
+
+def test_direction_chooses_the_rules(directory: Path) -> None:
+    body = "q=ATTACK%21"
+    form = "application/x-www-form-urlencoded"
+    assert icapd("scan", "--direction", "request", "--content-type", form, stdin=body).exit_code == 1
+    assert icapd("scan", "--direction", "response", "--content-type", form, stdin=body).exit_code == 0
+
+
+def test_batch_answers_each_line_in_order(directory: Path) -> None:
+    messages = [
+        {
+            "id": "1",
+            "direction": "response",
+            "headers": {"Content-Type": "application/json"},
+            "body": '{"a":1}',
+        },
+        {"id": 2, "direction": "response", "body": f"key {KEY.decode()} end"},
+        {"id": "3", "direction": "request", "method": "GET", "url": "https://h/?q=ATTACK!", "headers": {}},
+        {
+            "id": "4",
+            "direction": "response",
+            "headers": {"Content-Encoding": "gzip"},
+            "body_base64": base64.b64encode(gzip.compress(KEY)).decode(),
+        },
+    ]
+    result = icapd("scan", "--batch", stdin="\n".join(map(json.dumps, messages)))
+    assert result.exit_code == 1
+    answers = lines(result)
+    assert [(answer["id"], answer["verdict"]) for answer in answers] == [
+        ("1", "allowed"),
+        (2, "redacted"),
+        ("3", "blocked"),
+        ("4", "redacted"),
+    ]
+    assert answers[0]["body"] == '{"a":1}'
+    assert answers[1]["body"] == "key KEY-[REDACTED] end"
+    assert "body" not in answers[2]
+    assert base64.b64decode(str(answers[3]["body_base64"])) == b"KEY-[REDACTED]"
+    (finding,) = answers[1]["findings"]  # type: ignore[misc]
+    assert set(finding) == {"rule_id", "severity", "action", "target", "excerpt"}
+    assert SECRET.decode() not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "answer_id", "error"),
+    [
+        ("{", None, "Input data was truncated"),
+        ("[]", None, "Expected `object`"),
+        ('{"id": "x", "direction": "up"}', "x", "Invalid enum value 'up'"),
+        ('{"id": "x", "bdy": ""}', "x", "unknown field `bdy`"),
+        ('{"id": "x", "body": "", "body_base64": ""}', "x", "not both"),
+        ('{"id": "x", "body_base64": "***"}', "x", "body_base64 is not base64"),
+        ('{"id": "x", "headers": {"Content-Encoding": "br"}, "body": ""}', "x", "can't be decoded"),
+        (
+            '{"id": "x", "headers": {"Content-Encoding": "gzip"}, "body": "z"}',
+            "x",
+            "gzip body ends too early",
+        ),
+    ],
+)
+def test_batch_line_that_can_not_be_used_gets_an_answer_too(
+    directory: Path, line: str, answer_id: str | None, error: str
+) -> None:
+    result = icapd("scan", "--batch", stdin=f'{line}\n{{"id": "next"}}\n')
+    assert result.exit_code == 2
+    first, second = lines(result)
+    assert first["id"] == answer_id
+    assert error in str(first["error"])
+    assert second["id"] == "next"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["scan", "nowhere.txt"], "nowhere.txt"),
+        (["scan", "--batch", "icapd.toml"], "leave the file names out"),
+        (["scan", "--direction", "up"], "'up' is not one of"),
+        (["scna"], "No such command 'scna'"),
+        (["rules", "list", "--format", "xml"], "'xml' is not one of"),
+    ],
+)
+def test_wrong_usage_exits_with_2(directory: Path, arguments: list[str], message: str) -> None:
+    result = icapd(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_broken_configuration_exits_with_3(directory: Path) -> None:
+    (directory / "icapd.toml").write_text("[server]\nlistne = 1\n")
+    result = icapd("rules", "list")
+    assert result.exit_code == 3
+    assert 'key "listne" is unknown (did you mean "listen"?)' in result.stderr
+
+
+def test_rules_are_listed_as_table_and_as_json(directory: Path) -> None:
+    assert "demo.key" in icapd("rules", "list").stdout
+    rules = json.loads(icapd("rules", "list", "--format", "json").stdout)
+    assert [rule["id"] for rule in rules][:2] == ["demo.key", "demo.attack"]
+    assert rules[0]["action"] == "redact"
+
+
+def test_rules_are_checked_pack_by_pack(directory: Path) -> None:
+    assert icapd("rules", "check").stdout == "ok    demo: 6 rules\nok    policy.toml (demo): 6 rules\n"
+    broken = RULES.replace('match = ["ATTACK!"]', 'match = ["peace"]')
+    (directory / "rules" / "demo.toml").write_text(broken)
+    result = icapd("rules", "check")
+    assert result.exit_code == 3
+    assert 'demo.toml: rule "demo.attack": key "match"' in result.stdout
+
+
+def test_rules_prove_themselves(directory: Path) -> None:
+    result = icapd("rules", "test")
+    assert (result.exit_code, result.stdout) == (0, "6 rules, 10 examples: all hold\n")
+
+
+def test_check_has_a_line_for_each_part(directory: Path) -> None:
+    migrations.upgrade(f"sqlite:///{directory}/icapd.db")
+    result = icapd("check")
+    assert result.exit_code == 0
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == [
+        "ok    configuration",
+        "ok    rules",
+        "ok    database",
+        "ok    fingerprint key",
+    ]
+
+
+def test_check_tells_every_fault(directory: Path) -> None:
+    (directory / "fingerprint.key").write_text("short")
+    (directory / "rules" / "policy.toml").write_text('packs = ["gone"]\n')
+    result = icapd("check")
+    assert result.exit_code == 3
+    assert "FAULT rules: " in result.stdout
+    assert "FAULT database: " in result.stdout
+    assert "FAULT fingerprint key: " in result.stdout
+
+
+def test_every_command_has_help(directory: Path) -> None:
+    def visit(command: object, path: list[str]) -> None:
+        assert icapd(*path, "--help").exit_code == 0
+        help_text = getattr(command, "help", None)
+        assert help_text, f"icapd {' '.join(path)} has no help"
+        for name, child in getattr(command, "commands", {}).items():
+            visit(child, [*path, name])
+
+    visit(main, [])

@@ -1,0 +1,63 @@
+"""The documentation knows every command, every setting, every key of a rule and every column."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import click
+import pytest
+
+from icapd.audit import Disposition
+from icapd.audit.tables import audit_event, audit_finding
+from icapd.cli import main
+from icapd.policy import Rule
+from icapd.policy.rule import PLAIN_TARGETS
+from icapd.policy.validators import MEASURES, VALIDATORS
+
+ROOT = Path(__file__).parent.parent
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
+RULES = (ROOT / "docs" / "rules.md").read_text("utf-8")
+AUDIT = (ROOT / "docs" / "audit.md").read_text("utf-8")
+
+
+def commands(group: click.Group, path: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield path + name
+
+
+@pytest.mark.parametrize("command", list(commands(main)))
+def test_command_is_in_operations(command: str) -> None:
+    assert f"{command}`" in OPERATIONS
+
+
+@pytest.mark.parametrize("key", Rule.__struct_fields__)
+def test_key_of_a_rule_is_explained(key: str) -> None:
+    assert f"`{key}`" in RULES
+
+
+@pytest.mark.parametrize("target", PLAIN_TARGETS)
+def test_target_is_explained(target: str) -> None:
+    assert f"`{target}`" in RULES
+
+
+@pytest.mark.parametrize("validator", [*VALIDATORS, *(f"{measure}>=N" for measure in MEASURES)])
+def test_validator_is_named(validator: str) -> None:
+    assert f"`{validator}`" in RULES
+
+
+@pytest.mark.parametrize("column", [*audit_event.columns.keys(), *audit_finding.columns.keys()])
+def test_column_is_explained(column: str) -> None:
+    assert f"`{column}`" in AUDIT
+
+
+@pytest.mark.parametrize("disposition", get_args(Disposition))
+def test_disposition_is_explained(disposition: str) -> None:
+    assert f"| `{disposition}` |" in AUDIT
+
+
+@pytest.mark.parametrize("pack", sorted(path.stem for path in (ROOT / "rules").glob("*.toml")))
+def test_pack_is_introduced(pack: str) -> None:
+    assert f"`{pack}`" in RULES or f"**{pack}.toml**" in RULES
