@@ -1,0 +1,1 @@
+"""Around the server: the CA, Squid's configuration, the demonstration of the whole path on one machine."""

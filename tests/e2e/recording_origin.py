@@ -1,0 +1,85 @@
+"""The tests' own HTTPS origin: the demonstration's, with routes that remember each secret they send."""
+
+import gzip
+import json
+import secrets
+import time
+from collections.abc import Iterator
+
+from icapd.fleet.demo_origin import DemoOrigin, OriginHandler, access_key_id
+
+EVENTS = 5
+EVENT_INTERVAL = 1.0  # seconds, by the issue that asks for the measurement
+#: The event that carries a secret.
+SECRET_EVENT = 2
+BLOCK = 64 * 1024
+
+#: What a download consists of, repeated: words like a log's, and bytes like an archive's.
+DOWNLOADS = {
+    "text/plain": (b"2026-01-02 03:04:05 INFO worker-7 fetched page 42 of the catalogue in 31 ms\n" * 1000)[
+        :BLOCK
+    ],
+    "application/zip": secrets.token_bytes(BLOCK),
+}
+
+
+class RecordingOrigin(DemoOrigin):
+    """Serves on loopback while its context lasts."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "/clean": lambda handler: handler.send_json({"message": "nothing to see here"}),
+                "/secret": self._send_secret,
+                "/secret-gzip": self._send_secret_gzip,
+                "/events": self._send_events,
+                "/download": _send_download,
+                "/connection": lambda handler: handler.send_json({"requests": handler.requests}),
+                "/echo": _echo,
+            }
+        )
+        #: Every secret that left here.
+        self.secrets: list[str] = []
+
+    def _secret(self) -> str:
+        self.secrets.append(access_key_id())
+        return self.secrets[-1]
+
+    def _document(self) -> bytes:
+        keys = [{"name": "überschrift", "aws_access_key_id": self._secret()}, {"name": "b", "port": 8443}]
+        return json.dumps({"keys": keys, "count": 2, "next": None}).encode()
+
+    def _send_secret(self, handler: OriginHandler) -> None:
+        handler.send_body(self._document(), "application/json", ETag='"1"')
+
+    def _send_secret_gzip(self, handler: OriginHandler) -> None:
+        handler.send_body(gzip.compress(self._document()), "application/json", Content_Encoding="gzip")
+
+    def _send_events(self, handler: OriginHandler) -> None:
+        handler.start("text/event-stream", Transfer_Encoding="chunked")
+        for number in range(EVENTS):
+            if number:
+                time.sleep(EVENT_INTERVAL)
+            event = {"number": number, "sent": time.monotonic()}
+            if number == SECRET_EVENT:
+                event["aws_access_key_id"] = self._secret()
+            handler.send_chunk(b"data: %b\n\n" % json.dumps(event).encode())
+        handler.send_chunk(b"")
+
+
+def download_blocks(media_type: str, size: int) -> Iterator[bytes]:
+    """The body of /download, piece by piece."""
+    for start in range(0, size, BLOCK):
+        yield DOWNLOADS[media_type][: size - start]
+
+
+def _send_download(handler: OriginHandler) -> None:
+    _, _, query = handler.path.partition("?")
+    media_type, _, size = query.partition("&")
+    handler.start(media_type, Content_Length=size)
+    for block in download_blocks(media_type, int(size)):
+        handler.wfile.write(block)
+
+
+def _echo(handler: OriginHandler) -> None:
+    handler.send_body(handler.read_body(), handler.headers.get("Content-Type", "text/plain"))
