@@ -9,8 +9,8 @@ import msgspec
 
 from icapd.errors import CodingError, ScanTimeout
 from icapd.inspection import Inspector
-from icapd.services.examination import encode, headers_from
-from icapd.services.offline import Examined, Message, examine
+from icapd.services.examination import MessageExamination, encode, headers_from
+from icapd.services.offline import Message, examine
 
 _CLEAN, _FINDINGS, _UNUSABLE = 0, 1, 2
 
@@ -41,11 +41,11 @@ def examine_line(line: bytes, inspectors: Mapping[str, Inspector]) -> tuple[byte
         examined = examine(message, inspectors[request.direction])
     except (msgspec.MsgspecError, ValueError, CodingError, ScanTimeout) as error:
         return msgspec.json.encode({"id": _id_of(line), "error": str(error)}), _UNUSABLE
-    answer = {"id": request.id, **report(examined), **_body(request, examined.body)}
+    answer = {"id": request.id, **report(examined), **_body(request, examined.text)}
     return msgspec.json.encode(answer), _FINDINGS if examined.findings else _CLEAN
 
 
-def report(examined: Examined) -> dict[str, Any]:
+def report(examined: MessageExamination) -> dict[str, Any]:
     """Verdict, score and findings, as every JSON output of `icapd scan` has them."""
     return {
         "verdict": examined.verdict.verdict,

@@ -18,7 +18,8 @@ from icapd.inspection import Fingerprinter, Inspector
 from icapd.policy import load_policy
 from icapd.services import ContentInspector, ResponseFilter
 from icapd.services.configured import inspection_limits, rules_directory
-from icapd.services.offline import Examined, Message, examine
+from icapd.services.examination import MessageExamination
+from icapd.services.offline import Message, examine
 from icapd.settings import Settings
 
 EXIT_FINDINGS = 1
@@ -108,12 +109,12 @@ def _scan_files(
     return exit_code
 
 
-def _print_json(name: str, examined: Examined) -> None:
+def _print_json(name: str, examined: MessageExamination) -> None:
     document = {"file": name, **report(examined)}
     click.echo(msgspec.json.encode(document).decode())
 
 
-def _print_text(name: str, examined: Examined) -> None:
+def _print_text(name: str, examined: MessageExamination) -> None:
     if not examined.findings:
         click.echo(f"{name}: nothing found")
         return

@@ -4,19 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from icapd.http.heads import RequestHead
-from icapd.http.media_types import MediaType
 from icapd.inspection import Finding, Fingerprinter, InspectionLimits, Inspector
 from icapd.policy import Policy
-from icapd.services.examination import (
-    encode,
-    examine_head,
-    examine_text,
-    headers_from,
-    issues_of,
-    may_pass,
-    risk_score,
-    size_findings,
-)
+from icapd.services.examination import encode, examine_message, headers_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +40,10 @@ class ContentInspector:
     ) -> RequestReport:
         """The report on a request whose body is text. Raises ScanTimeout when a rule takes too long."""
         head = RequestHead(encode(method), encode(url), headers=headers_from(headers))
-        text = encode(body or "")
-        findings = list(examine_head(self.inspector, head, head).findings)
-        media_type = MediaType.parse(head.headers.get(b"content-type"))
-        findings += examine_text(self.inspector, text, media_type).findings
-        findings += size_findings(self.policy.request.scan_size(len(text), text))
-        issues = issues_of(findings, self.policy.request.rules)
-        return RequestReport(may_pass(findings), issues, risk_score(findings), tuple(findings))
+        examination = examine_message(self.inspector, head, head, encode(body or ""))
+        return RequestReport(
+            examination.may_pass,
+            examination.issues(self.policy.request),
+            examination.risk_score,
+            examination.findings,
+        )

@@ -1,14 +1,14 @@
 """Rules over one message, whole: what both named services, the adaptation and `icapd scan` share."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead
 from icapd.http.media_types import MediaType, is_textual
 from icapd.http.target import file_name_of
-from icapd.inspection import BodyInspection, Finding, Inspector
-from icapd.policy import Action, CompiledRule
+from icapd.inspection import Finding, Inspector
+from icapd.policy import Action, CompiledRule, RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,46 @@ def examine_head(inspector: Inspector, head: MessageHead, request: RequestHead |
     return HeadExamination(head, tuple(findings))
 
 
-def examine_text(inspector: Inspector, text: bytes, media_type: MediaType) -> BodyInspection:
-    """The rules on a decoded body that is all there."""
-    # The caller knows that it is text, whatever its type says.
+@dataclass(frozen=True, slots=True)
+class MessageExamination:
+    """What the rules make of a whole message. `text` is the very object that went in when it stands."""
+
+    findings: tuple[Finding, ...]
+    text: bytes = field(repr=False)
+
+    @property
+    def verdict(self) -> Action:
+        """What the policy wants."""
+        return max((finding.action for finding in self.findings), default=Action.ALLOW)
+
+    @property
+    def risk_score(self) -> int:
+        return risk_score(self.findings)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether no rule in force wants the message changed or stopped."""
+        return not any(finding.enforced and finding.action >= Action.REDACT for finding in self.findings)
+
+    def issues(self, rules: RuleSet) -> tuple[str, ...]:
+        """One line for each rule that fired, in the order of the findings."""
+        descriptions = {rule.id: rule.rule.description for rule in rules.rules}
+        fired = dict.fromkeys(finding.rule_id for finding in self.findings)
+        return tuple(f"{descriptions[rule_id]} ({rule_id})" for rule_id in fired)
+
+
+def examine_message(
+    inspector: Inspector, head: MessageHead, request: RequestHead | None, text: bytes
+) -> MessageExamination:
+    """All rules on a message whose body, in no coding, is all there. Raises ScanTimeout."""
+    media_type = MediaType.parse(head.headers.get(b"content-type"))
     if not is_textual(media_type.essence):
+        # The caller has a text there, whatever its type says.
         media_type = MediaType()
-    return inspector.inspect_body(text, media_type)
+    body = inspector.inspect_body(text, media_type)
+    findings = [*examine_head(inspector, head, request).findings, *body.findings]
+    findings += size_findings(inspector.rules.scan_size(len(text), text))
+    return MessageExamination(tuple(findings), body.text)
 
 
 def size_findings(rules: Iterable[CompiledRule]) -> list[Finding]:
@@ -83,18 +117,6 @@ def encode(text: str) -> bytes:
 
 def decode(data: bytes) -> str:
     return data.decode("utf-8", "surrogatepass")
-
-
-def issues_of(findings: Iterable[Finding], policy_rules: Iterable[CompiledRule]) -> tuple[str, ...]:
-    """One line for each rule that fired, in the order of the findings."""
-    descriptions = {rule.id: rule.rule.description for rule in policy_rules}
-    fired = dict.fromkeys(finding.rule_id for finding in findings)
-    return tuple(f"{descriptions[rule_id]} ({rule_id})" for rule_id in fired)
-
-
-def may_pass(findings: Iterable[Finding]) -> bool:
-    """Whether no rule in force wants the message changed or stopped."""
-    return not any(finding.enforced and finding.action >= Action.REDACT for finding in findings)
 
 
 def risk_score(findings: Iterable[Finding]) -> int:

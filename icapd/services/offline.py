@@ -7,10 +7,8 @@ from icapd.errors import CodingError
 from icapd.http.codings import SUPPORTED, Decoder, parse_content_codings
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
-from icapd.http.media_types import MediaType
-from icapd.inspection import Finding, Inspector
-from icapd.policy import Action
-from icapd.services.examination import examine_head, examine_text, risk_score, size_findings
+from icapd.inspection import Inspector
+from icapd.services.examination import MessageExamination, examine_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,33 +22,12 @@ class Message:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """What the policy makes of a message."""
-
-    findings: tuple[Finding, ...]
-    #: In no coding, with what the rules redact taken out.
-    body: bytes = field(repr=False)
-
-    @property
-    def verdict(self) -> Action:
-        return max((finding.action for finding in self.findings), default=Action.ALLOW)
-
-    @property
-    def risk_score(self) -> int:
-        return risk_score(self.findings)
-
-
-def examine(message: Message, inspector: Inspector) -> Examined:
+def examine(message: Message, inspector: Inspector) -> MessageExamination:
     """Inspect a message by the inspector of its direction. Raises CodingError and ScanTimeout."""
     request = RequestHead(message.method, message.url, headers=message.headers)
     is_request = message.direction == "request"
     head: MessageHead = request if is_request else ResponseHead(200, headers=message.headers)
-    text = _decoded(message, inspector)
-    inspection = examine_text(inspector, text, MediaType.parse(message.headers.get(b"content-type")))
-    findings = [*examine_head(inspector, head, request).findings, *inspection.findings]
-    findings += size_findings(inspector.rules.scan_size(len(text), text))
-    return Examined(tuple(findings), inspection.text)
+    return examine_message(inspector, head, request, _decoded(message, inspector))
 
 
 def _decoded(message: Message, inspector: Inspector) -> bytes:

@@ -4,20 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from icapd.http.heads import ResponseHead
-from icapd.http.media_types import MediaType
 from icapd.inspection import Finding, Fingerprinter, InspectionLimits, Inspector
 from icapd.policy import Policy
-from icapd.services.examination import (
-    decode,
-    encode,
-    examine_head,
-    examine_text,
-    headers_from,
-    issues_of,
-    may_pass,
-    risk_score,
-    size_findings,
-)
+from icapd.services.examination import decode, encode, examine_message, headers_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +41,11 @@ class ResponseFilter:
         """The report on a response whose body is text. Raises ScanTimeout when a rule takes too long."""
         head = ResponseHead(200, headers=headers_from(headers))
         text = encode(body)
-        findings = list(examine_head(self.inspector, head, None).findings)
-        inspection = examine_text(self.inspector, text, MediaType.parse(head.headers.get(b"content-type")))
-        findings += inspection.findings
-        findings += size_findings(self.policy.response.scan_size(len(text), text))
-        issues = issues_of(findings, self.policy.response.rules)
-        filtered = body if inspection.text is text else decode(inspection.text)
-        return ResponseReport(may_pass(findings), issues, filtered, risk_score(findings), tuple(findings))
+        examination = examine_message(self.inspector, head, None, text)
+        return ResponseReport(
+            examination.may_pass,
+            examination.issues(self.policy.response),
+            body if examination.text is text else decode(examination.text),
+            examination.risk_score,
+            examination.findings,
+        )
