@@ -36,33 +36,33 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     return outcome.stdout
 
 
-def interpreters() -> list[str]:
-    """The one that runs this, and each other that icapd is for and that this machine has."""
-    others = (shutil.which(f"python3.{minor}") for minor in (11, 12, 13))
-    found = [sys.executable, *(path for path in others if path and works(path))]
-    by_version = {
-        run(path, "-c", "import sys; print(sys.version_info[:2])"): path for path in reversed(found)
-    }
-    return sorted(by_version.values())
+def interpreter_of(version: str) -> str:
+    """A Python of this version, from the path or from pyenv; skips the test where there is none."""
+    installed = Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}")
+    for candidate in (sys.executable, shutil.which(f"python{version}"), *map(str, sorted(installed))):
+        if candidate and runs(candidate, version):
+            return candidate
+    pytest.skip(f"this machine has no Python {version}")
 
 
-def works(interpreter: str) -> bool:
-    """Whether it is more than a shim of a version manager."""
-    return subprocess.run([interpreter, "-c", ""], capture_output=True, check=False).returncode == 0
+def runs(interpreter: str, version: str) -> bool:
+    """Whether it is of that version, and more than a shim of a version manager."""
+    code = f"import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '{version}'.split('.'))))"
+    return subprocess.run([interpreter, "-c", code], capture_output=True, check=False).returncode == 0
 
 
 def test_wheel_carries_rules_migrations_and_squid(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for directory, pattern in (("rules", "*.toml"), ("migrations/versions", "*.py"), ("squid", "*")):
+    for directory, pattern in (("rules", "*.toml"), ("migrations/versions", "*.py"), ("squid", "s*")):
         for path in (ROOT / directory).glob(pattern):
             if path.is_file():
                 assert f"icapd/{directory}/{path.name}" in names
 
 
-@pytest.mark.parametrize("interpreter", interpreters())
-def test_wheel_serves_from_an_empty_environment(wheel: Path, interpreter: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["3.11", "3.13"])
+def test_wheel_serves_from_an_empty_environment(wheel: Path, version: str, tmp_path: Path) -> None:
     environment = tmp_path / "environment"
-    run(interpreter, "-m", "venv", environment)
+    run(interpreter_of(version), "-m", "venv", environment)
     run(environment / "bin" / "pip", "install", "--quiet", wheel)
     icapd = environment / "bin" / "icapd"
     elsewhere = tmp_path / "elsewhere"
