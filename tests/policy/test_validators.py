@@ -40,6 +40,18 @@ CASES = {
         True: [b"aGVsbG8=", b"aGVsbG8", b"-_-_", b"aGVs\r\nbG8="],
         False: [b"a", b"a b c d", b"", b"===", b"\xc3\xa9\xc3\xa9"],
     },
+    "discord_id": {
+        True: [b"MTIzNDU2Nzg5MDEyMzQ1Njc4.Gabcde.x", b"MTIzNDU2Nzg5MDEyMzQ1Njc4"],
+        False: [b"YWJjZGVm.Gabcde.x", b"M.x", b"\xc3\xa9.x", b""],
+    },
+    "not_stock_password": {
+        True: [b"hV7kQ2mZx9", b"passwordless", b"2024"],
+        False: [b"password", b"root123", b"Admin!", b"s3cr3t"],
+    },
+    "random_token": {
+        True: [b"a8F3k2Zq9LmX4vB7", b"3f9a1c7e5b2d8064"],
+        False: [b"customer-invoice-2024", b"abcdefghijklmnop", b"1234567890123456", b"aaaa1111", b""],
+    },
     "has_digit": {True: [b"a1"], False: [b"ab", b""]},
     "has_letter": {True: [b"1a", b"A"], False: [b"12", b"\xc3\xa9"]},
     "has_lower": {True: [b"Aa"], False: [b"A1"]},
