@@ -1,1 +1,1 @@
-"""Squid's part, as data: the template of squid.conf, the ready squid.conf and the list of hosts not decrypted."""
+"""Squid's part, as data: the template of squid.conf, the ready squid.conf, the hosts not decrypted."""

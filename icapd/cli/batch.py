@@ -39,7 +39,7 @@ def examine_line(line: bytes, inspectors: Mapping[str, Inspector]) -> tuple[byte
         request = _decoder.decode(line)
         message = _message(request)
         examined = examine(message, inspectors[request.direction])
-    except (msgspec.MsgspecError, ValueError, CodingError, ScanTimeout) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError, CodingError, ScanTimeout) as error:
         return msgspec.json.encode({"id": _id_of(line), "error": str(error)}), _UNUSABLE
     answer = {"id": request.id, **report(examined), **_body(request, examined.text)}
     return msgspec.json.encode(answer), _FINDINGS if examined.findings else _CLEAN
@@ -92,6 +92,6 @@ def _body(line: BatchLine, body: bytes) -> dict[str, str]:
 def _id_of(line: bytes) -> object:
     try:
         document = msgspec.json.decode(line)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     return document.get("id") if isinstance(document, dict) else None

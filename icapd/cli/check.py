@@ -1,5 +1,6 @@
 """`icapd check`: is everything in place to serve?"""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,13 +45,16 @@ def _rules(settings: Settings) -> str:
 
 
 def _database(settings: Settings) -> str:
+    database = Database.parse(settings.audit.database_url)
     migrations.check(settings.audit.database_url)
-    return Database.parse(settings.audit.database_url).name
+    return f"{database.name}{'' if database.file else ' (to be searched; serving writes SQLite)'}"
 
 
 def _key(settings: Settings) -> str:
     path = Path(settings.audit.fingerprint_key)
     if not path.exists():
+        if not os.access(path.parent, os.W_OK):
+            raise ConfigurationError(f"{path}: can't be made: {path.parent} can't be written")
         return f"{path} will be made at the first start"
     load_or_create_key(path)
     return str(path)

@@ -21,5 +21,6 @@ allow_destination = click.option(
     multiple=True,
     metavar="HOST:PORT",
     callback=_parse,
-    help="An internal destination that may be reached, this host and port only; repeatable.",
+    help="An internal destination that may be reached, this host and port only; repeatable. "
+    "HTTPS wants a name: Squid 5 does not look for addresses in certificates.",
 )

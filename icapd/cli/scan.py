@@ -23,7 +23,8 @@ from icapd.services.offline import Message, examine
 from icapd.settings import Settings
 
 EXIT_FINDINGS = 1
-EXIT_USAGE = 2
+#: As with --batch: something could not be scanned, so that nothing is said about it.
+EXIT_UNUSABLE = 2
 
 
 @click.command()
@@ -87,7 +88,10 @@ def _bodies(files: tuple[Path, ...], content_type: str | None) -> Iterator[tuple
         if path == Path("-"):
             name, body = "-", sys.stdin.buffer.read()
         else:
-            name, body = str(path), path.read_bytes()
+            try:
+                name, body = str(path), path.read_bytes()
+            except OSError as error:
+                raise click.FileError(str(path), error.strerror) from None
         yield name, content_type or mimetypes.guess_type(name)[0] or "", body
 
 
@@ -102,9 +106,11 @@ def _scan_files(
         try:
             examined = examine(message, inspector)
         except (CodingError, ScanTimeout) as error:
-            raise click.ClickException(f"{name}: {error}") from None
+            click.echo(f"Error: {name}: {error}", err=True)
+            exit_code = EXIT_UNUSABLE
+            continue
         if examined.findings:
-            exit_code = EXIT_FINDINGS
+            exit_code = max(exit_code, EXIT_FINDINGS)
         _print_json(name, examined) if output_format == "json" else _print_text(name, examined)
     return exit_code
 

@@ -1,14 +1,18 @@
 """`icapd squid`: its configuration."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from icapd.cli.destinations import allow_destination
 from icapd.errors import ConfigurationError
 from icapd.fleet.squid import check_squid_conf
-from icapd.fleet.squid_conf import Destination, SquidParameters, render_squid_conf
+from icapd.fleet.squid_conf import SquidParameters, render_squid_conf
 from icapd.settings import Settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _DEFAULTS = SquidParameters()
 _PATH = click.Path(path_type=Path, resolve_path=True)
@@ -19,57 +23,36 @@ def squid() -> None:
     """Squid's configuration: write it, check it."""
 
 
+def _option(flag: str, field: str, help_text: str, **attributes: Any) -> Callable[[_Command], _Command]:
+    """An option that sets a field of SquidParameters and has its default."""
+    default = getattr(_DEFAULTS, field)
+    return click.option(
+        flag,
+        field,
+        default=default,
+        multiple=isinstance(default, tuple),
+        show_default=bool(default),
+        help=help_text,
+        **attributes,
+    )
+
+
 @squid.command()
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: print it.")
+@_option("--listen", "proxy_address", "Where clients find the proxy.", metavar="HOST:PORT")
 @click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False, writable=True), help="Default: print it."
+    "--icap", "icap_address", metavar="HOST:PORT", help="Where Squid finds icapd. Default: [server] listen."
 )
-@click.option(
-    "--listen", default=_DEFAULTS.proxy_address, show_default=True, help="Where clients find the proxy."
-)
-@click.option(
-    "--client", "clients", multiple=True, help="A network that may use it; repeatable. Default: this machine."
-)
-@click.option(
-    "--ca", type=_PATH, default=_DEFAULTS.ca_certificate, show_default=True, help="The CA's certificate."
-)
-@click.option("--ca-key", type=_PATH, default=_DEFAULTS.ca_key, show_default=True, help="The CA's key.")
-@click.option(
-    "--splice-list",
-    type=_PATH,
-    default=_DEFAULTS.splice_list,
-    show_default=True,
-    help="Hosts not to decrypt.",
-)
-@click.option(
-    "--origin-ca", "origin_cas", type=_PATH, multiple=True, help="A private upstream's CA; repeatable."
-)
+@_option("--client", "clients", "A network that may use the proxy; repeatable.", metavar="NETWORK")
+@_option("--ca", "ca_certificate", "The CA's certificate.", type=_PATH)
+@_option("--ca-key", "ca_key", "The CA's key.", type=_PATH)
+@_option("--splice-list", "splice_list", "Hosts that are not decrypted.", type=_PATH)
+@_option("--origin-ca", "origin_cas", "A private upstream's CA; repeatable.", type=_PATH)
 @allow_destination
 @click.pass_obj
-def config(
-    settings: Settings,
-    *,
-    output: Path | None,
-    listen: str,
-    clients: tuple[str, ...],
-    ca: Path,
-    ca_key: Path,
-    splice_list: Path,
-    origin_cas: tuple[Path, ...],
-    allowed_destinations: tuple[Destination, ...],
-) -> None:
-    """Write a squid.conf that sends all traffic through this icapd (server.listen of its settings)."""
-    text = render_squid_conf(
-        SquidParameters(
-            proxy_address=listen,
-            icap_address=settings.server.listen,
-            clients=clients or _DEFAULTS.clients,
-            ca_certificate=ca,
-            ca_key=ca_key,
-            splice_list=splice_list,
-            origin_cas=origin_cas,
-            allowed_destinations=allowed_destinations,
-        )
-    )
+def config(settings: Settings, /, *, output: Path | None, icap_address: str | None, **fields: Any) -> None:
+    """Write a squid.conf that sends all traffic through icapd."""
+    text = render_squid_conf(SquidParameters(icap_address=icap_address or settings.server.listen, **fields))
     if output is None:
         click.echo(text, nl=False)
         return
@@ -87,5 +70,5 @@ def check(conf: Path) -> None:
     for complaint in complaints:
         click.echo(complaint)
     if complaints:
-        raise ConfigurationError(f"{conf}: Squid has {len(complaints)} complaints")
+        raise ConfigurationError(f"{conf}: Squid does not take it as it is")
     click.echo(f"{conf}: Squid takes it")

@@ -2,14 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from icapd.errors import ConfigurationError
 from icapd.fleet import probes
 from icapd.fleet.demo_origin import LOOPBACK
-from icapd.fleet.demo_state import DemoOptions, Say
-from icapd.fleet.process import Process
+from icapd.fleet.demo_state import DemoOptions, Say, silent
+from icapd.fleet.process import Process, never
 from icapd.fleet.squid import find_squid
 
 #: The command, beside the interpreter that runs this.
@@ -31,7 +31,7 @@ def require_free_ports(options: DemoOptions) -> None:
 
 @contextmanager
 def running(
-    options: DemoOptions, say: Say = lambda _: None, interrupted: Callable[[], bool] = lambda: False
+    options: DemoOptions, say: Say = silent, interrupted: Callable[[], bool] = never
 ) -> Iterator[tuple[Process, Process]]:
     """icapd and Squid, both serving; stopped at the end, Squid first so that its requests are still answered.
 
@@ -41,42 +41,48 @@ def running(
         yield icapd, squid
 
 
-@contextmanager
 def start_icapd(
-    options: DemoOptions, say: Say = lambda _: None, interrupted: Callable[[], bool] = lambda: False
-) -> Iterator[Process]:
-    """icapd, answering OPTIONS for each service and ready."""
+    options: DemoOptions, say: Say = silent, interrupted: Callable[[], bool] = never
+) -> AbstractContextManager[Process]:
+    """icapd, ready and answering OPTIONS for each service."""
     command: list[str | Path] = [ICAPD, "--config", options.icapd_toml, "serve"]
-    address = (LOOPBACK, options.icap_port)
-    with Process("icapd", command, options.log / "icapd.log") as icapd:
-        say(f"starting icapd: port {options.icap_port}, process {icapd.pid}")
-        icapd.wait_until(
-            lambda: (
-                probes.is_ready((LOOPBACK, options.http_port))
-                and all(probes.answers_options(address, service) for service in SERVICES)
-            ),
-            interrupted,
+
+    def serves() -> bool:
+        address = (LOOPBACK, options.icap_port)
+        return probes.is_ready((LOOPBACK, options.http_port)) and all(
+            probes.answers_options(address, service) for service in SERVICES
         )
-        yield icapd
-        say("stopping icapd")
+
+    icapd = Process("icapd", command, options.log / "icapd.log")
+    return _serving(icapd, options.icap_port, serves, say, interrupted)
+
+
+def start_squid(
+    options: DemoOptions, say: Say = silent, interrupted: Callable[[], bool] = never
+) -> AbstractContextManager[Process]:
+    """Squid, taking connections."""
+    # A service name of its own (-n): Squids of one name would share segments of /dev/shm. -N: one process, in
+    # the foreground.
+    command: list[str | Path] = [find_squid(), "-n", f"icapd{options.proxy_port}", "-N"]
+    command += ["-f", options.squid_conf]
+
+    def serves() -> bool:
+        return probes.accepts_connections((LOOPBACK, options.proxy_port))
+
+    squid = Process("Squid", command, options.log / "squid.log", options.log / "cache.log")
+    return _serving(squid, options.proxy_port, serves, say, interrupted)
 
 
 @contextmanager
-def start_squid(
-    options: DemoOptions, say: Say = lambda _: None, interrupted: Callable[[], bool] = lambda: False
+def _serving(
+    process: Process, port: int, serves: Callable[[], bool], say: Say, interrupted: Callable[[], bool]
 ) -> Iterator[Process]:
-    """Squid, taking connections."""
-    # A service name of its own (-n): Squids of one name would share segments in /dev/shm.
-    command: list[str | Path] = [
-        find_squid(),
-        "-n",
-        f"icapd{options.proxy_port}",
-        "-N",
-        "-f",
-        options.squid_conf,
-    ]
-    with Process("Squid", command, options.log / "squid.log", options.log / "cache.log") as squid:
-        say(f"starting Squid: port {options.proxy_port}, process {squid.pid}")
-        squid.wait_until(lambda: probes.accepts_connections((LOOPBACK, options.proxy_port)), interrupted)
-        yield squid
-        say("stopping Squid")
+    """The process from when it serves until the context ends."""
+    with process:
+        say(f"starting {process.name}: port {port}, process {process.pid}")
+        process.wait_until(serves, interrupted)
+        try:
+            yield process
+        finally:
+            if not process.ended:
+                say(f"stopping {process.name}")

@@ -20,6 +20,11 @@ from icapd.fleet.squid_conf import Destination, SquidParameters, render_squid_co
 
 Say = Callable[[str], None]
 
+
+def silent(_progress: str) -> None:
+    """Says nothing."""
+
+
 #: Where Squid's files go when its user can't reach the state directory, as below /root.
 _REACHABLE = Path("/var/lib/icapd")
 
@@ -75,7 +80,7 @@ class DemoOptions:
         return self.state / "log"
 
 
-def prepare(options: DemoOptions, say: Say = lambda _: None) -> None:
+def prepare(options: DemoOptions, say: Say = silent) -> None:
     """Make what is missing, keep what is there: CA, database, rules that were edited.
 
     icapd.toml and squid.conf follow the options and are written each time. Raises ConfigurationError.

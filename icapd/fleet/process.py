@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 from icapd.errors import IcapdError
@@ -20,6 +20,11 @@ RETRY_INTERVAL = 0.05  # seconds between two looks whether a process serves
 
 #: Ways to ask a program in a terminal to end: Ctrl-C, kill, and the terminal closing.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def never() -> bool:
+    """What asks to be interrupted when nobody does."""
+    return False
 
 
 class ProcessError(IcapdError):
@@ -65,20 +70,33 @@ class Signals:
 
 
 class Process:
-    """One child in a session of its own, so that Ctrl-C in the terminal reaches its parent alone.
+    """One child, which runs while its context lasts.
 
-    A context manager: it is stopped at the end.
+    It has a session of its own, so that Ctrl-C in the terminal reaches its parent alone.
     """
 
     def __init__(self, name: str, command: Sequence[str | Path], log: Path, *more_logs: Path) -> None:
-        """Start it. What it prints goes to `log`; `more_logs` are those that it writes itself."""
+        """What it prints goes to `log`; `more_logs` are those that it writes itself."""
         self.name = name
+        self._command = command
         self._logs = (log, *more_logs)
+
+    def __enter__(self) -> Self:
         self._log_starts = {path: _size(path) for path in self._logs}
-        with log.open("ab") as output:
+        with self._logs[0].open("ab") as output:
             self._popen = subprocess.Popen(  # noqa: S603 (our own programs)
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ask it to end, and make it after a while."""
+        self._popen.terminate()
+        try:
+            self._popen.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
 
     @property
     def pid(self) -> int:
@@ -91,7 +109,7 @@ class Process:
     def wait_until(
         self,
         serves: Callable[[], bool],
-        interrupted: Callable[[], bool] = lambda: False,
+        interrupted: Callable[[], bool] = never,
         timeout: float = START_TIMEOUT,
     ) -> None:
         """Until `serves`; ProcessError when it ends before that or takes too long."""
@@ -112,23 +130,6 @@ class Process:
         code = self._popen.wait()
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         return ProcessError(f"{self.name} ended {how}{self._last_lines()}")
-
-    def stop(self) -> None:
-        """Ask it to end, and make it after a while."""
-        self._popen.terminate()
-        try:
-            self._popen.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _last_lines(self, count: int = 15) -> str:
         """What the logs got since the start, the end of it, below a colon."""

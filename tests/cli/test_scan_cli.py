@@ -59,6 +59,19 @@ def test_standard_input_is_scanned(directory: Path) -> None:
     assert icapd("scan", "-", stdin="harmless").exit_code == 0
 
 
+def test_file_that_can_not_be_scanned_is_told_and_the_others_are_scanned(directory: Path) -> None:
+    (directory / "slow.txt").write_text("a" * 60)
+    (directory / "key.txt").write_bytes(KEY)
+    slow = RULES.replace('pattern = "NOTE-ME"', "pattern = '(?:a|aa|aaa){1,60}b'\nmax_length = 4096")
+    slow = slow.replace('match = ["NOTE-ME"]\nno_match = ["note"]', 'match = ["aab"]\nno_match = ["b"]')
+    (directory / "rules" / "demo.toml").write_text(slow)
+    (directory / "icapd.toml").write_text('[policy]\ndirectory = "rules"\n[limits]\nscan_timeout = 0.1\n')
+    result = icapd("scan", "slow.txt", "key.txt")
+    assert result.exit_code == 2
+    assert "slow.txt: rule demo.note ran out of its time budget" in result.stderr
+    assert "demo.key" in result.stdout
+
+
 def test_direction_chooses_the_rules(directory: Path) -> None:
     body = "q=ATTACK%21"
     form = "application/x-www-form-urlencoded"
@@ -106,6 +119,7 @@ def test_batch_answers_each_line_in_order(directory: Path) -> None:
     [
         ("{", None, "Input data was truncated"),
         ("[]", None, "Expected `object`"),
+        ('{"id":' + "[" * 50_000, None, ""),
         ('{"id": "x", "direction": "up"}', "x", "Invalid enum value 'up'"),
         ('{"id": "x", "bdy": ""}', "x", "unknown field `bdy`"),
         ('{"id": "x", "body": "", "body_base64": ""}', "x", "not both"),

@@ -71,4 +71,4 @@ def test_complaints_of_squid_are_printed(here: Path) -> None:
     checked = icapd("squid", "check", "squid.conf")
     assert checked.exit_code == 3
     assert "no_such_directive" in checked.output
-    assert "squid.conf: Squid has 1 complaint" in checked.output
+    assert "squid.conf: Squid does not take it as it is" in checked.output

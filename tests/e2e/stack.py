@@ -27,6 +27,9 @@ from icapd.fleet.squid_conf import Destination
 #: The origin's other name; on the splice list, so never decrypted.
 SPLICED_HOST = "localhost"
 
+#: What Squid writes into cache.log when it gives up on an ICAP service.
+SUSPENDED = ("suspending ICAP service", "essential ICAP service is down", "optional ICAP service is down")
+
 CLIENT_TIMEOUT = 60.0  # seconds; far above anything measured, below patience
 
 
@@ -114,6 +117,13 @@ class Stack:
         """What Squid asked icapd about messages, OPTIONS left out."""
         transactions = map(IcapTransaction.parse, self.log_lines("icap.log"))
         return [transaction for transaction in transactions if transaction.method != "OPTIONS"]
+
+    def failures(self) -> list[str]:
+        """What Squid counted as failures of icapd, by both of its logs."""
+        failed = [line for line in self.log_lines("icap.log") if "ICAP_ERR" in line]
+        return failed + [
+            line for line in self.log_lines("cache.log") if any(word in line for word in SUSPENDED)
+        ]
 
 
 def free_ports(count: int) -> list[int]:
