@@ -6,6 +6,7 @@ are taken from the directory of the file.
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     #: Processes that serve. One for now.
     workers: int = 1
     engine: Literal["asyncio"] = "asyncio"
-    #: Connections at one time; also what OPTIONS tells Squid as Max-Connections.
+    #: Connections at one time; OPTIONS tells Squid a third of it as Max-Connections of each service.
     max_connections: int = 1000
     #: Seconds a connection may stay silent between two requests. Squid closes its own after 60, so that it
     #: is Squid that closes and no request is lost in between.
@@ -128,7 +129,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for section, name in ((self.server, "server"), (self.limits, "limits"), (self.services, "services")):
             for key in section.__struct_fields__:
                 value = getattr(section, key)
-                if isinstance(value, int | float) and value <= 0 and key != "preview":
+                if isinstance(value, int | float) and not value > 0 and key != "preview":
                     problems.append((name, key, f"must be more than 0, not {value}"))
         if not 0 <= self.services.preview <= 64 * KiB:
             problems.append(("services", "preview", "must be from 0 to 65536: Squid previews no more"))
@@ -148,12 +149,18 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
 }
 
 
+# Labels of a name are at most 63 characters (RFC 1035 section 2.3.4), and none is empty.
+_ADDRESS = re.compile(
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[\w-]{1,63}(?:\.[\w-]{1,63})*)):(?P<port>[0-9]{1,5})", re.ASCII
+)
+
+
 def split_address(address: str) -> tuple[str, int] | None:
     """HOST:PORT or [IPV6]:PORT taken apart; None when it is neither."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    match = _ADDRESS.fullmatch(address)
+    if match is None or int(match["port"]) > 65535:
         return None
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return match["host"] or match["ipv6"], int(match["port"])
 
 
 def load_settings(
@@ -167,7 +174,7 @@ def load_settings(
     environment = os.environ if environment is None else environment
     data = _read(path) if path is not None else {}
     source = str(path) if path is not None else "settings"
-    settings = _convert(data, source)
+    settings = _convert(data, source).checked(source)
     for variable, value in environment.items():
         if variable.startswith("ICAPD_") and variable not in _OTHER_VARIABLES:
             section, key = _key_of_variable(variable)
@@ -176,7 +183,7 @@ def load_settings(
         if value is not None:
             section, _, key = name.partition(".")
             settings = _with_value(settings, section, key, value, f"option --{key.replace('_', '-')}")
-    return _with_absolute_paths(settings.checked(source), path.parent if path is not None else Path.cwd())
+    return _with_absolute_paths(settings, path.parent if path is not None else Path.cwd())
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -71,6 +71,7 @@ MISTAKES = [
     ('[server]\nengine = "twisted"\n', "server.engine: Invalid enum value 'twisted'"),
     ("[limits]\nmax_drain = 0\n", "limits.max_drain: must be more than 0, not 0"),
     ("[limits]\nscan_timeout = -1.0\n", "limits.scan_timeout: must be more than 0"),
+    ("[server]\nidle_timeout = nan\n", "server.idle_timeout: must be more than 0"),
     ("[services]\npreview = 100000\n", "services.preview: must be from 0 to 65536"),
     ('[services]\nreqmod_fail_mode = "maybe"\n', "services.reqmod_fail_mode: Invalid enum value 'maybe'"),
 ]
@@ -98,6 +99,11 @@ def test_mistake_in_a_variable_names_it(tmp_path: Path, variable: str, value: st
     assert message in str(caught.value)
 
 
+def test_mistake_in_the_file_is_not_blamed_on_a_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"icapd\.toml: server\.workers"):
+        load(tmp_path, "[server]\nworkers = 2\n", {"ICAPD_SERVER_LISTEN": "127.0.0.1:1"})
+
+
 def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"gone\.toml: can't be read: No such file"):
         load_settings(tmp_path / "gone.toml", {})
@@ -116,6 +122,11 @@ def test_variable_that_names_the_file_is_no_setting(tmp_path: Path) -> None:
         (":80", None),
         ("host", None),
         ("host:", None),
+        ("[::1:80", None),
+        ("a]:80", None),
+        ("[]:80", None),
+        ("a..b:80", None),
+        ("x" * 64 + ":80", None),
         ("host:x", None),
         ("host:-1", None),
         ("host:65536", None),

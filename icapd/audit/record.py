@@ -66,7 +66,7 @@ class AuditRecord:
     risk_score: int = 0
     #: Which policy decided (`Policy.digest`).
     policy_digest: str
-    #: From the first byte of the ICAP request to the verdict.
+    #: From the end of the request's heads to this record.
     latency_us: int
     findings: tuple[FindingRecord, ...] = ()
 

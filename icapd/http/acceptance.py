@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-_RANGE = re.compile(r"\s*([^\s;,]+/[^\s;,]+)\s*((?:;[^,]*)?)")
+# The two halves of the type share no character, or a row of slashes would be tried in every cut.
+_RANGE = re.compile(r"\s*([^\s;,/]+/[^\s;,/]+)\s*((?:;[^,]*)?)")
 _QUALITY = re.compile(r";\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 # More ranges than any client lists; the rest of a longer value is not looked at.
 _MAX_RANGES = 32

@@ -1,7 +1,7 @@
 """Header fields of a message whose body was changed on its way."""
 
 from icapd.http.headers import Headers
-from icapd.http.heads import RequestHead, ResponseHead
+from icapd.http.heads import MessageHead, RequestHead, ResponseHead
 
 # What describes the old bytes: its coding, its validators, its digests (RFC 9110 section 8, RFC 9530), and
 # that ranges of it could be asked for.
@@ -14,6 +14,9 @@ _OF_THE_OLD_BODY = (
     b"Want-Digest",
     b"ETag",
     b"Accept-Ranges",
+    # Squid leaves these out; of another client they would frame the old body (RFC 9112 section 6.1).
+    b"Transfer-Encoding",
+    b"Trailer",
 )
 
 
@@ -30,6 +33,18 @@ def changed_response(head: ResponseHead, length: int | None) -> ResponseHead:
     """
     headers = head.headers.without(*_OF_THE_OLD_BODY).with_(b"Cache-Control", b"no-store")
     return head.with_headers(_with_length(headers, length))
+
+
+def changed_head(head: MessageHead, length: int | None) -> MessageHead:
+    """`changed_request` or `changed_response`."""
+    return changed_request(head, length) if isinstance(head, RequestHead) else changed_response(head, length)
+
+
+def with_changed_fields(head: MessageHead, headers: Headers) -> MessageHead:
+    """The head with other fields and the same body; a response may not be stored any more."""
+    if isinstance(head, ResponseHead):
+        headers = headers.with_(b"Cache-Control", b"no-store")
+    return head.with_headers(headers)
 
 
 def _with_length(headers: Headers, length: int | None) -> Headers:

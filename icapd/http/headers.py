@@ -34,11 +34,13 @@ class Headers:
         items = []
         for line in lines.split(b"\r\n"):
             name, colon, value = line.partition(b":")
+            # Either side may be a credential: only the length of the line is told.
             if not colon or not TOKEN.fullmatch(name):
-                # The value may be a credential: only the length of the line is told.
                 raise RemoteProtocolError(f"a header line of {len(line)} bytes has no `name:` at its start")
             if _FORBIDDEN_IN_VALUE.search(value):
-                raise RemoteProtocolError(f"header {name.decode()} holds a NUL or a bare CR or LF")
+                raise RemoteProtocolError(
+                    f"a header line of {len(line)} bytes holds a NUL, or a bare CR or LF"
+                )
             items.append((name, value.strip(b" \t")))
         return cls(tuple(items))
 

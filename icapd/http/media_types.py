@@ -37,7 +37,8 @@ class MediaType:
 
     @classmethod
     def parse(cls, value: bytes | None) -> "MediaType":
-        return _parse(value) if value is not None else cls()
+        # Nothing that matters stands far behind; what is remembered stays small.
+        return _parse(value[:_MAX_VALUE]) if value is not None else cls()
 
     @property
     def is_event_stream(self) -> bool:
@@ -58,6 +59,10 @@ class MediaType:
         if self.is_event_stream:
             return "event-stream"
         return "text"
+
+
+#: Bytes of a Content-Type value that are looked at; a multipart boundary has 70 at most.
+_MAX_VALUE = 256
 
 
 @lru_cache(maxsize=1024)

@@ -22,6 +22,7 @@ class ChunkedReader:
     def __init__(self, limits: CodecLimits, *, preview: bool) -> None:
         self._limits = limits
         self._in_preview = preview
+        self._previewed = 0  # bytes of the preview so far
         self._remaining = 0  # bytes of the current chunk that are still to come
         self._data_ends = False  # the chunk's data is all there; its CRLF is not
         self._last_chunk: bytes | None = None  # extensions of the last chunk, once it was read
@@ -49,6 +50,10 @@ class ChunkedReader:
         data = bytes(buffer[: self._remaining])
         del buffer[: len(data)]
         self._remaining -= len(data)
+        if self._in_preview:
+            self._previewed += len(data)
+            if self._previewed > self._limits.max_preview:
+                raise RemoteProtocolError(f"a preview is over {self._limits.max_preview} bytes")
         self._data_ends = not self._remaining
         return BodyData(data)
 

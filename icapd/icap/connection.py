@@ -80,12 +80,12 @@ class Connection:
     @property
     def is_idle(self) -> bool:
         """Whether nothing of a request has arrived since the last one ended."""
-        return self._reading is _Reading.IDLE and not self._buffer
+        return self._reading is _Reading.IDLE and not self._buffer.strip(b"\r\n")
 
     @property
     def is_reading_head(self) -> bool:
         """Whether a request has begun to arrive, but not all of its heads."""
-        begun = self._reading is _Reading.IDLE and bool(self._buffer)
+        begun = self._reading is _Reading.IDLE and not self.is_idle
         return begun or self._reading is _Reading.HTTP_HEADS
 
     @property
@@ -165,10 +165,7 @@ class Connection:
         encapsulated = self._head.encapsulated
         if len(self._buffer) < encapsulated.length:
             return None
-        raw = bytes(self._buffer[: encapsulated.length])
-        if raw.count(b"\n") > 2 * self._limits.max_header_lines:
-            raise RemoteProtocolError(f"an HTTP head has more than {self._limits.max_header_lines} lines")
-        event = self._head.event(raw)
+        event = self._head.event(bytes(self._buffer[: encapsulated.length]))
         del self._buffer[: encapsulated.length]
         if encapsulated.has_body:
             self._chunks = ChunkedReader(self._limits, preview=self._head.preview is not None)

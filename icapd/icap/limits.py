@@ -14,8 +14,8 @@ class CodecLimits:
     max_icap_head: int = 64 * KiB
     #: Each encapsulated HTTP head. Squid's request_header_max_size and reply_header_max_size are 64 KiB.
     max_http_head: int = 128 * KiB
-    #: Header lines in one head; Apache allows 100, Squid bounds bytes only.
-    max_header_lines: int = 1000
+    #: Bytes before the end of a preview; Squid never previews more.
+    max_preview: int = 64 * KiB
     #: A chunk-size line with its extensions; Squid sends none longer than 24 bytes.
     max_chunk_line: int = 4 * KiB
     #: All HTTP trailer lines together, after the last chunk; Squid sends none.

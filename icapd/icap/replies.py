@@ -1,8 +1,7 @@
 """What this server answers, as values: the codec turns these into bytes.
 
-The order of one answer: any number of `Continue`-free body events may pass first; then either one of
-`OptionsReply`, `Unmodified`, `ErrorReply`, or `AdaptedHead`, `AdaptedData`..., `AdaptedEnd`. `Continue`
-asks for the rest of a body after its preview, and comes at most once, before all others.
+An answer is one of `OptionsReply`, `Unmodified` and `ErrorReply`, or else `AdaptedHead`, any number of
+`AdaptedData`, and `AdaptedEnd`. `Continue` may come before it, once, to ask for what lies behind a preview.
 """
 
 from dataclasses import dataclass, field

@@ -19,8 +19,6 @@ class IcapHead:
         """`raw`: the ICAP head without its empty line. Raises RemoteProtocolError (400 or 505)."""
         line, _, lines = raw.partition(b"\r\n")
         self._method, self._path = parse_request_line(line)
-        if lines.count(b"\r\n") >= limits.max_header_lines:
-            raise RemoteProtocolError(f"the ICAP head has more than {limits.max_header_lines} lines")
         self._headers = headers = Headers.parse(lines)
         if len(set(headers.get_all(b"host"))) != 1:
             # RFC 3507 section 4.3.2: Host is required; two that differ would leave the service open.

@@ -60,7 +60,11 @@ class Application:
         loop.add_signal_handler(signal.SIGHUP, self._begin_reload, reloads)
         policy = self._catalogue.policy
         log.info(
-            "ready", icap=f"{host}:{port}", packs=list(policy.packs), mode=policy.mode, istag=policy.istag
+            "ready",
+            icap=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            packs=list(policy.packs),
+            mode=policy.mode,
+            istag=policy.istag,
         )
         await stop.wait()
         log.info("stopping")

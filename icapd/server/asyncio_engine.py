@@ -56,6 +56,11 @@ class IcapProtocol(asyncio.Protocol):
 
     def sweep(self, now: float, settings: ServerSettings) -> None:
         """Close the connection when it has been silent for longer than its state allows."""
+        if self._transport is not None and self._transport.is_closing():
+            # Closed some time ago, and the peer still does not take the rest of what it was sent.
+            if now - self._last_activity > settings.stall_timeout:
+                self._transport.abort()
+            return
         if self._session.is_idle:
             limit = settings.idle_timeout
         elif self._session.is_reading_head:

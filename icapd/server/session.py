@@ -158,7 +158,7 @@ class Session:
                 error=type(error).__name__,
                 place=f"{Path(place.filename).name}:{place.lineno}",
             )
-            steps = self._adaptation.fail()
+            steps = self._adaptation.fail(self._connection.is_mid_response)
         out = self._perform(steps)
         if self._adaptation.is_done:
             self._adaptation = None

@@ -1,5 +1,6 @@
 """/healthz, /readyz and /metrics on a small HTTP listener of its own thread."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
@@ -22,6 +23,10 @@ class _Server(ThreadingMixIn, WSGIServer):
     request_queue_size = 16
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class _Handler(WSGIRequestHandler):
     #: Seconds for one request; monitoring asks and goes.
     timeout = 5
@@ -40,8 +45,9 @@ class StatusServer:
         self._metrics = make_wsgi_app(registry)
         self._unready = unready
         host, port = address
+        server_class = _Server6 if ":" in host else _Server
         try:
-            self._server = make_server(host, port, self._answer, _Server, _Handler)
+            self._server = make_server(host, port, self._answer, server_class, _Handler)
         except OSError as error:
             raise ConfigurationError(
                 f"server.http_listen: can't listen on {host}:{port}: {error.strerror or error}; "

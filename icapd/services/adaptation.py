@@ -11,14 +11,16 @@ the caller carries them out in order: so a record is durable before the reply be
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from icapd.http.heads import MessageHead, ResponseHead
+from icapd.errors import ScanTimeout
+from icapd.http.adapted import changed_head
+from icapd.http.heads import MessageHead
 from icapd.icap import AdaptedEnd, BodyData, BodyEnd, Continue, Method, PreviewEnd, Reply
 from icapd.inspection import Inspector
 from icapd.policy import Action
 from icapd.services import answers, block_page
 from icapd.services.answers import Record, Step
 from icapd.services.body_plan import BodyPlan, PlanKind, content_length, plan_body
-from icapd.services.buffered import read_buffered
+from icapd.services.buffered import read_buffered, reason_of, sample_is_readable
 from icapd.services.examination import examine_head, size_findings
 from icapd.services.flow import Echo, Flow, Inspected, Watched
 from icapd.services.flowing import FlowingMessage
@@ -66,9 +68,15 @@ class Adaptation:
 
     def begin(self) -> list[Step]:
         """What the heads alone decide. A body that comes with a preview is waited for that far."""
-        examination = examine_head(self._inspector, self._virgin, self._request.request_head)
-        self._head = examination.head
-        self.transaction.add_findings(examination.findings)
+        try:
+            examination = examine_head(self._inspector, self._virgin, self._request.request_head)
+        except ScanTimeout as error:
+            self.transaction.mark("partial", reason_of(error))
+            if self._options.blocks_uninspected:
+                return self._block_uninspected()
+        else:
+            self._head = examination.head
+            self.transaction.add_findings(examination.findings)
         length = content_length(self._virgin)
         if length is not None and self._request.has_body:
             self.transaction.add_findings(size_findings(self._inspector.rules.scan_size(length, None)))
@@ -106,9 +114,12 @@ class Adaptation:
         self._phase = _Phase.DONE
         return [Record("close" if began else "final")]
 
-    def fail(self) -> list[Step]:
-        """A defect of ours: the message passes or is blocked by the fail mode, if it still can pass."""
-        if self._flowing is not None:
+    def fail(self, mid_response: bool) -> list[Step]:
+        """A defect of ours: the message passes or is blocked by the fail mode, if it still can pass.
+
+        `mid_response`: the head of the message has been sent.
+        """
+        if self._flowing is not None and mid_response:
             return self._done(self._flowing.cut("error", "internal-error"))
         self.transaction.mark("error", "internal-error")
         if self._options.blocks_uninspected or not self._may_answer_204:
@@ -164,7 +175,7 @@ class Adaptation:
             if self._head is self._virgin and self._may_answer_204:
                 return self._done(answers.unmodified(self.transaction))
             return self._continue() + self._start_flow(Echo(), self._head)
-        if isinstance(self._virgin, ResponseHead) and self._virgin.status == 206:
+        if answers.is_range(self._virgin):
             self.transaction.mark("partial", "range")
             if self._options.blocks_uninspected:
                 return self._block_uninspected()
@@ -198,8 +209,12 @@ class Adaptation:
             return self._block_by_rules()
         if reading.changed is None:
             return self._pass_whole(raw)
+        if answers.is_range(self._virgin):
+            # Without what is redacted it would no longer be the range that it says it is.
+            self.transaction.blocked_otherwise = True
+            return self._block_by_rules()
         self.transaction.disposition = "redacted"
-        head = answers.changed_head(self._head, len(reading.changed) + missing)
+        head = changed_head(self._head, len(reading.changed) + missing)
         return self._done(answers.adapted(self.transaction, head, reading.changed))
 
     def _note_truncation(self) -> int:
@@ -222,18 +237,25 @@ class Adaptation:
             self.transaction.mark("partial", "oversize")
             if self._options.blocks_uninspected:
                 return self._block_uninspected()
+        if not sample_is_readable(self._inspector, self._plan, bytes(self._received)):
+            self.transaction.mark("skipped", "charset")
+            if self._options.blocks_uninspected:
+                return self._block_uninspected()
+            return self._start_flow(Echo(), self._head)
         enforces = any(rule.enforced and rule.action >= Action.REDACT for rule in rules.body_rules)
         kind = Inspected if enforces else Watched
         limits = self._inspector.limits.streamed_coding
         flow = kind(self._plan.codings, limits, self._inspector.stream(self._plan.media_type))
-        return self._start_flow(flow, answers.changed_head(self._head, None) if enforces else self._head)
+        return self._start_flow(flow, changed_head(self._head, None) if enforces else self._head)
 
     def _start_flow(self, flow: Flow, head: MessageHead) -> list[Step]:
         self._phase = _Phase.FLOWING
         self.transaction.disposition = "echoed" if self._head is self._virgin else "redacted"
         received, self._received = bytes(self._received), bytearray()
         self._flowing = FlowingMessage(self.transaction, flow, self._inspector.rules)
-        return self._after_flow(self._flowing.begin(head, received))
+        begun = self._flowing.begin(head, received)
+        # Blocked by what is here already: nothing has left, so a page still can.
+        return self._block_by_rules() if self.transaction.must_block else self._after_flow(begun)
 
     def _after_flow(self, steps: list[Step]) -> list[Step]:
         assert self._flowing is not None
@@ -258,13 +280,15 @@ class Adaptation:
         return self._done(answers.adapted(self.transaction, self._head, raw))
 
     def _block_by_rules(self) -> list[Step]:
-        fired = (f.rule_id for f in self.transaction.findings if f.enforced and f.action is Action.BLOCK)
+        enforced = [finding for finding in self.transaction.findings if finding.enforced]
+        gravest = max(finding.action for finding in enforced)
+        fired = (finding.rule_id for finding in enforced if finding.action is gravest)
         contact = self._options.contact
         page = block_page.blocked_by_rules(self.transaction.txn_id, fired, self._subject, contact)
         return self._done(answers.blocked(self.transaction, page))
 
     def _block_uninspected(self) -> list[Step]:
-        self.transaction.failed_closed = True
+        self.transaction.blocked_otherwise = True
         reason, contact = self.transaction.skip_reason, self._options.contact
         page = block_page.not_inspected(self.transaction.txn_id, reason, self._subject, contact)
         return self._done(answers.blocked(self.transaction, page))

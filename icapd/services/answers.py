@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from icapd.http.adapted import changed_request, changed_response
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
 from icapd.icap import AdaptedData, AdaptedEnd, AdaptedHead, Method, ModRequest, Reply, Unmodified
@@ -79,13 +78,13 @@ def virgin_head(request: ModRequest) -> MessageHead:
     return request.response_head or ResponseHead(200, b"OK")
 
 
-def changed_head(head: MessageHead, length: int | None) -> MessageHead:
-    """The head for another body, of `length` bytes or of a length not known yet."""
-    return changed_request(head, length) if isinstance(head, RequestHead) else changed_response(head, length)
-
-
 def is_upgrade(head: MessageHead) -> bool:
     """Whether this is a request for another protocol (RFC 9110 section 7.8), or the consent to one."""
     if isinstance(head, ResponseHead):
         return head.status == 101
     return head.headers.get(b"upgrade") is not None
+
+
+def is_range(head: MessageHead) -> bool:
+    """Whether this response carries a part of its resource only (RFC 9110 section 15.3.7)."""
+    return isinstance(head, ResponseHead) and head.status == 206

@@ -10,6 +10,8 @@ from icapd.inspection import BodyInspection, Finding, Inspector
 from icapd.services.body_plan import BodyPlan
 from icapd.services.examination import size_findings
 
+#: Bytes of a coded body that are decoded to see its first characters.
+_SAMPLE = 1024
 OUTGREW = "decoded-size"
 
 
@@ -49,6 +51,18 @@ def _decoded(plan: BodyPlan, raw: bytes, inspector: Inspector) -> bytes:
         return raw
     decoder = Decoder(plan.codings, inspector.limits.buffered_coding)
     return decoder.feed(raw) + decoder.finish()
+
+
+def sample_is_readable(inspector: Inspector, plan: BodyPlan, raw: bytes) -> bool:
+    """Whether the text within a content coding shows, by its beginning, to be one that rules can read."""
+    if not plan.codings:
+        return True
+    try:
+        text = Decoder(plan.codings, inspector.limits.streamed_coding).feed(raw[:_SAMPLE])
+    except CodingError:
+        # Told when the body is read.
+        return True
+    return is_readable(plan.media_type.charset, text)
 
 
 def reason_of(error: CodingError | ScanTimeout) -> str:

@@ -54,10 +54,10 @@ def make_catalogue(
         ("/respmod", Method.RESPMOD, "icapd ResponseFilter", options.preview, responses, options.respmod),
         ("/stream", Method.RESPMOD, "icapd ResponseFilter for streams", 0, responses, options.respmod),
     )
+    # A client counts its connections by service, and all of them meet here.
+    max_connections = max(1, options.max_connections // len(table))
     services = {}
     for path, method, name, preview, inspector, adaptation in table:
-        description = ServiceDescription(
-            path, method, name, preview, options.options_ttl, options.max_connections
-        )
+        description = ServiceDescription(path, method, name, preview, options.options_ttl, max_connections)
         services[path] = Service(description, inspector, adaptation)
     return Catalogue(policy, services)

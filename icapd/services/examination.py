@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from icapd.http.adapted import with_changed_fields
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead
 from icapd.http.media_types import MediaType, is_textual
-from icapd.http.target import file_name_of
+from icapd.http.target import file_names_of
 from icapd.inspection import Finding, Inspector
 from icapd.policy import Action, CompiledRule, RuleSet
 
@@ -34,12 +35,11 @@ def examine_head(inspector: Inspector, head: MessageHead, request: RequestHead |
     fields = inspector.inspect_headers(head.headers)
     findings += fields.findings
     if fields.headers != head.headers:
-        head = head.with_headers(fields.headers)
+        head = with_changed_fields(head, fields.headers)
     content_type = head.headers.get(b"content-type")
     if content_type is not None:
         findings += inspector.inspect_value("content-type", content_type)
-    name = file_name_of(head.headers.get(b"content-disposition"), request)
-    if name:
+    for name in file_names_of(head.headers.get(b"content-disposition"), request):
         findings += inspector.inspect_value("name", name)
     return HeadExamination(head, tuple(findings))
 

@@ -28,8 +28,8 @@ class FlowingMessage:
 
     def begin(self, head: MessageHead, received: bytes) -> list[Step]:
         """The head, and what has arrived so far."""
-        steps = answers.flow_begins(self._transaction, head)
-        return steps + (self.feed(received) if received else [])
+        first = self.feed(received) if received else []
+        return answers.flow_begins(self._transaction, head) + first
 
     def feed(self, data: bytes) -> list[Step]:
         """The next piece of the body."""

@@ -34,6 +34,9 @@ def _address(value: bytes) -> str:
 
 def _user(value: bytes) -> str:
     """The user's name, from base64 (`icap_client_username_encode on`) where it is that, else as it stands."""
+    if value.isdigit():
+        # Numbers are names as well, and some of them would decode to a letter or two.
+        return value.decode("ascii")
     try:
         # A plain name may be base64 by chance; it hardly ever decodes to printable UTF-8 then.
         decoded = base64.b64decode(value, validate=True).decode("utf-8")

@@ -33,8 +33,8 @@ class Transaction:
         self.disposition: Disposition = "unmodified"
         self.inspection: Inspection = "complete"
         self.skip_reason = ""
-        #: Blocked because it could not be inspected, not because of a rule.
-        self.failed_closed = False
+        #: Blocked although no rule says so: it could not be inspected, or not be redacted.
+        self.blocked_otherwise = False
         self.body_bytes = 0
         self.http_status = request.response_head.status if request.response_head else 0
 
@@ -49,7 +49,7 @@ class Transaction:
     @property
     def verdict(self) -> Action:
         """What the policy wants, whether or not it is enforced."""
-        if self.failed_closed:
+        if self.blocked_otherwise:
             return Action.BLOCK
         return max((finding.action for finding in self.findings), default=Action.ALLOW)
 
@@ -63,7 +63,7 @@ class Transaction:
         return risk_score(self.findings)
 
     def record(self, latency_us: int, mask: Callable[[bytes], bytes]) -> AuditRecord:
-        """The audit row as things stand; `mask` takes known secrets out of the path."""
+        """The audit row as things stand; `mask` takes secrets out of what the client wrote."""
         request, identity = self.request, identity_of(self.request.headers)
         target = target_of(request.request_head)
         head = request.response_head or request.request_head
@@ -74,9 +74,9 @@ class Transaction:
             txn_id=self.txn_id,
             occurred_at=self.occurred_at,
             method_icap=request.method.value,
-            http_method=request.request_head.method.decode("ascii") if request.request_head else None,
+            http_method=mask(request.request_head.method).decode("ascii") if request.request_head else None,
             scheme=target.scheme or None,
-            host=target.host or None,
+            host=mask(target.host).decode("latin-1").lower() or None,
             port=target.port or None,
             path=mask(target.path).decode("utf-8", "replace") or None,
             client_ip=identity.client_ip or None,

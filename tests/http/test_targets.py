@@ -6,7 +6,7 @@ from icapd.http.acceptance import preferred_type
 from icapd.http.adapted import changed_request, changed_response
 from icapd.http.headers import Headers
 from icapd.http.heads import RequestHead, ResponseHead
-from icapd.http.target import Target, file_name_of, target_of
+from icapd.http.target import Target, file_names_of, target_of
 
 OFFERED = ("text/plain", "text/html", "application/json")
 
@@ -14,16 +14,20 @@ OFFERED = ("text/plain", "text/html", "application/json")
 @pytest.mark.parametrize(
     ("line", "target"),
     [
-        (b"GET https://Api.Example/a/b?c=d", Target("https", "api.example", 443, b"/a/b")),
-        (b"GET http://h:8080", Target("http", "h", 8080, b"/")),
-        (b"GET https://user:secret@h/x", Target("https", "h", 443, b"/x")),
-        (b"GET https://[2001:db8::1]:99/x", Target("https", "2001:db8::1", 99, b"/x")),
-        (b"CONNECT api.example:443", Target("https", "api.example", 443, b"")),
-        (b"CONNECT [::1]:8443", Target("https", "::1", 8443, b"")),
-        (b"GET /x?y=z", Target("http", "from.host", 80, b"/x")),
-        (b"OPTIONS *", Target("http", "from.host", 80, b"*")),
-        (b"GET https://:::/x", Target("https", "", 443, b"/x")),
-        (b"GET https://h:/x", Target("https", "h", 443, b"/x")),
+        (b"GET https://Api.Example/a/b?c=d", Target("https", b"Api.Example", 443, b"/a/b")),
+        (b"GET http://h:8080", Target("http", b"h", 8080, b"/")),
+        (b"GET https://user:secret@h/x", Target("https", b"h", 443, b"/x")),
+        (b"GET https://[2001:db8::1]:99/x", Target("https", b"2001:db8::1", 99, b"/x")),
+        (b"CONNECT api.example:443", Target("https", b"api.example", 443, b"")),
+        (b"CONNECT [::1]:8443", Target("https", b"::1", 8443, b"")),
+        (b"GET /x?y=z", Target("http", b"from.host", 80, b"/x")),
+        (b"OPTIONS *", Target("http", b"from.host", 80, b"*")),
+        (b"GET https://:::/x", Target("https", b"", 443, b"/x")),
+        (b"GET https://u:hunter2@h/p?q=1#frag", Target("https", b"h", 443, b"/p")),
+        (b"GET https://u:p@ss@h/x", Target("https", b"h", 443, b"/x")),
+        (b"GET https://h#frag", Target("https", b"h", 443, b"/")),
+        (b"GET /x#frag?y", Target("http", b"from.host", 80, b"/x")),
+        (b"GET https://h:/x", Target("https", b"h", 443, b"/x")),
     ],
 )
 def test_target_of_a_request(line: bytes, target: Target) -> None:
@@ -36,17 +40,23 @@ def test_no_head_has_no_target() -> None:
 
 
 @pytest.mark.parametrize(
-    ("disposition", "name"),
+    ("disposition", "names"),
     [
-        (b'attachment; filename="a b.exe"', b"a b.exe"),
-        (b"attachment; filename=a.exe", b"a.exe"),
-        (b"attachment; filename*=UTF-8''a%20b.exe", b"a%20b.exe"),
-        (b"inline", b"page.html"),
-        (None, b"page.html"),
+        (b'attachment; filename="a b.exe"', (b"a b.exe",)),
+        (b"attachment; filename=a.exe", (b"a.exe",)),
+        (b"attachment; filename*=UTF-8''a%20b.exe", (b"a b.exe",)),
+        (b"attachment; filename=a.txt; filename*=UTF-8''evil%2Eexe", (b"a.txt", b"evil.exe")),
+        (b"inline", (b"page.html",)),
+        (None, (b"page.html",)),
     ],
 )
-def test_file_name_of_a_body(disposition: bytes | None, name: bytes) -> None:
-    assert file_name_of(disposition, RequestHead(b"GET", b"https://h/dir/page.html?x=y.exe")) == name
+def test_every_name_a_body_may_be_saved_under(disposition: bytes | None, names: tuple[bytes, ...]) -> None:
+    request = RequestHead(b"GET", b"https://h/dir/page%2Ehtml?x=y.exe#z")
+    assert file_names_of(disposition, request) == names
+
+
+def test_root_has_no_file_name() -> None:
+    assert file_names_of(None, RequestHead(b"GET", b"https://h/")) == ()
 
 
 @pytest.mark.parametrize(
@@ -63,6 +73,8 @@ def test_file_name_of_a_body(disposition: bytes | None, name: bytes) -> None:
         (b"image/png", "text/plain"),
         (b";;;,,,/,", "text/plain"),
         (b"a/b," * 100 + b"text/html", "text/plain"),
+        # Quadratic to a pattern that lets both halves of a type hold a slash.
+        (b"/" * 200_000 + b" x", "text/plain"),
     ],
 )
 def test_preferred_type(accept: bytes | None, preferred: str) -> None:
@@ -79,6 +91,7 @@ STALE = Headers(
         (b"Digest", b"x"),
         (b"Content-Digest", b"x"),
         (b"Accept-Ranges", b"bytes"),
+        (b"Transfer-Encoding", b"chunked"),
         (b"Cache-Control", b"max-age=60"),
         (b"Set-Cookie", b"a"),
         (b"Set-Cookie", b"b"),

@@ -7,7 +7,7 @@ from icapd.errors import RemoteProtocolError
 from icapd.icap import CodecLimits, Connection
 
 LIMITS = CodecLimits(
-    max_icap_head=2048, max_http_head=1024, max_header_lines=40, max_chunk_line=64, max_trailer=256
+    max_icap_head=2048, max_http_head=1024, max_chunk_line=64, max_trailer=256, max_preview=100
 )
 HEAD = b"REQMOD icap://h/reqmod ICAP/1.0\r\nHost: h\r\n"
 END = b"\r\n\r\n"
@@ -53,7 +53,6 @@ MALFORMED = [
     pytest.param(
         head(b"Transfer-Encoding: chunked", b"Encapsulated: null-body=0"), 400, id="Transfer-Encoding"
     ),
-    pytest.param(head(*[b"X: y"] * 50, b"Encapsulated: null-body=0"), 400, id="too many headers"),
     pytest.param(head(b"X: " + b"y" * 3000, b"Encapsulated: null-body=0"), 400, id="head too long"),
     pytest.param(b"A" * 4096, 400, id="endless line"),
     pytest.param(head(b"Preview: -1", b"Encapsulated: null-body=0"), 400, id="negative Preview"),
@@ -82,7 +81,6 @@ MALFORMED = [
     pytest.param(with_http(b"GET / x HTTP/1.1\r\n\r\n"), 400, id="space in target"),
     pytest.param(with_http(b"GET / HTTP/1.1\r\nbroken\r\n\r\n"), 400, id="HTTP header without colon"),
     pytest.param(with_http(b"GET / HTTP/1.1\r\nA: b\x00\r\n\r\n"), 400, id="NUL in HTTP header"),
-    pytest.param(with_http(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100 + b"\r\n"), 400, id="too many fields"),
     pytest.param(wire.respmod(b"HTTP/1.1 abc\r\n\r\n"), 400, id="status no number"),
     pytest.param(wire.respmod(b"HTTP/1.1 99\r\n\r\n"), 400, id="status of two digits"),
     # the chunked body
@@ -96,6 +94,9 @@ MALFORMED = [
     pytest.param(post(b"8000000000000000\r\n"), 400, id="size over 2^63"),
     pytest.param(post(b"ffffffffffffffffff\r\n"), 400, id="size of 18 digits"),
     pytest.param(post(b"4\r\nabcdXX0\r\n\r\n"), 400, id="chunk longer than its size"),
+    pytest.param(
+        wire.reqmod(wire.POST, b"65\r\n" + b"x" * 101 + b"\r\n", Preview="0"), 400, id="preview without end"
+    ),
     pytest.param(post(b"4\nabcd\n0\n\n" + b" " * 64), 400, id="LF instead of CRLF"),
     pytest.param(post(b"4;" + b"x" * 100 + b"\r\n"), 400, id="endless extension"),
     pytest.param(post(b"4;a=\x00\r\nabcd\r\n"), 400, id="NUL in extension"),

@@ -1,11 +1,13 @@
 """`icapd serve` as its users have it: a process, its sockets, its signals, its log and its rows."""
 
+import contextlib
 import json
 import signal
 import socket
 import sqlite3
 import subprocess
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +68,7 @@ def test_options_tell_squid_what_it_needs(server: Server) -> None:
             reply = ask(connection, wire.options(path)).decode()
             assert f"\r\nMethods: {method}\r\n" in reply
             assert f"\r\nPreview: {preview}\r\n" in reply
-            for header in ("Transfer-Preview: *", "Allow: 204", "Max-Connections: 1000", "Options-TTL: 600"):
+            for header in ("Transfer-Preview: *", "Allow: 204", "Max-Connections: 333", "Options-TTL: 600"):
                 assert f"\r\n{header}\r\n" in reply
             assert "Encapsulated: null-body=0" in reply
             assert "\r\nDate: " in reply
@@ -159,6 +161,29 @@ def test_silent_connection_is_closed(directory: Path, key: str, data: bytes) -> 
         assert connection.recv(1) == b""
 
 
+def test_client_that_never_reads_loses_its_place(directory: Path) -> None:
+    limits = "max_connections = 1\nstall_timeout = 0.2\n"
+    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\n{limits}' + POLICY
+    image = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"
+    with serving(directory, text) as server, server.connect() as greedy:
+        greedy.settimeout(1)
+        # The server takes no more from a client that takes nothing.
+        with contextlib.suppress(TimeoutError):
+            greedy.sendall(wire.respmod(image, b"3000000\r\n" + b"\x89" * 0x3000000))
+        refused = b"ICAP/1.0 503"
+        while refused.startswith(b"ICAP/1.0 503"):
+            with server.connect() as other:
+                refused = read_reply_or_refusal(other)
+        assert refused.startswith(b"ICAP/1.0 200")
+
+
+def read_reply_or_refusal(connection: socket.socket) -> bytes:
+    try:
+        return ask(connection, wire.options())
+    except OSError:
+        return b"ICAP/1.0 503"  # closed before it could be read
+
+
 def test_stop_lets_the_request_under_way_end(server: Server) -> None:
     whole = respmod(JSON)
     with server.connect() as connection:
@@ -199,20 +224,23 @@ def istag(reply: bytes) -> bytes:
     return next(line for line in reply.split(b"\r\n") if line.startswith(b"ISTag: "))
 
 
-def test_status_pages(directory: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_status_pages(directory: Path, host: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host.strip("[]"), 0))
         port = probe.getsockname()[1]
-    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:{port}"\n' + POLICY
+    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "{host}:{port}"\n' + POLICY
     with serving(directory, text) as server, server.connect() as connection:
         ask(connection, respmod(JSON))
 
         def page(path: str) -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as response:
+            with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=PATIENCE) as response:
                 return str(response.read(), "utf-8")
 
         assert page("/healthz") == "ok\n"
         assert page("/readyz") == "ready\n"
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            page("/")
         metrics = page("/metrics")
         expected = 'icapd_transactions_total{disposition="redacted",method="RESPMOD",verdict="redacted"} 1.0'
         assert expected in metrics

@@ -4,7 +4,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -37,12 +37,15 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
     return demo_policy(tmp_path_factory.mktemp("rules"))
 
 
-def catalogue_of(policy: Policy, mode: Literal["open", "closed"] = "open") -> Catalogue:
+def catalogue_of(
+    policy: Policy, mode: Literal["open", "closed"] = "open", scan_timeout: float = 5.0
+) -> Catalogue:
     adaptation = AdaptationOptions(
         MAX_BUFFERED, blocks_uninspected=mode == "closed", contact="security@example"
     )
     options = ServiceOptions(1024, 600, 100, adaptation, adaptation)
-    return make_catalogue(policy, Fingerprinter(b"k" * 32), LIMITS, options)
+    limits = replace(LIMITS, scan_timeout=scan_timeout)
+    return make_catalogue(policy, Fingerprinter(b"k" * 32), limits, options)
 
 
 @dataclass
@@ -281,6 +284,21 @@ def test_secret_in_a_header_and_in_the_url_is_taken_out_and_the_body_stays(polic
     assert outcome.record.path == "/p"
 
 
+def test_response_with_a_changed_header_is_not_stored(policy: Policy) -> None:
+    outcome = adapt(
+        catalogue_of(policy), respmod_of(b"{}", b"text/plain", b"X-Key: " + KEY, b"Cache-Control: max-age=9")
+    )
+    assert b"X-Key: KEY-[REDACTED]\r\n" in outcome.http_head
+    assert b"Cache-Control: no-store\r\n" in outcome.http_head
+    assert outcome.body == b"{}"
+
+
+def test_host_and_method_in_the_record_hold_no_secret(policy: Policy) -> None:
+    http = b"%b https://%b.example/ HTTP/1.1\r\nHost: h\r\n\r\n" % (KEY, KEY)
+    record = adapt(catalogue_of(policy), wire.reqmod(http)).record
+    assert SECRET.decode().lower() not in repr(record).lower()
+
+
 def test_path_in_the_record_holds_no_secret(policy: Policy) -> None:
     http = b"GET https://h/files/%b/x HTTP/1.1\r\nHost: h\r\n\r\n" % KEY
     assert adapt(catalogue_of(policy), wire.reqmod(http)).record.path == "/files/KEY-[REDACTED]/x"
@@ -327,6 +345,30 @@ def test_what_can_not_be_read_is_blocked_in_fail_mode_closed(
     assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
     assert reason.encode() in outcome.body
     assert (outcome.record.verdict, outcome.record.disposition) == ("blocked", "blocked")
+
+
+@pytest.mark.parametrize("mode", ["open", "closed"])
+def test_coded_body_of_another_charset_that_flows_is_told(
+    policy: Policy, mode: Literal["open", "closed"]
+) -> None:
+    body = gzip.compress(("x" * 20_000 + KEY.decode()).encode("utf-16"))
+    request = respmod_of(body, b"text/plain", b"Content-Encoding: gzip")
+    outcome = adapt(catalogue_of(policy, mode), request)
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("skipped", "charset")
+    if mode == "open":
+        assert outcome.body == body
+        assert b"Content-Encoding: gzip" in outcome.http_head
+    else:
+        assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
+
+
+def test_range_that_would_lose_something_is_blocked(policy: Policy) -> None:
+    http = response(JSON, b"application/json", b"Content-Range: bytes 0-9/99").replace(
+        b"200 OK", b"206 Partial"
+    )
+    outcome = adapt(catalogue_of(policy), wire.respmod(http, wire.chunked(JSON)))
+    assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
+    assert (outcome.record.verdict, outcome.record.skip_reason) == ("blocked", "range")
 
 
 def test_decompression_bomb_is_cut_short(policy: Policy) -> None:
@@ -389,6 +431,68 @@ def test_block_in_a_flowing_body_cuts_it(policy: Policy) -> None:
     assert body.startswith(outcome.body)
     assert b"MALWARE!" not in outcome.body
     assert (outcome.record.verdict, outcome.record.disposition) == ("blocked", "cut")
+
+
+def test_block_at_the_beginning_of_a_flowing_body_still_gets_its_page(policy: Policy) -> None:
+    body = b"MALWARE! " + b"x" * 200_000
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+    outcome = adapt(catalogue_of(policy), wire.respmod(http, wire.chunked(body)))
+    assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
+    assert (outcome.record.verdict, outcome.record.disposition) == ("blocked", "blocked")
+
+
+SLOW = """
+[[rule]]
+id = "demo.slow"
+description = "A pattern that takes for ever on what it does not match"
+targets = ["body", "header:X-Slow"]
+pattern = '(?:a|aa|aaa){1,60}b'
+max_length = 4096
+action = "redact"
+severity = "low"
+match = ["aab"]
+no_match = ["b"]
+"""
+
+
+@pytest.mark.parametrize("mode", ["open", "closed"])
+@pytest.mark.parametrize("place", ["header", "body", "flow"])
+def test_rule_that_takes_too_long_is_no_end_of_the_transaction(
+    tmp_path: Path, mode: Literal["open", "closed"], place: str
+) -> None:
+    slow = b"a" * 60
+    header = b"X-Slow: " + (slow if place == "header" else b"fast")
+    body = {"header": b"x", "body": slow, "flow": slow + b" " * 200_000}[place]
+    catalogue = catalogue_of(demo_policy(tmp_path, rules=SLOW), mode, scan_timeout=0.05)
+    outcome = adapt(catalogue, respmod_of(body, b"text/plain", header))
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "budget")
+    if mode == "closed" and place != "flow":
+        assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
+    elif place == "flow":
+        assert outcome.record.disposition == "cut"
+    else:
+        assert outcome.status == 204
+
+
+@pytest.mark.parametrize("mid_response", [False, True])
+def test_defect_of_ours_ends_the_transaction_in_good_order(policy: Policy, mid_response: bool) -> None:
+    connection = Connection()
+    connection.receive_data(wire.respmod(response(b"x" * 5000, b"text/plain"), b"1388\r\n" + b"x" * 100))
+    request, data = connection.next_event(), connection.next_event()
+    assert isinstance(request, ModRequest) and isinstance(data, BodyData)
+    service = catalogue_of(policy).services["/respmod"]
+    adaptation = Adaptation(Transaction(request, policy, 0), service.inspector, service.options)
+    adaptation.begin()
+    adaptation.handle(data)
+    steps = adaptation.fail(mid_response)
+    kinds = [type(step).__name__ for step in steps]
+    if mid_response:
+        assert kinds == ["Record", "AdaptedData", "AdaptedEnd"]
+    else:
+        assert kinds[0] == "Record"
+        assert kinds[-1] in {"Unmodified", "AdaptedEnd"}
+    assert adaptation.is_done
+    assert adaptation.transaction.skip_reason == "internal-error"
 
 
 def test_flowing_body_of_unknown_size_is_cut_at_the_limit(policy: Policy) -> None:
