@@ -1,19 +1,17 @@
 """A body that is all there: everything is known before anything leaves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from icapd.inspection.budget import Budget
 from icapd.inspection.fields import fields_of
 from icapd.inspection.findings import Hit
 from icapd.inspection.formats import CUTTERS, ESCAPES, TextFormat
+from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences
 from icapd.inspection.redaction import redact
 from icapd.inspection.scanning import distinct, scan_fields, scan_views
 from icapd.inspection.views import Views
 from icapd.policy import REPLACEMENT, RuleSet
-
-#: Bytes. A secret of this length is taken out wherever else it stands; a shorter one may be a word there.
-MIN_REPEATED_SECRET = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +38,12 @@ def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Ex
     return Examination(tuple(hits), _redact_in_order(redacted, rules, budget))
 
 
-def _repeated(hits: list[Hit], views: Views, budget: Budget) -> Iterator[tuple[int, int]]:
+def _repeated(hits: Iterable[Hit], views: Views, budget: Budget) -> Iterator[tuple[int, int]]:
     """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""
     secrets = {hit.secret: hit.rule.id for hit in hits if len(hit.secret) >= MIN_REPEATED_SECRET}
-    for secret, rule_id in secrets.items():
-        for reading, text in enumerate(views):
-            budget.check(rule_id)
-            start = text.find(secret)
-            while start >= 0:
-                end = start + len(secret)
-                yield views.locate(reading, start, end)
-                start = text.find(secret, end)
+    for reading, text in enumerate(views):
+        for start, end in occurrences(secrets, text, budget):
+            yield views.locate(reading, start, end)
 
 
 def _redact_in_order(text: bytes, rules: RuleSet, budget: Budget) -> bytes:

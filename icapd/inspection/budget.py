@@ -14,10 +14,10 @@ class Budget:
         self._deadline = monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds, not below 0; what `RuleSet` takes for a timeout."""
+        """Seconds; with none left, `RuleSet` raises ScanTimeout."""
         return max(0.0, self._deadline - monotonic())
 
     def check(self, rule_id: str) -> None:
-        """Raise ScanTimeout on the rule's account when nothing is left."""
+        """Raise ScanTimeout, on that rule's account, when nothing is left."""
         if not self.left():
             raise ScanTimeout(rule_id)

@@ -11,13 +11,6 @@ from functools import lru_cache
 _REMEMBERED_ESCAPES = 4096
 
 
-class Parts(NamedTuple):
-    """A text in parts, in turn literal (maybe empty) and escape; the first and the last one are literal."""
-
-    source: list[bytes]
-    decoded: list[bytes]
-
-
 @dataclass(frozen=True, slots=True)
 class Escapes:
     """One kind of escapes."""
@@ -35,13 +28,15 @@ class Escapes:
         """False when the text surely has no escape."""
         return any(marker in text for marker in self.markers)
 
-    def decode_text(self, text: bytes) -> bytes:
-        """The text with all its escapes decoded."""
-        return self.pattern.sub(lambda escape: self.decode(escape[0]), text)
-
     def split(self, text: bytes) -> list[bytes]:
-        """Literal, escape, literal, escape, ... literal."""
-        return self.pattern.split(text)
+        """The text in parts, in turn literal and escape; the first and the last one are literal."""
+        return self.pattern.split(text) if self.occur_in(text) else [text]
+
+    def decode_parts(self, parts: list[bytes]) -> list[bytes]:
+        """Such parts with every escape decoded."""
+        decoded = parts.copy()
+        decoded[1::2] = map(self.decode, parts[1::2])
+        return decoded
 
 
 @lru_cache(_REMEMBERED_ESCAPES)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
 
 from icapd.http.media_types import MediaType
 from icapd.inspection.body import examine
@@ -21,8 +20,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # waited for: whenever it comes, it goes the way of the empty lines.
 _END_OF_EVENT = re.compile(rb"(?>\r\n?|\n)[\r\n]")
 _EMPTY_LINES = re.compile(rb"[\r\n]+")
-# Keep-alives do not wait for the event behind them.
-_COMMENT = re.compile(rb":[^\r\n]*+[\r\n]")
+# A comment in front is no part of the event behind it: keep-alives do not wait.
+_END_OF_LINE = re.compile(rb"[\r\n]")
 
 
 class EventStreamStage:
@@ -83,7 +82,8 @@ class EventStreamStage:
         empty_lines = _EMPTY_LINES.match(self._buffer)
         if empty_lines is not None:
             return self._take(empty_lines.end())
-        end = _COMMENT.match(self._buffer) or _END_OF_EVENT.search(self._buffer, self._searched)
+        ending = _END_OF_LINE if self._buffer.startswith(b":") else _END_OF_EVENT
+        end = ending.search(self._buffer, self._searched)
         # The size is what comes before the byte that tells the end, in whatever pieces that came.
         if end is not None and end.end() - 1 <= self._limits.max_event_size:
             return self._inspect(self._take(end.end()))
@@ -120,13 +120,14 @@ class EventStreamStage:
         mark = _BYTE_ORDER_MARK if start == 0 and raw.startswith(_BYTE_ORDER_MARK) else b""
         lines = parse_event(raw, len(mark))
         data = EventData(lines)
-        # A redaction across lines leaves fewer lines than there were; those behind the last one go.
-        values = self._examine(data.text, start, data.locate).split(b"\n")
-        remaining = iter(values)
+        values = iter(self._examine(data.text, start, data.locate).split(b"\n"))
         out = [mark]
         for line in lines:
             if line.is_data:
-                out += [line.encode(value) for value in islice(remaining, 1)]
+                value = next(values, None)
+                # A redaction across lines leaves fewer of them.
+                if value is not None:
+                    out.append(line.encode(value))
             elif line.is_ignored:
                 out.append(line.encode(self._examine(line.value, start, line.locate)))
             else:

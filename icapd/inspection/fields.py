@@ -2,34 +2,41 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cached_property
 
-from icapd.inspection.formats import ESCAPES, TextFormat
-from icapd.inspection.views import Views
+from icapd.inspection.escapes import FORM, JSON, Escapes
+from icapd.inspection.formats import TextFormat
+from icapd.inspection.views import View
 
 _JSON_STRING = re.compile(rb'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
+_JSON_CONTAINER = (b"{", b"[")
 # RFC 3986 section 3.4: the query ends at the fragment.
 _QUERY = re.compile(rb"[^?#]*+\?([^#]*+)")
 
 
-@dataclass(frozen=True, slots=True)
 class Field:
-    """One value: its spelling with its views, and where that stands in the text, or in a field around it."""
+    """One value as it is spelled, and where that stands in the text, or in the value of a field around it."""
 
-    spelling: Views
-    offset: int
-    outer: "Field | None" = None
+    def __init__(self, spelling: bytes, offset: int, escapes: Escapes, outer: "Field | None" = None) -> None:
+        self.spelling = spelling
+        self._offset = offset
+        self._escapes = escapes
+        self._outer = outer
+
+    @cached_property
+    def _view(self) -> View:
+        return View(self._escapes, self.spelling)
 
     @property
     def value(self) -> bytes:
         """As its reader gets it."""
-        return self.spelling.innermost
+        return self._view.text
 
     def locate(self, start: int, end: int) -> tuple[int, int]:
         """The span of the text that a span of the value came from."""
-        start, end = self.spelling.locate(self.spelling.depth, start, end)
-        start, end = start + self.offset, end + self.offset
-        return self.outer.locate(start, end) if self.outer else (start, end)
+        start, end = self._view.offsets.to_source(start, end)
+        start, end = start + self._offset, end + self._offset
+        return self._outer.locate(start, end) if self._outer else (start, end)
 
 
 def fields_of(text: bytes, kind: TextFormat) -> Iterator[Field]:
@@ -47,10 +54,10 @@ def fields_of(text: bytes, kind: TextFormat) -> Iterator[Field]:
 
 def _json_fields(text: bytes, outer: Field | None = None) -> Iterator[Field]:
     for string in _JSON_STRING.finditer(text):
-        field = Field(Views(string[1], ESCAPES["json"][:1]), string.start(1), outer)
+        field = Field(string[1], string.start(1), JSON, outer)
         yield field
         # A string that holds JSON itself has fields of its own; one level is what protocols do.
-        if outer is None and field.value.startswith((b"{", b"[")):
+        if outer is None and field.spelling.startswith(_JSON_CONTAINER):
             yield from _json_fields(field.value, field)
 
 
@@ -59,5 +66,5 @@ def _form_fields(text: bytes, offset: int = 0) -> Iterator[Field]:
         name, equals, value = part.partition(b"=")
         for spelling, begin in ((name, offset), (value, offset + len(name) + len(equals))):
             if spelling:
-                yield Field(Views(spelling, ESCAPES["form"]), begin)
+                yield Field(spelling, begin, FORM)
         offset += len(part) + 1

@@ -35,14 +35,12 @@ CUTTERS: Mapping[TextFormat, Callable[[], Cutter]] = {
 
 def text_format(media_type: MediaType, text: bytes) -> TextFormat:
     """How to read a text of that type. What has no type, or only that of plain text, may show it is JSON."""
-    essence = media_type.essence
-    match media_type.format:
-        case "json" | "event-stream":
-            # Lines of events are field names, colons and JSON: all of it words of the JSON reader.
-            return "json"
-        case "form":
-            return "form"
-        case "text" if essence == "text/html" or essence.endswith(("/xml", "+xml")):
-            return "html"
-        case "text":
-            return "json" if essence in _SNIFFED and text[:1] in {b"{", b"["} else "text"
+    essence, kind = media_type.essence, media_type.format
+    if kind == "event-stream":
+        # Its lines are field names, colons and mostly JSON: all of it words to the reader of JSON.
+        return "json"
+    if kind != "text":
+        return kind
+    if essence == "text/html" or essence.endswith(("/xml", "+xml")):
+        return "html"
+    return "json" if essence in _SNIFFED and text[:1] in {b"{", b"["} else "text"

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from icapd.http.headers import Headers
 from icapd.inspection.budget import Budget
@@ -55,21 +56,27 @@ def _not_in_authority(hit: Hit, end: int) -> Hit:
 def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderExamination:
     """Scan every field value, and redact it."""
     budget = Budget(timeout)
-    hits: list[Hit] = []
-    items = []
-    for name, value in headers:
-        found = _scan_header(name, value, rules, budget)
-        spans = [(hit.start, hit.end) for hit in found if hit.redacts and hit.start < hit.end]
-        items.append((name, redact(value, spans, PlainCutter())))
-        hits += found
-    changed = Headers(tuple(items))
-    return HeaderExamination(tuple(hits), headers if changed == headers else changed)
+    found = [_scan_header(name, value, rules, budget) for name, value in headers]
+    hits = tuple(chain.from_iterable(found))
+    if not any(hit.redacts for hit in hits):
+        return HeaderExamination(hits, headers)
+    items = (
+        (name, redact(value, [(hit.start, hit.end) for hit in own if hit.redacts], PlainCutter()))
+        for (name, value), own in zip(headers, found, strict=True)
+    )
+    return HeaderExamination(hits, Headers(tuple(items)))
 
 
 def _scan_header(name: bytes, value: bytes, rules: RuleSet, budget: Budget) -> list[Hit]:
-    target = f"header:{name.decode('latin-1')}"
     return [
-        Hit(match.rule, match.rule.action, target, match.start, match.end, value[match.start : match.end])
+        Hit(
+            match.rule,
+            match.rule.action,
+            f"header:{name.decode('latin-1')}",
+            match.start,
+            match.end,
+            value[match.start : match.end],
+        )
         for match in rules.scan_header(name, value, timeout=budget.left())
     ]
 
@@ -88,4 +95,4 @@ def masked(text: bytes, rules: RuleSet, timeout: float) -> bytes:
     views = Views(text, ESCAPES["url"])
     hits = [*scan_views(rules, "url", views, budget), *scan_views(rules, "body", views, budget)]
     hits += _scan_header(b"", text, rules, budget)
-    return redact(text, [(hit.start, hit.end) for hit in hits if hit.start < hit.end], PlainCutter())
+    return redact(text, [(hit.start, hit.end) for hit in hits], PlainCutter())

@@ -37,8 +37,6 @@ class JsonCutter:
         self._in_string = False
 
     def advance(self, passage: Passage, to: int) -> None:
-        if to <= self._position:
-            return
         read = passage.between(self._position, to)
         if (len(read) - len(read.rstrip(b"\\"))) % 2:
             read = read[:-1]

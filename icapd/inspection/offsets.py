@@ -23,11 +23,11 @@ class OffsetMap:
     def source_end(self) -> int:
         return self._source[-1]
 
-    def extend(self, source_lengths: Iterable[int], decoded_lengths: Iterable[int]) -> None:
+    def extend(self, source: Iterable[bytes], decoded: Iterable[bytes]) -> None:
         """Add parts to the end; the first and the last one of them are literal."""
-        for edges, lengths in ((self._source, source_lengths), (self._decoded, decoded_lengths)):
+        for edges, parts in ((self._source, source), (self._decoded, decoded)):
             # A literal part behind a literal part makes it longer.
-            edges.extend(islice(accumulate(lengths, initial=edges.pop()), 1, None))
+            edges.extend(islice(accumulate(map(len, parts), initial=edges.pop()), 1, None))
 
     def to_source(self, start: int, end: int) -> tuple[int, int]:
         """The bytes of the source that a span, not an empty one, came from; escapes are always whole."""

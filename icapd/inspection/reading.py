@@ -58,14 +58,13 @@ class Reading:
 
     def _decode(self, escapes: Escapes, data: bytes, is_last: bool) -> bytes:
         source = self._undecoded + data
-        parts = escapes.pattern.split(source)
+        parts = escapes.split(source)
         if not is_last:
             _drop_unsettled(parts, len(source) - escapes.max_length + 1)
-        lengths = list(map(len, parts))
-        self._undecoded = source[sum(lengths) :]
-        parts[1::2] = map(escapes.decode, parts[1::2])
-        self.offsets.extend(lengths, map(len, parts))
-        return b"".join(parts)
+        self._undecoded = source[sum(map(len, parts)) :]
+        decoded = escapes.decode_parts(parts)
+        self.offsets.extend(parts, decoded)
+        return b"".join(decoded)
 
     def scan(self, rules: RuleSet, stop: int, timeout: float, before: Scan | None) -> tuple[Scan, int]:
         """The matches that begin from the block's start up to `stop`, and what their offsets count from.

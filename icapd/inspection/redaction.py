@@ -67,7 +67,7 @@ class PlainCutter:
     """Any text without a format that a replacement could break."""
 
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
-        return [Piece(start, end, REPLACEMENT)]
+        return [Piece(start, end, REPLACEMENT)] if start < end else []
 
     def advance(self, passage: Passage, to: int) -> None:
         pass
@@ -133,8 +133,6 @@ def redact(text: bytes, spans: Sequence[tuple[int, int]], cutter: Cutter) -> byt
     """A whole text without the spans; the same object when there is nothing to take out."""
     if not spans:
         return text
-    passage = Passage(text)
-    redactor = Redactor()
-    for start, end in sorted(spans):
-        redactor.replace(cutter.cut(passage, start, end))
+    passage, redactor = Passage(text), Redactor()
+    redactor.replace(piece for start, end in sorted(set(spans)) for piece in cutter.cut(passage, start, end))
     return redactor.write(passage, len(text))

@@ -6,7 +6,7 @@ from icapd.inspection.budget import Budget
 from icapd.inspection.fields import Field
 from icapd.inspection.findings import Hit
 from icapd.inspection.views import Views
-from icapd.policy import RuleSet
+from icapd.policy import Match, RuleSet
 
 
 def scan_views(rules: RuleSet, target: str, views: Views, budget: Budget) -> Iterator[Hit]:
@@ -23,11 +23,16 @@ def scan_views(rules: RuleSet, target: str, views: Views, budget: Budget) -> Ite
 
 def scan_fields(rules: RuleSet, fields: Iterable[Field], budget: Budget) -> Iterator[Hit]:
     """What the rules on single values find."""
+    # Names repeat in every object of a list, and so do many values: each spelling is scanned once.
+    scanned: dict[bytes, list[Match]] = {}
     for field in fields:
-        value = field.value
-        for match in rules.scan("field", value, timeout=budget.left()):
+        matches = scanned.get(field.spelling)
+        if matches is None:
+            matches = scanned[field.spelling] = rules.scan("field", field.value, timeout=budget.left())
+        for match in matches:
             start, end = field.locate(match.start, match.end)
-            yield Hit(match.rule, match.rule.action, "field", start, end, value[match.start : match.end])
+            secret = field.value[match.start : match.end]
+            yield Hit(match.rule, match.rule.action, "field", start, end, secret)
 
 
 def distinct(hits: Iterable[Hit]) -> list[Hit]:

@@ -6,11 +6,12 @@ MAX_CHARACTER_LENGTH = 4
 
 def character_start(text: bytes | bytearray, offset: int) -> int:
     """Where the character begins that the byte at `offset` continues; `offset` if it continues none."""
-    for start in range(offset, max(offset - MAX_CHARACTER_LENGTH, -1), -1):
-        byte = text[start]
-        if byte & 0xC0 != 0x80:
-            return start if start + _announced_length(byte) > offset else offset
-    return offset
+    start = offset
+    while _continues(text[start]):
+        start -= 1
+        if start < 0 or start <= offset - MAX_CHARACTER_LENGTH:
+            return offset
+    return start if start + _announced_length(text[start]) > offset else offset
 
 
 def whole_characters(text: bytes, start: int, end: int) -> tuple[int, int]:
@@ -18,6 +19,10 @@ def whole_characters(text: bytes, start: int, end: int) -> tuple[int, int]:
     while start < end and character_start(text, start) < start:
         start += 1
     return start, max(start, character_start(text, end)) if end < len(text) else end
+
+
+def _continues(byte: int) -> bool:
+    return byte & 0xC0 == 0x80
 
 
 def _announced_length(lead: int) -> int:

@@ -11,15 +11,15 @@ class View:
     """A text with one kind of escapes decoded."""
 
     def __init__(self, escapes: Escapes, source: bytes) -> None:
-        self._escapes = escapes
-        self._source = source
-        self.text = escapes.decode_text(source)
+        self._source_parts = escapes.split(source)
+        self._parts = escapes.decode_parts(self._source_parts)
+        self.text = b"".join(self._parts)
 
     @cached_property
     def offsets(self) -> OffsetMap:
         """Made when something is found; most texts are clean."""
         offsets = OffsetMap()
-        offsets.add(*self._escapes.split(self._source))
+        offsets.extend(self._source_parts, self._parts)
         return offsets
 
 
@@ -33,17 +33,10 @@ class Views:
         self._decoded: list[View] = []
         for kind in escapes:
             source = self.innermost
-            if not kind.occur_in(source):
-                break
             view = View(kind, source)
             if view.text == source:
                 break
             self._decoded.append(view)
-
-    @property
-    def depth(self) -> int:
-        """The number of the innermost reading."""
-        return len(self._decoded)
 
     @property
     def innermost(self) -> bytes:

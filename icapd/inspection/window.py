@@ -68,7 +68,9 @@ class WindowStage:
         return self._advance(b"", is_last=True)
 
     def _advance(self, data: bytes, *, is_last: bool = False) -> bytes:
-        """Decide as many blocks as can be decided with this data; returns what can leave."""
+        """What can leave now that the data is there too."""
+        if self.cut:
+            return b""
         out: list[bytes] = []
         self._views.extend(data, is_last=is_last)
         while not self.cut and (stops := self._views.next_block()):
@@ -100,8 +102,7 @@ class WindowStage:
         passage = self._views.passage
         due = sorted(span for span in self._spans if span[0] < until)
         self._spans = [span for span in self._spans if span[0] >= until]
-        for start, end in due:
-            self._redactor.replace(self._cutter.cut(passage, start, end))
+        self._redactor.replace(piece for start, end in due for piece in self._cutter.cut(passage, start, end))
         self._cutter.advance(passage, until)
         return self._redactor.write(passage, until)
 

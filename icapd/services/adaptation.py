@@ -232,8 +232,8 @@ class Adaptation:
     def _start_inspected_flow(self) -> list[Step]:
         assert self._plan is not None
         rules = self._inspector.rules.for_media_type(self._plan.media_type.essence)
-        if rules.field_rules:
-            # Rules on single fields need the whole body; the others hold.
+        if rules.field_rules and not self._plan.media_type.is_event_stream:
+            # Rules on single fields need the whole body, or the whole event; the others hold.
             self.transaction.mark("partial", "oversize")
             if self._options.blocks_uninspected:
                 return self._block_uninspected()

@@ -5,6 +5,7 @@ from enum import Enum, auto
 
 from icapd.http import charsets
 from icapd.http.codings import SUPPORTED, parse_content_codings
+from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.http.media_types import MediaType, is_textual, looks_like_text
 from icapd.policy import RuleSet
@@ -36,6 +37,11 @@ class BodyPlan:
         return self.kind is PlanKind.SKIP and self.reason not in {"media-type", "no-rules"}
 
 
+def content_codings(headers: Headers) -> tuple[str, ...]:
+    """Content-Encoding, however many lines it stands on (RFC 9110 section 5.3)."""
+    return parse_content_codings(b", ".join(headers.get_all(b"content-encoding")))
+
+
 def content_length(head: MessageHead) -> int | None:
     """Content-Length where it is one number; None otherwise."""
     value = head.headers.get(b"content-length")
@@ -48,7 +54,7 @@ def plan_body(head: MessageHead, sample: bytes, rules: RuleSet, max_buffered: in
     Types that say nothing (none, application/octet-stream) are judged by the sample.
     """
     media_type = MediaType.parse(head.headers.get(b"content-type"))
-    codings = parse_content_codings(head.headers.get(b"content-encoding"))
+    codings = content_codings(head.headers)
     if media_type.is_opaque:
         if not codings and not looks_like_text(sample):
             return BodyPlan(PlanKind.SKIP, media_type, reason="media-type")

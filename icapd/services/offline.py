@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from icapd.errors import CodingError
-from icapd.http.codings import SUPPORTED, Decoder, parse_content_codings
+from icapd.http.codings import SUPPORTED, Decoder
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
 from icapd.inspection import Inspector
+from icapd.services.body_plan import content_codings
 from icapd.services.examination import MessageExamination, examine_message
 
 
@@ -31,7 +32,7 @@ def examine(message: Message, inspector: Inspector) -> MessageExamination:
 
 
 def _decoded(message: Message, inspector: Inspector) -> bytes:
-    codings = parse_content_codings(message.headers.get(b"content-encoding"))
+    codings = content_codings(message.headers)
     if not codings:
         return message.body
     if not SUPPORTED.issuperset(codings):

@@ -49,9 +49,9 @@ def policy(directory: Path, *rules: str, pack: str = "") -> Policy:
     return load_policy(directory, packs=["test"])
 
 
-def inspector(rules: Policy, **limits: int) -> Inspector:
+def inspector(rules: Policy, **limits: float) -> Inspector:
     """For responses, with a fixed key."""
-    return Inspector(rules.response, Fingerprinter(b"key"), InspectionLimits(**limits))
+    return Inspector(rules.response, Fingerprinter(b"key"), InspectionLimits(**limits))  # type: ignore[arg-type]
 
 
 def through(stream: BodyStream, pieces: Iterable[bytes]) -> bytes:

@@ -1,12 +1,15 @@
 """The window decides alike however a stream is cut, and as if the whole had been there."""
 
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inspecting import FORM, HTML, JSON, PLAIN, bytewise, inspector, pieces_of, places, policy, rule, through
 
+from icapd.errors import ScanTimeout
 from icapd.http.media_types import MediaType
+from icapd.inspection import Inspector
 from icapd.policy import Policy
 
 # Short matches that overlap, look around themselves and lie next to each other, over a small alphabet.
@@ -32,9 +35,21 @@ TIGHT = (
     rule("exact", "xab[abc]y", "xabcy"),
 )
 FRAGMENTS = [
-    *'abcxy"{}[]:,.=- &+%<é',
+    *'abcxy"{}[]:,.=- &+%<é\\',
     *("aa", "aaa", "bb", "xa", "by", "KEY", "KEY12", "345", "11", "tok=", '"k": "', '"k":', "à", "éü", "\n"),
-    *(r"\n", r"\"", r"\\", r"\u0061", r"\u00e9", r"\u004BEY", r"\ud83d\ude00", r"\ud83d", r"é\ud83db", r"\\u0061", r"\\n"),
+    *(
+        r"\n",
+        r"\"",
+        r"\\",
+        r"\u0061",
+        r"\u00e9",
+        r"\u004BEY",
+        r"\ud83d\ude00",
+        r"\ud83d",
+        r"é\ud83db",
+        r"\\u0061",
+        r"\\n",
+    ),
     *("%61", "%4B", "%C3%A9", "&#97;", "&eacute;", "&quot;", "&#x4b;EY", "&amp;"),
     *("true", "null", "-1.5e3", "0", "1234567890", "31415926535.8979e10", "aaa"),
 ]
@@ -84,3 +99,94 @@ def test_a_stream_is_inspected_like_a_whole_body(
     assert output == whole.text
     assert places(stream.findings) == places(whole.findings)
     assert {f.fingerprint for f in stream.findings} == {f.fingerprint for f in whole.findings}
+
+
+# --- single streams
+
+KEY = "KEY-ABCDEF123456"
+RULES = (
+    rule("key", "KEY-[A-Z0-9]{12}", KEY),
+    rule("pair", r'"drop": ?"[^"]{1,40}"', '"drop": "x"'),
+    rule("malware", "MALWARE", "MALWARE", action="block"),
+    rule("watched", "WATCHED", "WATCHED", action="block", more='mode = "monitor"'),
+    rule("field", "field-secret", "field-secret", targets=["field"]),
+)
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Inspector:
+    return inspector(policy(tmp_path_factory.mktemp("rules"), *RULES), block_size=8)
+
+
+CASES = {
+    "clean": (PLAIN, "x" * 200, "x" * 200),
+    "over-many-blocks": (PLAIN, f"{'x' * 50}{KEY}{'x' * 50}", f"{'x' * 50}[REDACTED]{'x' * 50}"),
+    "side-by-side": (PLAIN, KEY * 5, "[REDACTED]" * 5),
+    "at-the-end": (PLAIN, f"{'x' * 50}{KEY}", f"{'x' * 50}[REDACTED]"),
+    "cut-off": (PLAIN, f"{'x' * 50}{KEY[:-1]}", f"{'x' * 50}{KEY[:-1]}"),
+    "json": (JSON, f'{{"a": [1, 2], "k": "\\n{KEY}"}}', '{"a": [1, 2], "k": "\\n[REDACTED]"}'),
+    "json-pair": (JSON, f'{{"drop": "{"x" * 30}", "b": 1}}', '{"drop": "[REDACTED]", "b": 1}'),
+    "json-in-json": (JSON, rf'["[\"\\n{KEY}\"]"]', r'["[\"\\n[REDACTED]\"]"]'),
+    "monitored": (PLAIN, "a WATCHED b", "a WATCHED b"),
+    "blocked": (PLAIN, f"{KEY} {'x' * 40} MALWARE {KEY}", f"[REDACTED] {'x' * 40} "),
+    "fields-are-not-read": (JSON, '{"a": "field-secret"}', '{"a": "field-secret"}'),
+    "no-rules": (MediaType("image/png"), KEY, KEY),
+    "nothing": (JSON, "", ""),
+}
+
+
+@pytest.mark.parametrize(("media_type", "text", "expected"), CASES.values(), ids=CASES)
+def test_streams(narrow: Inspector, media_type: MediaType, text: str, expected: str) -> None:
+    for pieces in ([text.encode()], bytewise(text.encode())):
+        stream = narrow.stream(media_type)
+        assert through(stream, pieces).decode() == expected
+        assert stream.cut == ("MALWARE" in text)
+
+
+def test_a_blocked_stream_gives_nothing_more(narrow: Inspector) -> None:
+    stream = narrow.stream(PLAIN)
+    assert stream.feed(b"a MALWARE" + b"x" * 100) == b"a "
+    assert stream.cut
+    assert stream.feed(b"more" * 100) == b""
+    assert stream.finish() == b""
+    assert [finding.rule_id for finding in stream.findings] == ["test.malware"]
+
+
+def test_what_two_readings_find_from_different_blocks_on_is_one_finding(tmp_path: Path) -> None:
+    # Decoded, the match begins with the first x; as it stands, behind the escape.
+    inspecting = inspector(
+        policy(tmp_path, rule("tail", "x{0,20}KEY(?P<secret>[0-9]{4})", "KEY1234")), block_size=8
+    )
+    text = rb'["xxxxxxxxxxxxxxxx\u0078KEY1234"]'
+    stream = inspecting.stream(JSON)
+    assert through(stream, [text]) == text.replace(b"1234", b"[REDACTED]")
+    assert len(stream.findings) == 1
+
+
+def test_packs_in_order_see_a_stream_as_it_stands(tmp_path: Path) -> None:
+    rules = policy(tmp_path, rule("key", "KEY", "KEY"), pack='[pack]\nredaction = "in-order"\n')
+    stream = inspector(rules).stream(JSON)
+    assert through(stream, [rb'["KEY \u004bEY"]']) == rb'["[REDACTED] \u004bEY"]'
+
+
+def test_what_is_held_back_has_a_bound(narrow: Inspector) -> None:
+    for media_type in (JSON, FORM, PLAIN):
+        stream = narrow.stream(media_type)
+        fed = written = 0
+        for _ in range(500):
+            fed += 100
+            written += len(stream.feed(b'"\\n%20", x' * 10))
+            assert fed - written < 300
+
+
+def test_rules_for_no_body_hold_nothing_back(tmp_path: Path) -> None:
+    stream = inspector(policy(tmp_path, RULES[-1])).stream(JSON)
+    assert stream.feed(b"{") == b"{"
+    assert stream.finish() == b""
+
+
+def test_a_rule_that_takes_too_long_is_not_hidden(tmp_path: Path) -> None:
+    hard = rule("hard", "(?:a+)+b", "ab", more="max_length = 100")
+    stream = inspector(policy(tmp_path, hard), scan_timeout=0.02).stream(PLAIN)
+    with pytest.raises(ScanTimeout):
+        stream.feed(b"a" * 100_000)

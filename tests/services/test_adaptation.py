@@ -222,6 +222,12 @@ def test_secret_in_a_coded_body_is_redacted(policy: Policy, coding: bytes, encod
     assert outcome.record.response_bytes == len(body)
 
 
+def test_codings_on_two_lines_are_two_codings(policy: Policy) -> None:
+    body = gzip.compress(zlib.compress(JSON))
+    headers = (b"Content-Encoding: deflate", b"Content-Encoding: gzip")
+    assert adapt(catalogue_of(policy), respmod_of(body, b"application/json", *headers)).body == REDACTED_JSON
+
+
 def test_clean_coded_body_stays_coded(policy: Policy) -> None:
     body = gzip.compress(b'{"a": 1}')
     header = b"Content-Encoding: gzip"

@@ -1,0 +1,60 @@
+"""What escapes stand for, and which format has which."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icapd.http.media_types import MediaType
+from icapd.inspection.escapes import CHARACTER_REFERENCES, FORM, JSON, PERCENT, Escapes
+from icapd.inspection.formats import text_format
+from icapd.inspection.views import View
+
+
+@pytest.mark.parametrize(
+    ("escapes", "text", "decoded"),
+    [
+        pytest.param(JSON, rb"\"\\\/\b\f\n\r\t", b'"\\/\b\f\n\r\t', id="json-short"),
+        pytest.param(JSON, rb"\u0041\u00e9\u20AC", "Aé€".encode(), id="json-numbers"),
+        pytest.param(JSON, rb"\ud83d\ude00", "😀".encode(), id="json-surrogate-pair"),
+        pytest.param(JSON, rb"\ud83d!\ude00", b"\xed\xa0\xbd!\xed\xb8\x80", id="json-lone-surrogates"),
+        pytest.param(JSON, rb"\\u0041\\\n", b"\\u0041\\\n", id="json-escaped-backslashes"),
+        pytest.param(JSON, rb"\x41\u12G4\ ", rb"\x41\u12G4\ ", id="json-no-escapes"),
+        pytest.param(PERCENT, b"%41%2f+%C3%a9%4", b"A/+\xc3\xa9%4", id="percent"),
+        pytest.param(FORM, b"%41+%2B%zz", b"A +%zz", id="form"),
+        pytest.param(CHARACTER_REFERENCES, b"&lt;&#65;&#x42;&eacute;", "<ABé".encode(), id="html"),
+        pytest.param(CHARACTER_REFERENCES, b"&zz; &amp &#; a&b", b"&zz; &amp &#; a&b", id="html-none"),
+        pytest.param(CHARACTER_REFERENCES, b"&#1;&#x110000;", b"&#1;\xef\xbf\xbd", id="html-no-character"),
+    ],
+)
+def test_escapes_are_decoded_in_place(escapes: Escapes, text: bytes, decoded: bytes) -> None:
+    assert View(escapes, text).text == decoded
+
+
+@given(st.text())
+def test_json_strings_are_decoded_as_a_parser_does(text: str) -> None:
+    for spelled in (json.dumps(text), json.dumps(text, ensure_ascii=False)):
+        inside = spelled[1:-1].encode("utf-8", "surrogatepass")
+        assert View(JSON, inside).text == text.encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "beginning", "expected"),
+    [
+        pytest.param(b"application/json", b"", "json", id="json"),
+        pytest.param(b"application/problem+json", b"", "json", id="json-suffix"),
+        pytest.param(b"text/event-stream", b"", "json", id="event-stream"),
+        pytest.param(b"application/x-www-form-urlencoded", b"", "form", id="form"),
+        pytest.param(b"text/html; charset=utf-8", b"{", "html", id="html"),
+        pytest.param(b"application/xhtml+xml", b"", "html", id="xhtml"),
+        pytest.param(b"application/xml", b"", "html", id="xml"),
+        pytest.param(b"text/plain", b"Hello", "text", id="plain"),
+        pytest.param(b"text/plain", b'{"a"', "json", id="plain-that-is-an-object"),
+        pytest.param(None, b"[1", "json", id="untyped-that-is-an-array"),
+        pytest.param(None, b"a", "text", id="untyped"),
+        pytest.param(b"text/csv", b"{", "text", id="other-text"),
+    ],
+)
+def test_a_text_is_read_by_its_type(content_type: bytes | None, beginning: bytes, expected: str) -> None:
+    assert text_format(MediaType.parse(content_type), beginning) == expected

@@ -1,0 +1,119 @@
+"""Pieces are taken out of a text, in one go and in steps, and no format breaks."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icapd.inspection.json_text import JsonCutter
+from icapd.inspection.redaction import Cutter, FormCutter, Passage, Piece, PlainCutter, Redactor, redact
+
+
+def cut(cutter: Cutter, text: str) -> str:
+    """Takes out of the text what stands between « and »."""
+    spans, plain = [], b""
+    for number, part in enumerate(text.replace("»", "«").split("«")):
+        encoded = part.encode()
+        if number % 2:
+            spans.append((len(plain), len(plain) + len(encoded)))
+        plain += encoded
+    return redact(plain, spans, cutter).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        pytest.param("nothing", "nothing", id="nothing"),
+        pytest.param("a «secret» b", "a [REDACTED] b", id="one"),
+        pytest.param("«all»", "[REDACTED]", id="everything"),
+        pytest.param("«one»«two»", "[REDACTED][REDACTED]", id="side-by-side"),
+    ],
+)
+def test_plain_text_loses_each_span(text: str, redacted: str) -> None:
+    assert cut(PlainCutter(), text) == redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        pytest.param('{"k": "«secret»"}', '{"k": "[REDACTED]"}', id="a-value"),
+        pytest.param('{"k": "a «secret» b"}', '{"k": "a [REDACTED] b"}', id="a-part-of-a-value"),
+        pytest.param('{«"k": "secret"»}', '{"k": "[REDACTED]"}', id="quotes-and-names-stay"),
+        pytest.param('{"«secret»": 1}', '{"[REDACTED]": 1}', id="a-name-alone"),
+        pytest.param('{"a «secret": "tail»"}', '{"a secret": "[REDACTED]"}', id="a-name-and-its-value"),
+        pytest.param('{«"secret" :» 1}', '{"[REDACTED]" : 1}', id="a-name-without-its-value"),
+        pytest.param('["«a", "b", "c»"]', '["[REDACTED]", "[REDACTED]", "[REDACTED]"]', id="several-values"),
+        pytest.param('{"n": «4111111111111111»}', '{"n": 0}', id="a-number"),
+        pytest.param('{"n": 41«1111»11}', '{"n": 410}', id="the-middle-of-a-number"),
+        pytest.param('{"n": «-1.5e3»}', '{"n": -0}', id="a-number-with-a-sign"),
+        pytest.param('{"n": 1«.5»e3}', '{"n": 1.0}', id="the-fraction-of-a-number"),
+        pytest.param('{"n": 1.5e«+3»}', '{"n": 1.5e+0}', id="the-exponent-of-a-number"),
+        pytest.param('{"n": 12«345»6, "m": 7«8»9}', '{"n": 120, "m": 70}', id="two-numbers"),
+        pytest.param('{"n": 1«2»3«4»5}', '{"n": 10}', id="one-number-twice"),
+        pytest.param(
+            '«[1, true, null, "x", {"b": false}]»', '[0, true, null, "[REDACTED]", {"b": false}]', id="all"
+        ),
+        pytest.param("[t«ru»e, fals«e»]", "[true, false]", id="parts-of-literals"),
+        pytest.param(r'["a\"«secret»\"b"]', r'["a\"[REDACTED]\"b"]', id="between-escaped-quotes"),
+        pytest.param(r'["\\", "«secret»"]', r'["\\", "[REDACTED]"]', id="behind-an-escaped-backslash"),
+        pytest.param(r'["\«secret\»"', r'["\[REDACTED]\"', id="behind-a-backslash-that-escapes-nothing"),
+        pytest.param('["é«secret»é"]', '["é[REDACTED]é"]', id="between-other-characters"),
+        pytest.param('data: {"k": "«secret»"}', 'data: {"k": "[REDACTED]"}', id="no-json-before-the-json"),
+        pytest.param("«password hunter2», hm", "[REDACTED] [REDACTED], hm", id="no-json-at-all"),
+        pytest.param('{"k": "cut «off', '{"k": "cut [REDACTED]', id="json-that-breaks-off"),
+        pytest.param("«»", "", id="empty"),
+    ],
+)
+def test_json_keeps_its_shape(text: str, redacted: str) -> None:
+    assert cut(JsonCutter(), text) == redacted
+
+
+def test_json_characters_are_not_cut() -> None:
+    text = '["é€"]'.encode()
+    # From the second byte of é to the second of €: none of them whole.
+    assert redact(text, [(3, 6)], JsonCutter()) == text
+    assert redact(text, [(2, 6)], JsonCutter()) == '["[REDACTED]€"]'.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        pytest.param("a=«secret»&b=1", "a=%5BREDACTED%5D&b=1", id="a-value"),
+        pytest.param("«a=secret»&b=1", "a=%5BREDACTED%5D&b=1", id="names-stay"),
+        pytest.param("b=1&«secret»=2", "b=1&%5BREDACTED%5D=2", id="a-name-alone"),
+        pytest.param("b=1&«secret=»2", "b=1&%5BREDACTED%5D=2", id="a-name-without-its-value"),
+        pytest.param("«a=x&b=y»z", "a=%5BREDACTED%5D&b=%5BREDACTED%5Dz", id="several"),
+        pytest.param("a=«ab==»&b", "a=%5BREDACTED%5D&b", id="a-value-with-equals-signs"),
+        pytest.param("https://h/p?«a=secret»", "https://h/p?a=%5BREDACTED%5D", id="the-query-of-a-url"),
+        pytest.param("/«secret»/p?q", "/%5BREDACTED%5D/p?q", id="the-path-of-a-url"),
+    ],
+)
+def test_forms_keep_their_fields(text: str, redacted: str) -> None:
+    assert cut(FormCutter(), text) == redacted
+
+
+@given(
+    data=st.data(),
+    spans=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), max_size=8),
+    steps=st.lists(st.integers(0, 40), max_size=6),
+)
+def test_writing_in_steps_writes_the_same(
+    data: st.DataObject, spans: list[tuple[int, int]], steps: list[int]
+) -> None:
+    text = data.draw(st.text("a1.,", min_size=40, max_size=40)).encode()
+    pieces = [
+        Piece(start, min(start + length, 40), data.draw(st.sampled_from([b"0", b"[X]"])))
+        for start, length in spans
+        if start < 40
+    ]
+    at_once, in_steps = Redactor(), Redactor()
+    at_once.replace(pieces)
+    in_steps.replace(pieces)
+    written = b"".join(in_steps.write(Passage(text), step) for step in sorted([*steps, 40]))
+    assert written == at_once.write(Passage(text), 40)
+
+
+def test_a_passage_counts_from_its_place() -> None:
+    passage = Passage(b"secret", 10)
+    assert passage.between(12, 15) == b"cre"
+    assert passage.has_at(12, b"cr")
+    assert "secret" not in repr(passage)
