@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise SystemExit(f"the server on port {port} did not start; its log is in the directory above")
+    raise SystemExit(f"the server on port {port} did not start")
 
 
 @contextmanager
@@ -111,7 +111,8 @@ def running(command: list[str], port: int, directory: Path) -> Iterator[int]:
             wait_for(port, process)
             yield process.pid
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(20)
 
 
@@ -125,7 +126,7 @@ def c_icap(directory: Path, port: int) -> list[str]:
         f"TmpDir {directory}\nModulesDir {modules}\nServicesDir {modules}\n"
         f"ServerLog {directory}/c-icap-server.log\n"
         "StartServers 1\nMaxServers 1\nThreadsPerChild 10\nMinSpareThreads 1\nMaxSpareThreads 10\n"
-        "MaxKeepAliveRequests -1\nKeepAlive On\nTimeout 60\nKeepAliveTimeout 60\n"
+        "MaxKeepAliveRequests -1\nTimeout 60\nKeepAliveTimeout 60\n"
         "Service echo srv_echo.so\n"
     )
     return ["c-icap", "-N", "-f", str(config)]

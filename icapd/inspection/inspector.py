@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from icapd.errors import ScanTimeout
 from icapd.http.headers import Headers
@@ -15,6 +16,9 @@ from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.stage import BodyStream
 from icapd.inspection.window import WindowStage
 from icapd.policy import REPLACEMENT, RuleSet
+
+#: Masked texts that are remembered, and bytes of the longest of them: half a megabyte in all.
+_REMEMBERED_TEXTS, _MAX_REMEMBERED = 2048, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Inspector:
         self.rules = rules
         self.limits = limits
         self._fingerprinter = fingerprinter
+        self._remembered_mask = lru_cache(maxsize=_REMEMBERED_TEXTS)(self._mask)
 
     def inspect_body(self, text: bytes, media_type: MediaType) -> BodyInspection:
         """A whole body in no coding."""
@@ -84,6 +89,10 @@ class Inspector:
 
     def mask_text(self, text: bytes) -> bytes:
         """A text that is kept, such as a path in an audit row, without any secret that a rule finds in it."""
+        # Hosts, methods and most paths come again and again.
+        return self._remembered_mask(text) if len(text) <= _MAX_REMEMBERED else self._mask(text)
+
+    def _mask(self, text: bytes) -> bytes:
         try:
             return masked(text, self.rules, self.limits.scan_timeout)
         except ScanTimeout:

@@ -1,6 +1,7 @@
 """The server put together: policy, audit trail, services, engine, status pages, signals."""
 
 import asyncio
+import gc
 import signal
 from pathlib import Path
 
@@ -40,6 +41,9 @@ class Application:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises ConfigurationError when a port can't be had."""
+        # Rules and modules stay for good: the collector need not look at them again and again.
+        gc.collect()
+        gc.freeze()
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve())
