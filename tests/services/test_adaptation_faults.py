@@ -1,0 +1,144 @@
+"""What can't be read, or not in time, or not at all: by fail mode, and always told."""
+
+import gzip
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from support import wire
+from support.adapting import JSON, REDACTED_JSON, adapt, catalogue_of, respmod_of, response
+from support.policies import KEY, demo_policy
+
+from icapd.icap import BodyData, Connection, ModRequest
+from icapd.policy import Policy
+from icapd.services.adaptation import Adaptation
+from icapd.services.transaction import Transaction
+
+UNREADABLE = [
+    pytest.param(JSON, b"application/json", b"Content-Encoding: br", "unknown-coding", id="unknown coding"),
+    pytest.param(JSON, b"application/json", b"Content-Encoding: gzip", "bad-coding", id="not what it says"),
+    pytest.param(
+        gzip.compress(JSON)[:-9], b"text/plain", b"Content-Encoding: gzip", "truncated", id="broken off"
+    ),
+    pytest.param("x".encode("utf-16"), b"text/plain; charset=utf-16", b"X: y", "charset", id="charset"),
+]
+
+
+@pytest.mark.parametrize(("body", "content_type", "header", "reason"), UNREADABLE)
+def test_what_can_not_be_read_passes_in_fail_mode_open(
+    policy: Policy, body: bytes, content_type: bytes, header: bytes, reason: str
+) -> None:
+    outcome = adapt(catalogue_of(policy, "open"), respmod_of(body, content_type, header, Allow="204"))
+    assert outcome.status == 204 or outcome.body == body
+    assert outcome.record.skip_reason == reason
+    assert outcome.record.inspection in {"skipped", "partial"}
+
+
+@pytest.mark.parametrize(("body", "content_type", "header", "reason"), UNREADABLE)
+def test_what_can_not_be_read_is_blocked_in_fail_mode_closed(
+    policy: Policy, body: bytes, content_type: bytes, header: bytes, reason: str
+) -> None:
+    outcome = adapt(catalogue_of(policy, "closed"), respmod_of(body, content_type, header))
+    assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
+    assert reason.encode() in outcome.body
+    assert (outcome.record.verdict, outcome.record.disposition) == ("blocked", "blocked")
+
+
+@pytest.mark.parametrize("mode", ["open", "closed"])
+def test_coded_body_of_another_charset_that_flows_is_told(
+    policy: Policy, mode: Literal["open", "closed"]
+) -> None:
+    body = gzip.compress(("x" * 20_000 + KEY.decode()).encode("utf-16"))
+    request = respmod_of(body, b"text/plain", b"Content-Encoding: gzip")
+    outcome = adapt(catalogue_of(policy, mode), request)
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("skipped", "charset")
+    if mode == "open":
+        assert outcome.body == body
+        assert b"Content-Encoding: gzip" in outcome.http_head
+    else:
+        assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
+
+
+def test_range_that_would_lose_something_is_blocked(policy: Policy) -> None:
+    http = response(JSON, b"application/json", b"Content-Range: bytes 0-9/99").replace(
+        b"200 OK", b"206 Partial"
+    )
+    outcome = adapt(catalogue_of(policy), wire.respmod(http, wire.chunked(JSON)))
+    assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
+    assert (outcome.record.verdict, outcome.record.skip_reason) == ("blocked", "range")
+
+
+def test_decompression_bomb_is_cut_short(policy: Policy) -> None:
+    body = gzip.compress(b"a" * 2**24)
+    outcome = adapt(catalogue_of(policy), respmod_of(body, b"text/plain", b"Content-Encoding: gzip"))
+    assert len(outcome.body) < 2**22
+    assert (outcome.record.disposition, outcome.record.skip_reason) == ("cut", "coding-ratio")
+
+
+def test_truncated_body_is_told_and_stays_truncated(policy: Policy) -> None:
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    outcome = adapt(catalogue_of(policy), wire.respmod(http, wire.chunked(JSON)))
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "truncated")
+    missing = 100 - len(JSON)
+    assert b"Content-Length: %d\r\n" % (len(REDACTED_JSON) + missing) in outcome.http_head
+
+
+def test_upgrade_to_another_protocol_is_told(policy: Policy) -> None:
+    http = b"GET https://h/ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    outcome = adapt(catalogue_of(policy), wire.reqmod(http, Allow="204"))
+    assert outcome.status == 204
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "upgrade")
+
+
+SLOW = """
+[[rule]]
+id = "demo.slow"
+description = "A pattern that takes for ever on what it does not match"
+targets = ["body", "header:X-Slow"]
+pattern = '(?:a|aa|aaa){1,60}b'
+max_length = 4096
+action = "redact"
+severity = "low"
+match = ["aab"]
+no_match = ["b"]
+"""
+
+
+@pytest.mark.parametrize("mode", ["open", "closed"])
+@pytest.mark.parametrize("place", ["header", "body", "flow"])
+def test_rule_that_takes_too_long_is_no_end_of_the_transaction(
+    tmp_path: Path, mode: Literal["open", "closed"], place: str
+) -> None:
+    slow = b"a" * 60
+    header = b"X-Slow: " + (slow if place == "header" else b"fast")
+    body = {"header": b"x", "body": slow, "flow": slow + b" " * 200_000}[place]
+    catalogue = catalogue_of(demo_policy(tmp_path, rules=SLOW), mode, scan_timeout=0.05)
+    outcome = adapt(catalogue, respmod_of(body, b"text/plain", header))
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "budget")
+    if mode == "closed" and place != "flow":
+        assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
+    elif place == "flow":
+        assert outcome.record.disposition == "cut"
+    else:
+        assert outcome.status == 204
+
+
+@pytest.mark.parametrize("mid_response", [False, True])
+def test_defect_of_ours_ends_the_transaction_in_good_order(policy: Policy, mid_response: bool) -> None:
+    connection = Connection()
+    connection.receive_data(wire.respmod(response(b"x" * 5000, b"text/plain"), b"1388\r\n" + b"x" * 100))
+    request, data = connection.next_event(), connection.next_event()
+    assert isinstance(request, ModRequest) and isinstance(data, BodyData)
+    service = catalogue_of(policy).services["/respmod"]
+    adaptation = Adaptation(Transaction(request, policy, 0), service.inspector, service.options)
+    adaptation.begin()
+    adaptation.handle(data)
+    steps = adaptation.fail(mid_response)
+    kinds = [type(step).__name__ for step in steps]
+    if mid_response:
+        assert kinds == ["Record", "AdaptedData", "AdaptedEnd"]
+    else:
+        assert kinds[0] == "Record"
+        assert kinds[-1] in {"Unmodified", "AdaptedEnd"}
+    assert adaptation.is_done
+    assert adaptation.transaction.skip_reason == "internal-error"
