@@ -71,10 +71,11 @@ JSON = Escapes(
 PERCENT = Escapes(re.compile(rb"(%[0-9A-Fa-f]{2})"), _decode_percent, markers=(b"%",), max_length=3)
 # WHATWG URL section 5.1: application/x-www-form-urlencoded.
 FORM = Escapes(re.compile(rb"(%[0-9A-Fa-f]{2}|\+)"), _decode_percent, markers=(b"%", b"+"), max_length=3)
-# WHATWG HTML section 13.5: the longest name has 31 characters.
+# WHATWG HTML section 13.5: the longest name has 31 characters. Numbers may have any zeros in front, and
+# browsers do without their semicolon (section 13.2.5.80).
 CHARACTER_REFERENCES = Escapes(
-    re.compile(rb"(&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});)"),
+    re.compile(rb"(&(?:#0{0,32}[0-9]{1,7};?|#[xX]0{0,32}[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,30};))"),
     _decode_character_reference,
     markers=(b"&",),
-    max_length=33,
+    max_length=43,
 )

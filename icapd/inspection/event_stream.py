@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from icapd.http.media_types import MediaType
 from icapd.inspection.body import examine
+from icapd.inspection.budget import Budget
 from icapd.inspection.findings import Finding, FindingLog
 from icapd.inspection.formats import text_format
 from icapd.inspection.limits import InspectionLimits
@@ -119,8 +120,8 @@ class EventStreamStage:
         start = self._offset - len(raw)
         mark = _BYTE_ORDER_MARK if start == 0 and raw.startswith(_BYTE_ORDER_MARK) else b""
         lines = parse_event(raw, len(mark))
-        data = EventData(lines)
-        values = iter(self._examine(data.text, start, data.locate).split(b"\n"))
+        data, budget = EventData(lines), Budget(self._limits.scan_timeout)
+        values = iter(self._examine(data.text, start, data.locate, budget).split(b"\n"))
         out = [mark]
         for line in lines:
             if line.is_data:
@@ -128,15 +129,15 @@ class EventStreamStage:
                 # A redaction across lines leaves fewer of them.
                 if value is not None:
                     out.append(line.encode(value))
-            elif line.is_ignored:
-                out.append(line.encode(self._examine(line.value, start, line.locate)))
             else:
-                out.append(line.encode(line.value))
+                out.append(line.encode(self._examine(line.value, start, line.locate, budget)))
         return b"" if self.cut else b"".join(out)
 
-    def _examine(self, text: bytes, start: int, locate: Callable[[int], int]) -> bytes:
+    def _examine(self, text: bytes, start: int, locate: Callable[[int], int], budget: Budget) -> bytes:
         """The text, redacted. `locate`: from an offset in it to one in the event, which begins at `start`."""
-        examination = examine(text, text_format(_PLAIN, text), self._rules, self._limits.scan_timeout)
+        if not text:
+            return text
+        examination = examine(text, text_format(_PLAIN, text), self._rules, budget.left())
         for hit in examination.hits:
             self._log.add(replace(hit, start=start + locate(hit.start), end=start + locate(hit.end - 1) + 1))
             self.cut = self.cut or hit.blocks

@@ -8,7 +8,8 @@ from icapd.inspection.escapes import FORM, JSON, Escapes
 from icapd.inspection.formats import TextFormat
 from icapd.inspection.views import View
 
-_JSON_STRING = re.compile(rb'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
+# A string that breaks off reaches to the end; to pass over it would mean to try anew at each quote in it.
+_JSON_STRING = re.compile(rb'"((?:[^"\\]++|\\.)*+)(?:"|\\?\Z)', re.DOTALL)
 _JSON_CONTAINER = (b"{", b"[")
 # RFC 3986 section 3.4: the query ends at the fragment.
 _QUERY = re.compile(rb"[^?#]*+\?([^#]*+)")

@@ -12,6 +12,10 @@ from icapd.inspection.redaction import Cutter, FormCutter, PlainCutter
 TextFormat = Literal["json", "form", "url", "html", "text"]
 
 _SNIFFED = frozenset({"", "text/plain"})
+#: What may stand before JSON: blanks (RFC 8259 section 2), and a byte order mark that should not.
+BLANKS = b" \t\r\n\xef\xbb\xbf"
+#: Bytes of a text by which its format shows; who has more blanks in front is taken for plain text.
+LEAD = 1024
 
 #: The escapes of each format, outermost first. JSON is looked through twice, for a JSON text often stands in
 #: a string of another (MCP results do it); so are URLs, for double encoding is an old way around filters.
@@ -43,4 +47,4 @@ def text_format(media_type: MediaType, text: bytes) -> TextFormat:
         return kind
     if essence == "text/html" or essence.endswith(("/xml", "+xml")):
         return "html"
-    return "json" if essence in _SNIFFED and text[:1] in {b"{", b"["} else "text"
+    return "json" if essence in _SNIFFED and text[:LEAD].lstrip(BLANKS)[:1] in {b"{", b"["} else "text"

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 
 from icapd.inspection.redaction import NUMBER_REPLACEMENT, Passage, Piece
-from icapd.inspection.utf8 import whole_characters
 from icapd.policy import REPLACEMENT
 
 _QUOTE = b'"'
@@ -69,14 +68,14 @@ class JsonCutter:
             if stop < end and passage.has_at(stop, _QUOTE):
                 in_string = not in_string
                 position += 1
-            elif in_string:
-                # The span ends here, or between a backslash and something that needs none.
+            elif in_string or passage.has_at(stop, b"\\"):
+                # The span ends here, or between a backslash and what that escapes.
                 return
 
 
 def _string_piece(passage: Passage, start: int, end: int) -> Piece | None:
-    start, end = whole_characters(passage.text, start - passage.base, end - passage.base)
-    return Piece(start + passage.base, end + passage.base, REPLACEMENT) if start < end else None
+    start, end = passage.whole_characters(start, end)
+    return Piece(start, end, REPLACEMENT) if start < end else None
 
 
 def _word_piece(passage: Passage, start: int, end: int) -> Piece | None:
@@ -85,7 +84,7 @@ def _word_piece(passage: Passage, start: int, end: int) -> Piece | None:
         return None
     if not _NUMBER.fullmatch(word):
         # No JSON: nothing here can break it.
-        return Piece(start, end, REPLACEMENT)
+        return _string_piece(passage, start, end)
     # A sign, a point or an exponent before the first digit stays: `-` and `1.` make numbers with a 0 as well.
     digits = word.lstrip(b"+-.eE")
     return Piece(end - len(digits), end, NUMBER_REPLACEMENT) if digits else None

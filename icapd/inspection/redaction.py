@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from icapd.inspection.utf8 import whole_characters
 from icapd.policy import REPLACEMENT
 
 #: The replacement where brackets have to be escaped (RFC 3986 section 2.2).
@@ -30,6 +31,11 @@ class Passage:
 
     def has_at(self, offset: int, byte: bytes) -> bool:
         return self.text.startswith(byte, offset - self.base)
+
+    def whole_characters(self, start: int, end: int) -> tuple[int, int]:
+        """As `utf8.whole_characters`."""
+        start, end = whole_characters(self.text, start - self.base, end - self.base)
+        return start + self.base, end + self.base
 
     def run(self, pattern: re.Pattern[bytes], start: int, end: int) -> int:
         """How far a pattern that matches anywhere, be it nothing, reaches from `start` towards `end`."""
@@ -67,6 +73,7 @@ class PlainCutter:
     """Any text without a format that a replacement could break."""
 
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
+        start, end = passage.whole_characters(start, end)
         return [Piece(start, end, REPLACEMENT)] if start < end else []
 
     def advance(self, passage: Passage, to: int) -> None:
@@ -78,6 +85,7 @@ class FormCutter(PlainCutter):
 
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
         pieces = []
+        start, end = passage.whole_characters(start, end)
         for part in _FORM_FIELD.finditer(passage.text, start - passage.base, end - passage.base):
             begin, stop = part.span()
             equals = passage.text.find(b"=", begin, stop)

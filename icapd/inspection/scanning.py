@@ -28,6 +28,7 @@ def scan_fields(rules: RuleSet, fields: Iterable[Field], budget: Budget) -> Iter
     for field in fields:
         matches = scanned.get(field.spelling)
         if matches is None:
+            budget.check(rules.field_rules[0].id)
             matches = scanned[field.spelling] = rules.scan("field", field.value, timeout=budget.left())
         for match in matches:
             start, end = field.locate(match.start, match.end)

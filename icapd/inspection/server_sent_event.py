@@ -7,8 +7,6 @@ from itertools import accumulate
 
 # A line: field name, colon with one blank at most, value, line end. CRLF is one end.
 _LINE = re.compile(rb"([^:\r\n]*+)((?::\x20?)?+)([^\r\n]*+)(\r\n|\r|\n|\Z)")
-#: Fields that steer the client. They are never changed, and so not inspected either.
-_CONTROL_FIELDS = frozenset({b"event", b"id", b"retry"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +23,6 @@ class Line:
     @property
     def is_data(self) -> bool:
         return self.name == b"data"
-
-    @property
-    def is_ignored(self) -> bool:
-        """Whether clients pass over it: a comment, or a field that they do not know."""
-        return bool(self.name or self.colon) and not self.is_data and self.name not in _CONTROL_FIELDS
 
     def locate(self, offset: int) -> int:
         """Where in the event a byte of the value stands."""

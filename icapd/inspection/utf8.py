@@ -15,10 +15,12 @@ def character_start(text: bytes | bytearray, offset: int) -> int:
 
 
 def whole_characters(text: bytes, start: int, end: int) -> tuple[int, int]:
-    """The span without the characters that it cuts; maybe empty."""
+    """The span from the first character that begins in it to the end of the last; maybe empty."""
     while start < end and character_start(text, start) < start:
         start += 1
-    return start, max(start, character_start(text, end)) if end < len(text) else end
+    while start < end < len(text) and character_start(text, end) < end:
+        end += 1
+    return start, end
 
 
 def _continues(byte: int) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from icapd.http.media_types import MediaType
 from icapd.inspection.findings import Finding, FindingLog, Place
-from icapd.inspection.formats import CUTTERS, ESCAPES, text_format
+from icapd.inspection.formats import BLANKS, CUTTERS, ESCAPES, LEAD, text_format
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.live_views import LiveViews, StreamHit
 from icapd.inspection.redaction import Redactor
@@ -42,6 +42,7 @@ class WindowStage:
         self._spans: list[tuple[int, int]] = []
         # Logged, but not behind what is decided: another reading may find it again.
         self._logged: set[Place] = set()
+        self._lead = b""
         self._begin(b"")
 
     def _begin(self, first: bytes) -> None:
@@ -58,6 +59,11 @@ class WindowStage:
         if not self._rules.body_rules:
             return data
         if self._views.is_empty:
+            data = self._lead + data
+            # Blanks don't tell the format yet.
+            if len(data) < LEAD and not data.lstrip(BLANKS):
+                self._lead = data
+                return b""
             self._begin(data)
         size = self._limits.block_size
         # Piece by piece, so that no more is held back than one block needs.
@@ -65,7 +71,8 @@ class WindowStage:
         return b"".join(self._advance(piece) for piece in pieces)
 
     def finish(self) -> bytes:
-        return self._advance(b"", is_last=True)
+        # A stream of nothing but blanks is still where it began.
+        return self._advance(self._lead if self._views.is_empty else b"", is_last=True)
 
     def _advance(self, data: bytes, *, is_last: bool = False) -> bytes:
         """What can leave now that the data is there too."""

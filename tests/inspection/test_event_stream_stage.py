@@ -40,7 +40,6 @@ UNCHANGED = {
     "byte-order-mark-alone": "\ufeff",
     "comments": ": keep-alive\n\n:\n\ndata: one\n: in between\n\n",
     "all-fields": "event: message\nid: 7\nretry: 3000\ndata: one\n\n",
-    "secret-in-a-control-field": f"id: {KEY}\nevent: {KEY}\n\n",
     "no-colon": "data\n\ndata\ndata\n\n",
     "blanks": "data:one\ndata:  two\ndata :three\n\n",
     "unknown-field": "note: something\n\n",
@@ -50,6 +49,8 @@ UNCHANGED = {
     "nothing": "",
 }
 CHANGED = {
+    "control-fields": (f"id: {KEY}\nevent: {KEY}\n\n", "id: [REDACTED]\nevent: [REDACTED]\n\n"),
+    "json-behind-blanks": ('data:  {"k": "\\u004b' + KEY[1:] + '"}\n\n', 'data:  {"k": "[REDACTED]"}\n\n'),
     "text": (f"data: a {KEY} b\n\n", "data: a [REDACTED] b\n\n"),
     "json": (
         f'event: message\r\nid: 7\r\ndata: {{"k": "\\n{KEY}", "n": 4111111111111111}}\r\n\r\n',

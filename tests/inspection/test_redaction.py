@@ -69,9 +69,21 @@ def test_json_keeps_its_shape(text: str, redacted: str) -> None:
 
 def test_json_characters_are_not_cut() -> None:
     text = '["é€"]'.encode()
-    # From the second byte of é to the second of €: none of them whole.
-    assert redact(text, [(3, 6)], JsonCutter()) == text
-    assert redact(text, [(2, 6)], JsonCutter()) == '["[REDACTED]€"]'.encode()
+    # From the second byte of é to the second of €: that which ends in it goes, and goes whole.
+    assert redact(text, [(3, 6)], JsonCutter()) == '["é[REDACTED]"]'.encode()
+    assert redact(text, [(2, 6)], JsonCutter()) == b'["[REDACTED]"]'
+
+
+@pytest.mark.parametrize("cutter", [PlainCutter, FormCutter, JsonCutter])
+@given(
+    text=st.text('\\"a{0 é&=[:,', max_size=12).map(str.encode),
+    spans=st.lists(st.tuples(st.integers(0, 24), st.integers(0, 24)), max_size=3),
+)
+def test_any_span_of_any_text_is_cut_in_the_end(
+    cutter: type[Cutter], text: bytes, spans: list[tuple[int, int]]
+) -> None:
+    within = [(start, min(end, len(text))) for start, end in spans if start < min(end, len(text))]
+    redact(text, within, cutter()).decode()
 
 
 @pytest.mark.parametrize(
