@@ -14,6 +14,9 @@ from icapd.settings import Settings
 #: Records in a table, which someone reads. The other formats have no limit but the one that is asked for.
 _ROWS_OF_A_TABLE = 100
 
+#: What every database takes for a number.
+_MAX_LIMIT = 2**31 - 1
+
 _format_option = click.option(
     "--format",
     "format_",
@@ -31,16 +34,23 @@ def _instant(_context: click.Context, _parameter: click.Parameter, text: str | N
         raise click.BadParameter(str(error)) from None
 
 
+def _text(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    # An argument that is no UTF-8 arrives with surrogates in it, which no database takes.
+    if text is not None and not text.isprintable():
+        raise click.BadParameter(f"{text!a} holds what is no printable text")
+    return text
+
+
 def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that are the fields of `search.Filters`, under the same names."""
     # The last one first, as decorators are applied.
     for option in (
-        click.option("--limit", type=click.IntRange(min=1), help="Only the newest N. [table: 100]"),
+        click.option("--limit", type=click.IntRange(1, _MAX_LIMIT), help="Only the newest N. [table: 100]"),
         click.option("--verdict", type=click.Choice(get_args(Verdict)), help="What the policy decided."),
-        click.option("--rule", metavar="ID", help="A rule that found something."),
-        click.option("--client", metavar="IP", help="The client's address."),
-        click.option("--user", metavar="NAME", help="The user that the proxy authenticated."),
-        click.option("--host", metavar="NAME", help="The origin's host name."),
+        click.option("--rule", metavar="ID", callback=_text, help="A rule that found something."),
+        click.option("--client", metavar="IP", callback=_text, help="The client's address."),
+        click.option("--user", metavar="NAME", callback=_text, help="The user that the proxy authenticated."),
+        click.option("--host", metavar="NAME", callback=_text, help="The origin's host name."),
         click.option("--until", metavar="TIME", callback=_instant, help="Before this time."),
         click.option("--since", metavar="TIME", callback=_instant, help="10m, 2h, 7d ago; ISO 8601."),
     ):

@@ -5,19 +5,15 @@ everything else escaped; tables show what can't be printed by its escapes.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from icapd.audit import instants
 from icapd.audit.record import AuditRecord, as_json
-
-#: Columns of a table that goes to a file or a program; a terminal knows its own.
-_WIDTH_WITHOUT_TERMINAL = 200
+from icapd.cli.tables import console
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -52,33 +48,26 @@ def print_table(records: Sequence[AuditRecord]) -> None:
             _text(_request(record)),
             _text(_rules(record)),
         )
-    _console().print(table)
+    console().print(table)
 
 
 def print_details(records: Sequence[AuditRecord]) -> None:
     """Every field of each record, and its findings."""
-    console = _console()
+    output = console()
     for record in records:
         fields = Table(box=None, show_header=False)
         for name, value in as_json(record).items():
             if name != "findings" and value not in (None, ""):
                 shown = _verdict(record) if name == "verdict" else _text(value)
                 fields.add_row(Text(name, style="bold"), shown)
-        console.print(fields)
+        output.print(fields)
         if record.findings:
             findings = Table("rule", "severity", "action", "target", "excerpt", "fingerprint", box=None)
             for finding in record.findings:
                 cells = (finding.rule_id, finding.severity, finding.action, finding.target, finding.excerpt)
                 findings.add_row(*map(_text, cells), _text(finding.fingerprint))
-            console.print(findings)
-        console.print()
-
-
-def _console() -> Console:
-    console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _WIDTH_WITHOUT_TERMINAL
-    return console
+            output.print(findings)
+        output.print()
 
 
 def _text(value: object) -> Text:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
+from icapd.cli.tables import console
 from icapd.errors import ConfigurationError, PolicyError
 from icapd.policy import CompiledRule, load_policy, prove
 from icapd.services.configured import rules_directory
@@ -44,7 +44,7 @@ def list_rules(
         table.add_row(
             rule.id, severity, action, source.direction, ", ".join(source.targets), source.description
         )
-    Console().print(table)
+    console().print(table)
     click.echo(f"{len(policy.rules)} rules of {', '.join(policy.packs)}; mode {policy.mode}; {policy.istag}")
 
 
@@ -57,7 +57,9 @@ def check_rules(settings: Settings, directory: Path | None) -> None:
     Prints a line for each; exit code 3 when one has a fault.
     """
     directory = directory or rules_directory(settings)
-    faults = 0
+    click.echo(f"{directory.resolve()}:")
+    # A fault in a pack in use is one in policy.toml's sum as well, but told once.
+    faults: set[str] = set()
     packs = sorted(path.stem for path in directory.glob("*.toml") if path.stem != "policy")
     if not packs:
         raise ConfigurationError(f"{directory}: holds no rule files (*.toml)")
@@ -65,13 +67,14 @@ def check_rules(settings: Settings, directory: Path | None) -> None:
         try:
             policy = load_policy(directory, wanted)
         except PolicyError as error:
-            faults += 1
-            click.echo(f"FAULT {error}")
+            if str(error) not in faults:
+                click.echo(f"FAULT {error}")
+            faults.add(str(error))
         else:
             name = wanted[0] if wanted else f"policy.toml ({', '.join(policy.packs)})"
             click.echo(f"ok    {name}: {len(policy.rules)} rules")
     if faults:
-        raise ConfigurationError(f"{faults} faults in {directory}")
+        raise ConfigurationError(f"{directory}: faults: {len(faults)}")
 
 
 @rules.command("test")

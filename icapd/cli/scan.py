@@ -12,6 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from icapd.cli.batch import examine_line, report
+from icapd.cli.tables import console
 from icapd.errors import CodingError, ScanTimeout
 from icapd.http.headers import Headers
 from icapd.inspection import Fingerprinter, Inspector
@@ -19,7 +20,7 @@ from icapd.policy import load_policy
 from icapd.services import ContentInspector, ResponseFilter
 from icapd.services.configured import inspection_limits, rules_directory
 from icapd.services.examination import MessageExamination
-from icapd.services.offline import Message, examine
+from icapd.services.offline import Message, examine, unreadable
 from icapd.settings import Settings
 
 EXIT_FINDINGS = 1
@@ -81,8 +82,8 @@ def _inspectors(settings: Settings, directory: Path | None, packs: tuple[str, ..
     }
 
 
-def _bodies(files: tuple[Path, ...], content_type: str | None) -> Iterator[tuple[str, str, bytes]]:
-    """Name, media type and bytes of each file; a progress bar where a person waits for many."""
+def _bodies(files: tuple[Path, ...], content_type: str | None) -> Iterator[tuple[str, Headers, bytes]]:
+    """Name, headers and bytes of each file; a progress bar where a person waits for many."""
     quiet = len(files) < 2 or not sys.stderr.isatty()
     for path in track(files, "scanning", console=Console(stderr=True), disable=quiet, transient=True):
         if path == Path("-"):
@@ -92,18 +93,20 @@ def _bodies(files: tuple[Path, ...], content_type: str | None) -> Iterator[tuple
                 name, body = str(path), path.read_bytes()
             except OSError as error:
                 raise click.FileError(str(path), error.strerror) from None
-        yield name, content_type or mimetypes.guess_type(name)[0] or "", body
+        guessed, coding = mimetypes.guess_type(name)
+        fields = ((b"Content-Type", content_type or guessed), (b"Content-Encoding", coding))
+        yield name, Headers(tuple((field, value.encode()) for field, value in fields if value)), body
 
 
 def _scan_files(
-    bodies: Iterator[tuple[str, str, bytes]], inspector: Inspector, direction: str, output_format: str
+    bodies: Iterator[tuple[str, Headers, bytes]], inspector: Inspector, direction: str, output_format: str
 ) -> int:
     """Print what is in each; returns the exit code."""
     exit_code = 0
-    for name, media_type, body in bodies:
-        headers = Headers(((b"Content-Type", media_type.encode()),) if media_type else ())
+    for name, headers, body in bodies:
         message = Message("request" if direction == "request" else "response", b"POST", b"/", headers, body)
         try:
+            reason = unreadable(message)
             examined = examine(message, inspector)
         except (CodingError, ScanTimeout) as error:
             click.echo(f"Error: {name}: {error}", err=True)
@@ -111,18 +114,22 @@ def _scan_files(
             continue
         if examined.findings:
             exit_code = max(exit_code, EXIT_FINDINGS)
-        _print_json(name, examined) if output_format == "json" else _print_text(name, examined)
+        if output_format == "json":
+            _print_json(name, examined, reason)
+        else:
+            _print_text(name, examined, reason)
     return exit_code
 
 
-def _print_json(name: str, examined: MessageExamination) -> None:
-    document = {"file": name, **report(examined)}
+def _print_json(name: str, examined: MessageExamination, reason: str) -> None:
+    inspection = {"inspection": "skipped" if reason else "complete", "skip_reason": reason or None}
+    document = {"file": name, **report(examined), **inspection}
     click.echo(msgspec.json.encode(document).decode())
 
 
-def _print_text(name: str, examined: MessageExamination) -> None:
+def _print_text(name: str, examined: MessageExamination, reason: str) -> None:
     if not examined.findings:
-        click.echo(f"{name}: nothing found")
+        click.echo(f"{name}: not inspected ({reason})" if reason else f"{name}: nothing found")
         return
     table = Table(
         "rule", "severity", "action", "in", "at byte", "what (masked)", title=name, title_justify="left"
@@ -132,7 +139,7 @@ def _print_text(name: str, examined: MessageExamination) -> None:
         table.add_row(
             finding.rule_id, finding.severity, action, finding.target, str(finding.start), finding.excerpt
         )
-    Console().print(table)
+    console().print(table)
 
 
 def _scan_batch(inspectors: dict[str, Inspector]) -> int:

@@ -4,12 +4,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from icapd.errors import CodingError
+from icapd.http.charsets import is_readable
 from icapd.http.codings import SUPPORTED, Decoder
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
+from icapd.http.media_types import MediaType, looks_like_text
 from icapd.inspection import Inspector
 from icapd.services.body_plan import content_codings
 from icapd.services.examination import MessageExamination, examine_message
+
+#: Bytes by which a body shows whether it is text.
+_SAMPLE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,17 @@ def examine(message: Message, inspector: Inspector) -> MessageExamination:
     is_request = message.direction == "request"
     head: MessageHead = request if is_request else ResponseHead(200, headers=message.headers)
     return examine_message(inspector, head, request, _decoded(message, inspector))
+
+
+def unreadable(message: Message) -> str:
+    """Why rules can't read the body, in the word of the audit rows; "" when they can."""
+    sample = message.body[:_SAMPLE]
+    if content_codings(message.headers):
+        return ""  # what it decodes to tells
+    charset = MediaType.parse(message.headers.get(b"content-type")).charset
+    if not is_readable(charset, sample):
+        return "charset"
+    return "" if looks_like_text(sample) else "media-type"
 
 
 def _decoded(message: Message, inspector: Inspector) -> bytes:

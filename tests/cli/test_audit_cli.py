@@ -193,3 +193,19 @@ def test_a_missing_database_is_a_configuration_error(tmp_path: Path) -> None:
     assert isinstance(result.exception, AuditError)
     assert result.exception.exit_code == 3
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--host", "a\udcff"], id="host that is no UTF-8"),
+        pytest.param(["--user", "a\x00"], id="user with a NUL"),
+        pytest.param(["--limit", "9223372036854775808"], id="limit beyond every database"),
+        pytest.param(["--limit", "0"], id="no limit at all"),
+    ],
+)
+def test_filter_that_no_record_can_meet_is_wrong_usage(arguments: list[str]) -> None:
+    settings = SimpleNamespace(audit=SimpleNamespace(database_url="sqlite:///nowhere.db"))
+    result = CliRunner().invoke(audit, ["search", *arguments], obj=settings)
+    assert result.exit_code == 2
+    assert arguments[0] in result.output

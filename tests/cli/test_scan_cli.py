@@ -59,6 +59,23 @@ def test_standard_input_is_scanned(directory: Path) -> None:
     assert icapd("scan", "-", stdin="harmless").exit_code == 0
 
 
+def test_file_that_is_no_text_is_not_called_clean(directory: Path) -> None:
+    (directory / "image.bin").write_bytes(b"\x00\x01\x02")
+    (directory / "wide.txt").write_bytes(KEY.decode().encode("utf-16"))
+    result = icapd("scan", "--format", "json", "image.bin", "wide.txt")
+    assert result.exit_code == 0
+    assert [(line["inspection"], line["skip_reason"]) for line in lines(result)] == [
+        ("skipped", "media-type"),
+        ("skipped", "charset"),
+    ]
+    assert icapd("scan", "image.bin").stdout == "image.bin: not inspected (media-type)\n"
+
+
+def test_packed_file_is_unpacked(directory: Path) -> None:
+    (directory / "log.txt.gz").write_bytes(gzip.compress(KEY))
+    assert icapd("scan", "log.txt.gz").exit_code == 1
+
+
 def test_file_that_can_not_be_scanned_is_told_and_the_others_are_scanned(directory: Path) -> None:
     (directory / "slow.txt").write_text("a" * 60)
     (directory / "key.txt").write_bytes(KEY)
@@ -174,12 +191,13 @@ def test_rules_are_listed_as_table_and_as_json(directory: Path) -> None:
 
 
 def test_rules_are_checked_pack_by_pack(directory: Path) -> None:
-    assert icapd("rules", "check").stdout == "ok    demo: 6 rules\nok    policy.toml (demo): 6 rules\n"
+    expected = f"{directory}/rules:\nok    demo: 6 rules\nok    policy.toml (demo): 6 rules\n"
+    assert icapd("rules", "check").stdout == expected
     broken = RULES.replace('match = ["ATTACK!"]', 'match = ["peace"]')
     (directory / "rules" / "demo.toml").write_text(broken)
     result = icapd("rules", "check")
     assert result.exit_code == 3
-    assert 'demo.toml: rule "demo.attack": key "match"' in result.stdout
+    assert result.stdout.count('demo.toml: rule "demo.attack": key "match"') == 1
 
 
 def test_rules_prove_themselves(directory: Path) -> None:
