@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -206,7 +206,17 @@ def _convert(data: dict[str, Any], source: str) -> Settings:
     except msgspec.ValidationError as error:
         # msgspec says "... - at `$.server.workers`".
         problem, _, place = str(error).partition(" - at `$.")
-        raise ConfigurationError(f"{source}: {place.rstrip('`') or 'file'}: {problem}") from None
+        place = place.rstrip("`")
+        raise ConfigurationError(f"{source}: {place or 'file'}: {problem}{_choices(place)}") from None
+
+
+def _choices(place: str) -> str:
+    """What may stand at `section.key`, where that is one of a few words."""
+    section, _, key = place.partition(".")
+    if section not in _SECTIONS or not key:
+        return ""
+    words = get_args(get_type_hints(_SECTIONS[section]).get(key))
+    return f" (one of: {', '.join(words)})" if words else ""
 
 
 def _check_name(name: str, struct: type[msgspec.Struct], source: str, kind: str) -> None:
@@ -234,7 +244,8 @@ def _with_value(settings: Settings, section: str, key: str, value: object, sourc
     try:
         new = msgspec.convert({**msgspec.to_builtins(old), key: value}, type(old), strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{source}: {str(error).partition(' - at')[0]}") from None
+        problem = str(error).partition(" - at")[0]
+        raise ConfigurationError(f"{source}: {problem}{_choices(f'{section}.{key}')}") from None
     return msgspec.structs.replace(settings, **{section: new}).checked(source)
 
 

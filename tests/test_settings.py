@@ -73,7 +73,10 @@ MISTAKES = [
     ("[limits]\nscan_timeout = -1.0\n", "limits.scan_timeout: must be more than 0"),
     ("[server]\nidle_timeout = nan\n", "server.idle_timeout: must be more than 0"),
     ("[services]\npreview = 100000\n", "services.preview: must be from 0 to 65536"),
-    ('[services]\nreqmod_fail_mode = "maybe"\n', "services.reqmod_fail_mode: Invalid enum value 'maybe'"),
+    (
+        '[services]\nreqmod_fail_mode = "maybe"\n',
+        "services.reqmod_fail_mode: Invalid enum value 'maybe' (one of: open, closed)",
+    ),
 ]
 
 
@@ -90,6 +93,7 @@ def test_mistake_in_the_file_is_named_with_its_place(tmp_path: Path, text: str, 
     [
         ("ICAPD_SERVER_LISTNE", "x", 'variable ICAPD_SERVER_LISTNE: key "listne" is unknown'),
         ("ICAPD_SEVER_LISTEN", "x", 'variable ICAPD_SEVER_LISTEN: section "sever" is unknown'),
+        ("ICAPD_AUDIT_FAIL_MODE", "opne", "'opne' (one of: open, closed)"),
         ("ICAPD_SERVER_MAX_CONNECTIONS", "many", "variable ICAPD_SERVER_MAX_CONNECTIONS: Expected `int`"),
     ],
 )
