@@ -41,17 +41,19 @@ class Encapsulated:
                     "Encapsulated: each part must be one of its six names, `=`, an offset"
                 )
             entities.append((entity[1].lower(), int(entity[2])))
+        # An unknown method is whatever the peer wrote; messages do not repeat it.
+        asked = method if method in _LEGAL else "this method"
         names = [name for name, _ in entities]
         offsets = [offset for _, offset in entities]
         allowed_heads, bodies = _LEGAL.get(
             method, (("req-hdr", "res-hdr"), ("req-body", "res-body", "null-body"))
         )
         if names[-1] not in bodies:
-            raise RemoteProtocolError(f"Encapsulated: {method} must end in one of {', '.join(bodies)}")
+            raise RemoteProtocolError(f"Encapsulated: {asked} must end in one of {', '.join(bodies)}")
         if names[:-1] != [name for name in allowed_heads if name in names[:-1]]:
             listed = ", ".join(allowed_heads) or "no head"
             raise RemoteProtocolError(
-                f"Encapsulated: {method} may have {listed} before its body, in this order"
+                f"Encapsulated: {asked} may have {listed} before its body, in this order"
             )
         if offsets[0] != 0 or any(later <= earlier for earlier, later in itertools.pairwise(offsets)):
             raise RemoteProtocolError("Encapsulated: the offsets must begin at 0 and rise")

@@ -146,3 +146,14 @@ TRUNCATED = [
 @pytest.mark.parametrize("data", TRUNCATED)
 def test_end_of_connection_within_a_request_is_an_error(data: bytes) -> None:
     assert run([data, b""]) == 400
+
+
+@pytest.mark.parametrize("encapsulated", [b"req-hdr=0", b"res-hdr=0, req-hdr=9, null-body=18"])
+def test_method_that_nobody_knows_is_not_repeated(encapsulated: bytes) -> None:
+    connection = Connection()
+    connection.receive_data(
+        b"hunter2 icap://h/x ICAP/1.0\r\nHost: h\r\nEncapsulated: %b\r\n\r\n" % encapsulated
+    )
+    with pytest.raises(RemoteProtocolError, match="this method") as caught:
+        connection.next_event()
+    assert "hunter2" not in str(caught.value)
