@@ -1,16 +1,8 @@
-"""icapd.toml, `ICAPD_*` variables and flags -> one frozen Settings.
+"""What can be set: each section of icapd.toml is a struct, each field a key with its default."""
 
-Each section is a struct, each field a key; a key that no struct has is an error. Paths that are not absolute
-are taken from the directory of the file.
-"""
-
-import difflib
-import os
+import ipaddress
 import re
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Literal
 
 import msgspec
 
@@ -19,24 +11,39 @@ from icapd.errors import ConfigurationError
 KiB = 1024
 MiB = 1024 * KiB
 
-#: The variables that no key stands behind.
-_OTHER_VARIABLES = frozenset({"ICAPD_CONFIG"})
-
 FailMode = Literal["open", "closed"]
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[server]: where icapd listens, and how much it takes on."""
 
-    #: ICAP listener, HOST:PORT.
+    #: ICAP listener, HOST:PORT; "" turns it off.
     listen: str = "127.0.0.1:1344"
+    #: ICAPS listener (TLS), HOST:PORT; "" turns it off. Its certificate is in [tls]; 11344 is the usual port.
+    listen_tls: str = ""
+    #: Path of a Unix socket that speaks ICAP, for a Squid on the same machine; "" turns it off.
+    listen_unix: str = ""
     #: /healthz, /readyz and /metrics, HOST:PORT; "" turns them off.
     http_listen: str = "127.0.0.1:9344"
-    #: Processes that serve. One for now.
-    workers: int = 1
-    engine: Literal["asyncio"] = "asyncio"
-    #: Connections at one time; OPTIONS tells Squid a third of it as Max-Connections of each service.
+    #: Path of the Unix socket of `icapd reload`, `icapd restart` and `icapd status`; "" turns it off.
+    control: str = "icapd.sock"
+    #: Processes that serve; 0: one for each CPU that icapd may run on.
+    workers: int = 0
+    #: What carries the bytes: `asyncio`, or threads behind `pyicap`'s server.
+    engine: Literal["asyncio", "pyicap"] = "asyncio"
+    #: Networks that may connect, besides those of the Unix socket. The default admits this machine only.
+    allow_from: tuple[str, ...] = LOOPBACK
+    #: Networks whose X-Client-IP, user and group headers are believed; `unix` means the Unix socket.
+    trust_identity_from: tuple[str, ...] = (*LOOPBACK, "unix")
+    #: Connections at one time whose traffic is inspected, in all workers; OPTIONS tells Squid a third of it as
+    #: Max-Connections of each service. Up to as many more meet the services' fail mode, the rest wait.
     max_connections: int = 1000
+    #: Of them, connections of one address; 0: as many as there are. Useful where several Squids share icapd.
+    max_connections_per_peer: int = 0
+    #: Seconds from the start of a connection to its first byte, the TLS handshake included.
+    first_byte_timeout: float = 30.0
     #: Seconds a connection may stay silent between two requests. Squid closes its own after 60, so that it
     #: is Squid that closes and no request is lost in between.
     idle_timeout: float = 90.0
@@ -45,8 +52,29 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     #: Seconds without a byte in either direction in the middle of a request. Squid stops reading while its
     #: own client is slow, and event streams are silent for long: minutes, not seconds.
     stall_timeout: float = 900.0
-    #: Seconds that requests under way get at a stop.
+    #: Seconds for which the rest of a request is read behind its answer before the connection is closed.
+    drain_timeout: float = 30.0
+    #: Seconds that bytes may wait for their turn in a worker; requests that begin later meet the fail mode.
+    max_queue_delay: float = 2.0
+    #: Seconds that requests under way get at a stop or a restart.
     shutdown_timeout: float = 20.0
+    #: Take requests without Host, and previews that end as in RFC 3507's own example (errata e9).
+    tolerant: bool = False
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[tls]: the certificates of the ICAPS listener. Changed files are taken by new connections."""
+
+    #: File of our certificate and its chain, PEM.
+    certificate: str = ""
+    #: File of its private key, PEM; "" means that it is in the certificate's file.
+    key: str = ""
+    #: File of the authorities whose client certificates are taken, PEM; "" asks for none.
+    client_ca: str = ""
+    #: Whether a client must show a certificate, where `client_ca` is set.
+    require_client_certificate: bool = True
+    #: Oldest version of TLS.
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
 
 
 class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,6 +82,8 @@ class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     #: The directory of policy.toml and the packs; "" means those that came with icapd.
     directory: str = ""
+    #: Take changed files of that directory by themselves, once they are whole and prove right.
+    watch: bool = True
 
 
 class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,8 +106,20 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_icap_head: int = 64 * KiB
     #: An encapsulated HTTP head. Squid's default for both directions is 64 KiB.
     max_http_head: int = 128 * KiB
+    #: Fields of one head, ICAP's or HTTP's. Squid's own heads have a dozen, browsers' twenty.
+    max_header_fields: int = 256
+    #: Bytes of a preview; Squid never sends more than 64 KiB.
+    max_preview: int = 64 * KiB
+    #: Bytes of one chunk. They are never held together: a size beyond it is a sign of lost framing.
+    max_chunk_size: int = 1024 * MiB
+    #: Bytes of a chunk-size line with its extensions; Squid sends 24 at most.
+    max_chunk_line: int = 4 * KiB
+    #: Bytes of all HTTP trailers behind a body; Squid sends none.
+    max_trailer: int = 16 * KiB
     #: A body up to this size is held back until its verdict; a larger one is inspected as it flows.
     max_buffered_body: int = 1 * MiB
+    #: Bytes of all bodies together that one worker holds back; beyond it bodies flow whatever their size.
+    max_body_memory: int = 256 * MiB
     #: A compressed body may become this large while it is held back; a larger one flows.
     max_decoded_body: int = 4 * MiB
     #: Decoded size over encoded size; beyond it a body is a decompression bomb and is inspected no further.
@@ -105,12 +147,15 @@ class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     respmod_fail_mode: FailMode = "open"
     #: Whom a blocked person may ask; stands on the block page.
     contact: str = ""
+    #: Name by which `Via: ICAP/1.0 NAME` of changed messages tells who changed them; "" leaves it out.
+    via: str = "icapd"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be set."""
 
     server: Server = Server()
+    tls: Tls = Tls()
     policy: PolicySettings = PolicySettings()
     audit: Audit = Audit()
     limits: Limits = Limits()
@@ -124,29 +169,45 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def _problems(self) -> list[tuple[str, str, str]]:
         problems = []
-        if self.server.workers != 1:
-            problems.append(("server", "workers", "this version serves with one process; set it to 1"))
         for section, name in ((self.server, "server"), (self.limits, "limits"), (self.services, "services")):
             for key in section.__struct_fields__:
                 value = getattr(section, key)
-                if isinstance(value, int | float) and not value > 0 and key != "preview":
+                if type(value) in (int, float) and not value > 0 and (name, key) not in _MAY_BE_ZERO:
                     problems.append((name, key, f"must be more than 0, not {value}"))
+        for key in ("workers", "max_connections_per_peer"):
+            if getattr(self.server, key) < 0:
+                problems.append(("server", key, "must be 0 or more"))
         if not 0 <= self.services.preview <= 64 * KiB:
             problems.append(("services", "preview", "must be from 0 to 65536: Squid previews no more"))
-        for key in ("listen", "http_listen"):
+        for key in ("listen", "listen_tls", "http_listen"):
             value = getattr(self.server, key)
-            if (value or key == "listen") and split_address(value) is None:
+            if value and split_address(value) is None:
                 problems.append(("server", key, f"must be HOST:PORT, not {value!r}"))
+        if not (self.server.listen or self.server.listen_tls or self.server.listen_unix):
+            problems.append(("server", "listen", "nothing is listened on; set this, listen_tls or listen_unix"))
+        for key in ("allow_from", "trust_identity_from"):
+            problems += [
+                ("server", key, f"must be networks such as 192.0.2.0/24, not {network!r}")
+                for network in getattr(self.server, key)
+                if not _is_network(network) and (key, network) != ("trust_identity_from", "unix")
+            ]
+        if self.server.listen_tls and not self.tls.certificate:
+            problems.append(("tls", "certificate", "is needed for server.listen_tls"))
+        if not _VIA.fullmatch(self.services.via):
+            problems.append(("services", "via", "must be letters, digits, `.`, `-` and `_`, or empty"))
         return problems
 
 
-_SECTIONS: dict[str, type[msgspec.Struct]] = {
-    "server": Server,
-    "policy": PolicySettings,
-    "audit": Audit,
-    "limits": Limits,
-    "services": Services,
-}
+_MAY_BE_ZERO = {("services", "preview"), ("server", "workers"), ("server", "max_connections_per_peer")}
+_VIA = re.compile(r"[A-Za-z0-9._-]{0,64}")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 # Labels of a name are at most 63 characters (RFC 1035 section 2.3.4), and none is empty.
@@ -161,102 +222,3 @@ def split_address(address: str) -> tuple[str, int] | None:
     if match is None or int(match["port"]) > 65535:
         return None
     return match["host"] or match["ipv6"], int(match["port"])
-
-
-def load_settings(
-    path: Path | None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
-) -> Settings:
-    """The settings of a file (None: all defaults), overridden by `ICAPD_*` variables, then by flags.
-
-    Variables are `ICAPD_SECTION_KEY`; `flags` are keyed `section.key`, and None is a flag that was not
-    given. Raises ConfigurationError, naming the file or the variable, and the key.
-    """
-    environment = os.environ if environment is None else environment
-    data = _read(path) if path is not None else {}
-    source = str(path) if path is not None else "settings"
-    settings = _convert(data, source).checked(source)
-    for variable, value in environment.items():
-        if variable.startswith("ICAPD_") and variable not in _OTHER_VARIABLES:
-            section, key = _key_of_variable(variable)
-            settings = _with_value(settings, section, key, value, f"variable {variable}")
-    for name, value in (flags or {}).items():
-        if value is not None:
-            section, _, key = name.partition(".")
-            settings = _with_value(settings, section, key, value, f"option --{key.replace('_', '-')}")
-    return _with_absolute_paths(settings, path.parent if path is not None else Path.cwd())
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
-
-
-def _convert(data: dict[str, Any], source: str) -> Settings:
-    for section, keys in data.items():
-        _check_name(section, Settings, source, "section")
-        if isinstance(keys, dict):
-            for key in keys:
-                _check_name(key, _section_type(section), source, f"[{section}]: key")
-    try:
-        return msgspec.convert(data, Settings)
-    except msgspec.ValidationError as error:
-        # msgspec says "... - at `$.server.workers`".
-        problem, _, place = str(error).partition(" - at `$.")
-        place = place.rstrip("`")
-        raise ConfigurationError(f"{source}: {place or 'file'}: {problem}{_choices(place)}") from None
-
-
-def _choices(place: str) -> str:
-    """What may stand at `section.key`, where that is one of a few words."""
-    section, _, key = place.partition(".")
-    if section not in _SECTIONS or not key:
-        return ""
-    words = get_args(get_type_hints(_SECTIONS[section]).get(key))
-    return f" (one of: {', '.join(words)})" if words else ""
-
-
-def _check_name(name: str, struct: type[msgspec.Struct], source: str, kind: str) -> None:
-    if name not in struct.__struct_fields__:
-        close = difflib.get_close_matches(name, struct.__struct_fields__, 1)
-        hint = f' (did you mean "{close[0]}"?)' if close else ""
-        known = ", ".join(struct.__struct_fields__)
-        raise ConfigurationError(f'{source}: {kind} "{name}" is unknown{hint}; known: {known}')
-
-
-def _section_type(section: str) -> type[msgspec.Struct]:
-    return _SECTIONS[section]
-
-
-def _key_of_variable(variable: str) -> tuple[str, str]:
-    section, _, key = variable.removeprefix("ICAPD_").lower().partition("_")
-    _check_name(section, Settings, f"variable {variable}", "section")
-    _check_name(key, _section_type(section), f"variable {variable}", "key")
-    return section, key
-
-
-def _with_value(settings: Settings, section: str, key: str, value: object, source: str) -> Settings:
-    """The same settings with one value set; text becomes what the key's type asks for."""
-    old = getattr(settings, section)
-    try:
-        new = msgspec.convert({**msgspec.to_builtins(old), key: value}, type(old), strict=False)
-    except msgspec.ValidationError as error:
-        problem = str(error).partition(" - at")[0]
-        raise ConfigurationError(f"{source}: {problem}{_choices(f'{section}.{key}')}") from None
-    return msgspec.structs.replace(settings, **{section: new}).checked(source)
-
-
-def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
-    policy, audit = settings.policy, settings.audit
-    if policy.directory:
-        policy = msgspec.structs.replace(policy, directory=str(base / policy.directory))
-    url, prefix = audit.database_url, "sqlite:///"
-    if url.startswith(prefix) and not url.startswith(prefix + "/"):
-        url = prefix + str((base / url.removeprefix(prefix)).absolute())
-    audit = msgspec.structs.replace(
-        audit, database_url=url, fingerprint_key=str(base / audit.fingerprint_key)
-    )
-    return msgspec.structs.replace(settings, policy=policy, audit=audit)

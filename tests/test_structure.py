@@ -14,6 +14,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
     "errors": 0,
     "settings": 0,
+    "configuration": 0,
     "http": 1,
     "icap": 1,
     "policy": 2,

@@ -15,7 +15,7 @@ from icapd.cli.scan import scan
 from icapd.cli.serve import serve
 from icapd.cli.squid import squid
 from icapd.errors import IcapdError
-from icapd.settings import load_settings
+from icapd.configuration import load_settings
 
 DEFAULT_CONFIG = Path("icapd.toml")
 

@@ -6,7 +6,7 @@ import click
 
 from icapd.cli.logging import configure_logging
 from icapd.server.application import Application
-from icapd.settings import load_settings
+from icapd.configuration import load_settings
 
 
 @click.command()

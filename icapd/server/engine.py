@@ -1,0 +1,35 @@
+"""What an engine is: it carries the bytes of accepted connections, and knows nothing of how they were accepted."""
+
+from dataclasses import dataclass
+from socket import socket
+from ssl import SSLContext
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a connection, and what was decided about it when it was accepted."""
+
+    #: The address without its port; "" for the Unix socket.
+    address: str
+    #: Whether what its ICAP headers say about users is believed ([server] trust_identity_from).
+    trusted: bool = True
+    #: Over capacity: its messages are not inspected but meet the services' fail mode.
+    overloaded: bool = False
+
+
+class Engine(Protocol):
+    """Carries connections from `take` to their end."""
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+
+    async def start(self) -> None:
+        """Ready to take connections."""
+
+    def take(self, connection: socket, peer: Peer, tls: SSLContext | None) -> None:
+        """Serve a connection that was just accepted; `tls`: begin with a handshake. The engine closes it."""
+
+    async def stop(self, timeout: float) -> None:
+        """Close idle connections, let requests under way end for up to `timeout` seconds, cut the rest."""
