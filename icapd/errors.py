@@ -24,6 +24,10 @@ class RemoteProtocolError(ProtocolError):
         self.icap_status = icap_status
 
 
+class TooManyFields(RemoteProtocolError):
+    """A head with more fields than the limit allows."""
+
+
 class LocalProtocolError(ProtocolError):
     """icapd itself tried to send what the conversation does not allow: a defect here, not there."""
 
@@ -51,6 +55,18 @@ class PolicyError(ConfigurationError):
 
 class AuditError(IcapdError):
     """The audit database can't be opened, written or migrated."""
+
+    exit_code = 3
+
+
+class UnreachableError(IcapdError):
+    """A server that should answer does not."""
+
+    exit_code = 4
+
+
+class RestartError(IcapdError):
+    """A server could not be replaced by a new one of itself; the old one goes on."""
 
     exit_code = 3
 

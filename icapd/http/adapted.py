@@ -47,6 +47,11 @@ def with_changed_fields(head: MessageHead, headers: Headers) -> MessageHead:
     return head.with_headers(headers)
 
 
+def with_via(head: MessageHead, name: str) -> MessageHead:
+    """The head with a further `Via: ICAP/1.0 name` (RFC 3507 section 4.4.2)."""
+    return head.with_headers(Headers((*head.headers, (b"Via", b"ICAP/1.0 " + name.encode()))))
+
+
 def _with_length(headers: Headers, length: int | None) -> Headers:
     if length is None:
         return headers.without(b"Content-Length")

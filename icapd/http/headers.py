@@ -4,14 +4,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from icapd.errors import RemoteProtocolError
+from icapd.errors import RemoteProtocolError, TooManyFields
 
 # RFC 9110 section 5.6.2: token = 1*tchar.
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# What Squid takes for a name in an HTTP message, and hands on: no controls, no white space.
+LOOSE_NAME = re.compile(rb"[^\x00-\x20:\x7f]+")
 # RFC 9110 section 5.5: a field value holds no CR, LF or NUL.
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\x00]")
 # RFC 9112 section 5.2: obs-fold; a recipient may replace it by spaces.
 _OBS_FOLD = re.compile(rb"\r\n[ \t]+")
+
+#: Fields of one head, unless the caller says otherwise.
+MAX_FIELDS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +26,26 @@ class Headers:
     items: tuple[tuple[bytes, bytes], ...] = ()
 
     @classmethod
-    def parse(cls, lines: bytes) -> "Headers":
+    def parse(
+        cls, lines: bytes, max_fields: int = MAX_FIELDS, name_pattern: re.Pattern[bytes] = TOKEN
+    ) -> "Headers":
         """Field lines separated by CRLF, without the empty line that ends them.
 
-        Raises RemoteProtocolError for a line without a colon, a name that is no token (white space before
-        the colon included: RFC 9112 section 5.1), a NUL, or a bare CR or LF.
+        Raises RemoteProtocolError for a line without a colon, a name that does not match (white space before
+        the colon included: RFC 9112 section 5.1), a NUL, or a bare CR or LF; TooManyFields for a line
+        more than `max_fields`.
         """
         if not lines:
             return _EMPTY
+        if lines.count(b"\r\n") >= max_fields:
+            raise TooManyFields(f"a head has more than {max_fields} fields")
         if b"\r\n " in lines or b"\r\n\t" in lines:
             lines = _OBS_FOLD.sub(b" ", lines)
         items = []
         for line in lines.split(b"\r\n"):
             name, colon, value = line.partition(b":")
             # Either side may be a credential: only the length of the line is told.
-            if not colon or not TOKEN.fullmatch(name):
+            if not colon or not name_pattern.fullmatch(name):
                 raise RemoteProtocolError(f"a header line of {len(line)} bytes has no `name:` at its start")
             if _FORBIDDEN_IN_VALUE.search(value):
                 raise RemoteProtocolError(

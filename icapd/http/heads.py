@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from icapd.errors import RemoteProtocolError
-from icapd.http.headers import TOKEN, Headers
+from icapd.errors import RemoteProtocolError, TooManyFields
+from icapd.http.headers import LOOSE_NAME, MAX_FIELDS, TOKEN, Headers
 
 # RFC 9112 section 3: method SP request-target SP HTTP-version. Squid hands on targets with any byte but
 # white space and controls in them, so that is what is taken.
@@ -23,6 +23,14 @@ def _split(raw: bytes, kind: str) -> tuple[bytes, bytes]:
     return start, rest
 
 
+def _parse_fields(lines: bytes, max_fields: int) -> Headers | None:
+    """The fields; None when there are too many, which is no reason to break off the ICAP conversation."""
+    try:
+        return Headers.parse(lines, max_fields, LOOSE_NAME)
+    except TooManyFields:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class RequestHead:
     """An HTTP request without its body. `raw`: the bytes it came as, for an echo that changes nothing."""
@@ -32,15 +40,21 @@ class RequestHead:
     version: bytes = b"HTTP/1.1"
     headers: Headers = Headers()
     raw: bytes = field(default=b"", repr=False, compare=False)
+    #: The head broke the limit on fields: it can't be inspected, and must not pass unseen.
+    too_many_fields: bool = False
 
     @classmethod
-    def parse(cls, raw: bytes) -> "RequestHead":
-        """A whole request head with its empty line; RemoteProtocolError when it is none."""
+    def parse(cls, raw: bytes, max_fields: int = MAX_FIELDS) -> "RequestHead":
+        """A whole request head with its empty line; RemoteProtocolError when it is none.
+
+        A head of more fields comes with `too_many_fields` and without them.
+        """
         line, lines = _split(raw, "req-hdr")
         match = _REQUEST_LINE.fullmatch(line)
         if match is None:
             raise RemoteProtocolError("the req-hdr section does not begin with `method target HTTP/x.y`")
-        return cls(match[1], match[2], match[3], Headers.parse(lines), raw)
+        headers = _parse_fields(lines, max_fields)
+        return cls(match[1], match[2], match[3], headers or Headers(), raw, headers is None)
 
     def with_headers(self, headers: Headers) -> "RequestHead":
         return replace(self, headers=headers, raw=b"")
@@ -67,15 +81,18 @@ class ResponseHead:
     version: bytes = b"HTTP/1.1"
     headers: Headers = Headers()
     raw: bytes = field(default=b"", repr=False, compare=False)
+    #: The head broke the limit on fields: it can't be inspected, and must not pass unseen.
+    too_many_fields: bool = False
 
     @classmethod
-    def parse(cls, raw: bytes) -> "ResponseHead":
-        """A whole response head with its empty line; RemoteProtocolError when it is none."""
+    def parse(cls, raw: bytes, max_fields: int = MAX_FIELDS) -> "ResponseHead":
+        """As RequestHead.parse, of a response."""
         line, lines = _split(raw, "res-hdr")
         match = _STATUS_LINE.fullmatch(line)
         if match is None:
             raise RemoteProtocolError("the res-hdr section does not begin with `HTTP/x.y status`")
-        return cls(int(match[2]), match[3] or b"", match[1], Headers.parse(lines), raw)
+        headers = _parse_fields(lines, max_fields)
+        return cls(int(match[2]), match[3] or b"", match[1], headers or Headers(), raw, headers is None)
 
     def with_headers(self, headers: Headers) -> "ResponseHead":
         return replace(self, headers=headers, raw=b"")

@@ -20,6 +20,7 @@ from icapd.icap.replies import (
     Continue,
     ErrorReply,
     OptionsReply,
+    PartialContent,
     Reply,
     Unmodified,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "ModRequest",
     "OptionsReply",
     "OptionsRequest",
+    "PartialContent",
     "PreviewEnd",
     "Reply",
     "Unmodified",

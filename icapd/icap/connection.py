@@ -22,9 +22,9 @@ from enum import Enum, auto
 from typing import assert_never
 
 from icapd.errors import LocalProtocolError, RemoteProtocolError
-from icapd.icap import writer
+from icapd.icap import partial_content, writer
 from icapd.icap.chunked import ChunkedReader
-from icapd.icap.events import BodyData, BodyEnd, ConnectionClosed, Event, PreviewEnd
+from icapd.icap.events import BodyData, BodyEnd, ConnectionClosed, Event, ModRequest, PreviewEnd
 from icapd.icap.limits import CodecLimits
 from icapd.icap.replies import (
     AdaptedData,
@@ -33,6 +33,7 @@ from icapd.icap.replies import (
     Continue,
     ErrorReply,
     OptionsReply,
+    PartialContent,
     Reply,
     Unmodified,
 )
@@ -57,36 +58,45 @@ class _Writing(Enum):
 class Connection:
     """The server's side of one connection (RFC 3507). Not thread-safe: one thread drives it."""
 
-    def __init__(self, limits: CodecLimits = CodecLimits()) -> None:
-        self._limits = limits
+    def __init__(self, limits: CodecLimits = CodecLimits(), *, pauses: bool = False) -> None:
+        self._limits, self._pauses = limits, pauses
         self._buffer = bytearray()
-        self._reading = _Reading.IDLE
-        self._writing = _Writing.SILENT
+        self._reading, self._writing = _Reading.IDLE, _Writing.SILENT
         self._head: IcapHead | None = None
         self._chunks: ChunkedReader | None = None
         self._complete_preview = False  # ieof was seen, and its BodyEnd is still to be told
-        self._adapted_body = False  # whether the message that is being sent has a body
+        self._request: ModRequest | None = None
+        self._body_received = 0  # bytes of the body that were told, preview included
+        self._adapting: AdaptedHead | None = None  # the message that is being sent
+        self._searched = 0  # bytes of the buffer in which an ICAP head does not end
         self._drained = 0
-        self._peer_closed = False
-        self._closing = False
+        self._peer_closed = self._closing = False
 
     @property
     def must_close(self) -> bool:
         """Whether the transport is to be closed once all bytes are written."""
-        if self._reading is _Reading.CLOSED:
-            return True
-        return self._closing and self._reading is _Reading.READ and self._writing is _Writing.WRITTEN
+        return self._reading is _Reading.CLOSED or (self._closing and self._has_ended)
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._reading is _Reading.READ and self._writing is _Writing.WRITTEN
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing of a request has arrived since the last one ended."""
-        return self._reading is _Reading.IDLE and not self._buffer.strip(b"\r\n")
+        # Whole empty lines were passed over already: one CR is all that may be left of another.
+        return self._reading is _Reading.IDLE and (not self._buffer or self._buffer == b"\r")
 
     @property
     def is_reading_head(self) -> bool:
         """Whether a request has begun to arrive, but not all of its heads."""
         begun = self._reading is _Reading.IDLE and not self.is_idle
         return begun or self._reading is _Reading.HTTP_HEADS
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the final reply was sent, and the rest of the request is read only to be dropped."""
+        return self._writing is _Writing.WRITTEN and self._reading is _Reading.BODY
 
     @property
     def awaits_reply(self) -> bool:
@@ -102,12 +112,20 @@ class Connection:
         """Announce `Connection: close` with the next final reply, and close behind it (orderly shutdown)."""
         self._closing = True
 
+    def take_rest(self) -> bytes | None:
+        """What came behind a request that has ended; one that `pauses` takes the next request after this."""
+        if not self._has_ended:
+            return None
+        rest, self._buffer = bytes(self._buffer), bytearray()
+        self._begin_next_request()
+        return rest
+
     def receive_data(self, data: bytes) -> None:
         """Bytes from the peer; b"" says that it closed its side."""
-        if data:
-            self._buffer += data
-        else:
+        if not data:
             self._peer_closed = True
+        elif self._reading is not _Reading.CLOSED:
+            self._buffer += data
 
     def next_event(self) -> Event | None:
         """The next thing the peer did; None when more bytes, or a reply, are needed first.
@@ -131,15 +149,16 @@ class Connection:
                     event = self._read_http_heads()
                     return event if event is not None else self._closed_or_none()
                 case _Reading.BODY:
+                    size = len(self._buffer)
                     event = self._read_body()
                     if event is None:
                         return self._closed_or_none()
                     if self._writing is not _Writing.WRITTEN:
                         return event
-                    self._drain(event)
+                    self._drain(size - len(self._buffer))
                 case _Reading.PAUSED:
                     return self._closed_or_none()
-                case _Reading.READ if self._writing is _Writing.WRITTEN and not self._closing:
+                case _Reading.READ if self._has_ended and not (self._closing or self._pauses):
                     self._begin_next_request()
                 case _Reading.READ | _Reading.CLOSED:
                     return None
@@ -148,7 +167,8 @@ class Connection:
         # Some clients send an empty line between two requests, as RFC 9112 section 2.2 tolerates.
         while self._buffer.startswith(b"\r\n"):
             del self._buffer[:2]
-        end = self._buffer.find(b"\r\n\r\n", 0, self._limits.max_icap_head)
+        end = self._buffer.find(b"\r\n\r\n", max(0, self._searched - 3), self._limits.max_icap_head)
+        self._searched = len(self._buffer) if end < 0 else 0
         if end < 0:
             if len(self._buffer) >= self._limits.max_icap_head:
                 raise RemoteProtocolError(f"the ICAP head is over {self._limits.max_icap_head} bytes")
@@ -167,6 +187,7 @@ class Connection:
             return None
         event = self._head.event(bytes(self._buffer[: encapsulated.length]))
         del self._buffer[: encapsulated.length]
+        self._request = event if isinstance(event, ModRequest) else None
         if encapsulated.has_body:
             self._chunks = ChunkedReader(self._limits, preview=self._head.preview is not None)
             self._reading = _Reading.BODY
@@ -181,7 +202,9 @@ class Connection:
             self._reading = _Reading.READ
             return BodyEnd(self._chunks.trailers)
         event = self._chunks.next_event(self._buffer)
-        if isinstance(event, BodyEnd):
+        if isinstance(event, BodyData):
+            self._body_received += len(event.data)
+        elif isinstance(event, BodyEnd):
             self._reading = _Reading.READ
         elif isinstance(event, PreviewEnd):
             self._complete_preview = event.complete
@@ -189,18 +212,17 @@ class Connection:
                 self._reading = _Reading.PAUSED if self._writing is not _Writing.WRITTEN else _Reading.READ
         return event
 
-    def _drain(self, event: BodyData | PreviewEnd | BodyEnd) -> None:
+    def _drain(self, size: int) -> None:
         """Drop what arrives behind a final reply; past the limit, stop reading for good."""
-        if isinstance(event, BodyData):
-            self._drained += len(event.data)
-            if self._drained > self._limits.max_drain:
-                self._reading = _Reading.CLOSED
+        self._drained += size
+        if self._drained > self._limits.max_drain:
+            self._reading = _Reading.CLOSED
 
     def _begin_next_request(self) -> None:
         self._reading, self._writing = _Reading.IDLE, _Writing.SILENT
-        self._head = self._chunks = None
+        self._head = self._request = self._chunks = self._adapting = None
         self._complete_preview = False
-        self._drained = 0
+        self._body_received = self._drained = 0
 
     def _closed_or_none(self) -> ConnectionClosed | None:
         """What to tell when the bytes at hand make no event."""
@@ -218,22 +240,32 @@ class Connection:
                 return self._send_continue()
             case AdaptedData(data):
                 self._expect(_Writing.ADAPTING, reply)
-                if not self._adapted_body:
+                assert self._adapting is not None
+                if not self._adapting.has_body:
                     raise LocalProtocolError("AdaptedData behind a head that announced no body")
                 return writer.chunk(data) if data else b""
             case AdaptedEnd():
                 self._expect(_Writing.ADAPTING, reply)
+                assert self._adapting is not None
                 self._finish()
-                return writer.LAST_CHUNK if self._adapted_body else b""
+                return writer.adapted_end(reply, self._adapting.has_body, bool(self._adapting.trailer_names))
             case AdaptedHead():
                 self._expect(_Writing.SILENT, reply)
+                if reply.trailer_names and not (self._request and self._request.allows_trailers):
+                    raise LocalProtocolError("ICAP trailers for a request that does not allow them")
                 self._writing = _Writing.ADAPTING
-                self._adapted_body = reply.has_body
+                self._adapting = reply
                 return writer.adapted_head(reply, self._closing)
             case Unmodified():
                 self._expect(_Writing.SILENT, reply)
                 self._finish()
                 return writer.unmodified(reply, self._closing)
+            case PartialContent():
+                self._expect(_Writing.SILENT, reply)
+                paused, read = self._reading is _Reading.PAUSED, self._reading is _Reading.READ
+                partial_content.check(reply, self._request, self._body_received, paused=paused, read=read)
+                self._finish()
+                return writer.partial_content(reply, self._closing)
             case OptionsReply():
                 self._expect(_Writing.SILENT, reply)
                 self._finish()
@@ -242,20 +274,23 @@ class Connection:
                 self._expect(_Writing.SILENT, reply)
                 self._closing = self._closing or reply.close
                 self._finish()
+                if reply.close:
+                    self._reading = _Reading.CLOSED
                 return writer.error(reply, self._closing)
             case _:
                 assert_never(reply)
 
     def _send_continue(self) -> bytes:
         # A 100 before the preview's end, or after ieof, fails Squid's transaction.
-        if self._reading is not _Reading.PAUSED:
+        if self._reading is not _Reading.PAUSED or self._writing is not _Writing.SILENT:
             raise LocalProtocolError("100 Continue answers the end of an incomplete preview and nothing else")
         self._reading = _Reading.BODY
         return writer.CONTINUE
 
     def _expect(self, state: _Writing, reply: Reply) -> None:
-        in_request = self._reading is not _Reading.IDLE or isinstance(reply, ErrorReply)
-        if self._writing is not state or not in_request:
+        # An error may come at any time: for a head that never ends, or for what is no ICAP.
+        was_told = self._reading in {_Reading.BODY, _Reading.PAUSED, _Reading.READ}
+        if self._writing is not state or not (was_told or isinstance(reply, ErrorReply)):
             raise LocalProtocolError(f"{type(reply).__name__} can't be sent while {self._writing.name}")
 
     def _finish(self) -> None:

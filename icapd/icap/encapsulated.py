@@ -68,12 +68,12 @@ class Encapsulated:
                     f"Encapsulated: {name} of {end - start} bytes is over {max_http_head}"
                 )
 
-    def cut(self, raw: bytes) -> tuple[RequestHead | None, ResponseHead | None]:
+    def cut(self, raw: bytes, max_fields: int) -> tuple[RequestHead | None, ResponseHead | None]:
         """The heads themselves, from the `length` bytes that carry them."""
         request_head = response_head = None
         for name, start, end in self.heads:
             if name == "req-hdr":
-                request_head = RequestHead.parse(raw[start:end])
+                request_head = RequestHead.parse(raw[start:end], max_fields)
             else:
-                response_head = ResponseHead.parse(raw[start:end])
+                response_head = ResponseHead.parse(raw[start:end], max_fields)
         return request_head, response_head

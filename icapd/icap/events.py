@@ -57,6 +57,16 @@ class ModRequest(IcapRequest):
         """Whether a 204 is allowed outside of a preview (RFC 3507 section 4.6)."""
         return b"204" in self.allow
 
+    @property
+    def allows_206(self) -> bool:
+        """Whether a 206 is understood (draft-icap-ext-partial-content-07 section 4.2)."""
+        return b"206" in self.allow
+
+    @property
+    def allows_trailers(self) -> bool:
+        """Whether ICAP trailers are understood (draft-rousskov-icap-trailers)."""
+        return b"trailers" in self.allow
+
 
 @dataclass(frozen=True, slots=True)
 class BodyData:

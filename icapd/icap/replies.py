@@ -1,7 +1,8 @@
 """What this server answers, as values: the codec turns these into bytes.
 
-An answer is one of `OptionsReply`, `Unmodified` and `ErrorReply`, or else `AdaptedHead`, any number of
-`AdaptedData`, and `AdaptedEnd`. `Continue` may come before it, once, to ask for what lies behind a preview.
+An answer is one of `OptionsReply`, `Unmodified`, `PartialContent` and `ErrorReply`, or else `AdaptedHead`,
+any number of `AdaptedData`, and `AdaptedEnd`. `Continue` may come before it, once, to ask for what lies
+behind a preview.
 """
 
 from dataclasses import dataclass, field
@@ -37,6 +38,22 @@ class AdaptedHead:
     #: False: the message has no body (null-body), and nothing but AdaptedEnd follows.
     has_body: bool
     headers: Headers = Headers()
+    #: Names of the ICAP trailers that AdaptedEnd will bring; only for those who allow them.
+    trailer_names: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartialContent:
+    """206: the head and the beginning of the adapted message; the rest is that of the virgin body.
+
+    Only where the request allows it (draft-icap-ext-partial-content-07), and only as far as the client still
+    holds the body: `use_original_body` counts virgin bytes from its start, at most those that have arrived.
+    """
+
+    head: MessageHead
+    data: bytes = field(repr=False)
+    use_original_body: int
+    headers: Headers = Headers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,11 @@ class AdaptedData:
 @dataclass(frozen=True, slots=True)
 class AdaptedEnd:
     """The end of an adapted message."""
+
+    #: HTTP trailers behind its body (RFC 9112 section 7.1.2).
+    trailers: Headers = Headers()
+    #: What the head announced as `trailer_names`.
+    icap_trailers: Headers = Headers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +88,13 @@ class ErrorReply:
     headers: Headers = Headers()
 
 
-Reply = Continue | OptionsReply | Unmodified | AdaptedHead | AdaptedData | AdaptedEnd | ErrorReply
+Reply = (
+    Continue
+    | OptionsReply
+    | Unmodified
+    | AdaptedHead
+    | AdaptedData
+    | AdaptedEnd
+    | PartialContent
+    | ErrorReply
+)

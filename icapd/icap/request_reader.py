@@ -19,8 +19,10 @@ class IcapHead:
         """`raw`: the ICAP head without its empty line. Raises RemoteProtocolError (400 or 505)."""
         line, _, lines = raw.partition(b"\r\n")
         self._method, self._path = parse_request_line(line)
-        self._headers = headers = Headers.parse(lines)
-        if len(set(headers.get_all(b"host"))) != 1:
+        self._headers = headers = Headers.parse(lines, limits.max_header_fields)
+        self._max_fields = limits.max_header_fields
+        hosts = len(set(headers.get_all(b"host")))
+        if hosts != 1 and not (limits.tolerant and hosts == 0):
             # RFC 3507 section 4.3.2: Host is required; two that differ would leave the service open.
             raise RemoteProtocolError("exactly one Host header is needed")
         if headers.get(b"transfer-encoding") is not None:
@@ -40,11 +42,12 @@ class IcapHead:
         return _NOTHING
 
     def _parse_preview(self) -> int | None:
-        value = self._headers.get(b"preview")
-        if value is None:
+        values = set(self._headers.get_all(b"preview"))
+        if not values:
             return None
-        if not value.isdigit() or len(value) > _MAX_PREVIEW_DIGITS:
-            raise RemoteProtocolError("Preview is not a number of bytes")
+        value = values.pop()
+        if values or not value.isdigit() or len(value) > _MAX_PREVIEW_DIGITS:
+            raise RemoteProtocolError("Preview is not one number of bytes")
         return int(value)
 
     def event(self, http_heads: bytes) -> OptionsRequest | UnsupportedRequest | ModRequest:
@@ -54,7 +57,7 @@ class IcapHead:
             return OptionsRequest(path=path, headers=headers, allow=self._allow())
         if self._method not in Method.__members__:
             return UnsupportedRequest(path=path, headers=headers, method=self._method)
-        request_head, response_head = self.encapsulated.cut(http_heads)
+        request_head, response_head = self.encapsulated.cut(http_heads, self._max_fields)
         return ModRequest(
             path=path,
             headers=headers,

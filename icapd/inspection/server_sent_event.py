@@ -8,6 +8,9 @@ from itertools import accumulate
 # A line: field name, colon with one blank at most, value, line end. CRLF is one end.
 _LINE = re.compile(rb"([^:\r\n]*+)((?::\x20?)?+)([^\r\n]*+)(\r\n|\r|\n|\Z)")
 
+# Names with a meaning, that of a comment among them.
+_FIELDS = frozenset({b"", b"data", b"event", b"id", b"retry"})
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -35,11 +38,15 @@ class Line:
 
 def parse_event(raw: bytes, begin: int = 0) -> list[Line]:
     """The lines of an event from `begin` on; encoded one after the other, they are the same bytes again."""
-    return [
-        Line(line.start(3), line[1], line[2], line[3], line[4])
-        for line in _LINE.finditer(raw, begin)
-        if line.end() > line.start()
-    ]
+    return [_line(match) for match in _LINE.finditer(raw, begin) if match.end() > match.start()]
+
+
+def _line(match: re.Match[bytes]) -> Line:
+    name, colon, value, ending = match.groups()
+    if name in _FIELDS:
+        return Line(match.start(3), name, colon, value, ending)
+    # No field that an event has: whoever reads the line reads all of it.
+    return Line(match.start(), b"", b"", name + colon + value, ending)
 
 
 class EventData:

@@ -17,6 +17,7 @@ from icapd.server.fingerprint_key import load_or_create_key
 from icapd.server.metrics import Metrics
 from icapd.server.session import SessionContext
 from icapd.server.status_http import StatusServer
+from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue, make_catalogue
 from icapd.services.configured import codec_limits, inspection_limits, rules_directory, service_options
 from icapd.settings import Settings, split_address
@@ -34,6 +35,7 @@ class Application:
         self._fingerprinter = Fingerprinter(load_or_create_key(Path(settings.audit.fingerprint_key)))
         self._catalogue = self._make_catalogue(self._store.current())
         self._metrics = Metrics()
+        self._memory = BodyMemory(settings.limits.max_body_memory)
         self._stopping = False
         self._audit = audit.AuditWriter.open(
             settings.audit.database_url, synchronous=settings.audit.synchronous
@@ -108,6 +110,7 @@ class Application:
             blocks_unrecorded=self._settings.audit.fail_mode == "closed",
             codec_limits=codec_limits(self._settings),
             metrics=self._metrics,
+            memory=self._memory,
         )
 
     def _status_server(self) -> StatusServer | None:

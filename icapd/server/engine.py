@@ -18,6 +18,10 @@ class Peer:
     overloaded: bool = False
 
 
+#: The Unix socket's peer, and whoever else is trusted.
+LOCAL = Peer("")
+
+
 class Engine(Protocol):
     """Carries connections from `take` to their end."""
 

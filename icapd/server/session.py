@@ -26,12 +26,15 @@ from icapd.icap import (
     UnsupportedRequest,
 )
 from icapd.icap.limits import CodecLimits
+from icapd.server.engine import LOCAL, Peer
 from icapd.server.metrics import Metrics
 from icapd.services.adaptation import Adaptation
 from icapd.services.answers import Record, Step
+from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue, Service
 from icapd.services.options import options_headers, quoted
 from icapd.services.transaction import Transaction
+from icapd.services.trust import trusted_identity
 
 log = structlog.get_logger()
 
@@ -47,16 +50,23 @@ class SessionContext:
     blocks_unrecorded: bool
     codec_limits: CodecLimits
     metrics: Metrics
+    #: What all bodies that are held back take together.
+    memory: BodyMemory
+    #: Whether there is more work than can be done in time: what begins now meets the fail mode.
+    is_overloaded: Callable[[], bool] = lambda: False
 
 
 class Session:
     """Drives the codec and the adaptations of one connection."""
 
-    def __init__(self, context: SessionContext) -> None:
+    def __init__(self, context: SessionContext, peer: Peer = LOCAL, *, pauses: bool = False) -> None:
+        """With `pauses` it stops behind each request, until `take_rest`."""
         self._context = context
-        self._connection = Connection(context.codec_limits)
+        self._peer = peer
+        self._connection = Connection(context.codec_limits, pauses=pauses)
         self._adaptation: Adaptation | None = None
         self._service: Service | None = None
+        self._ended = False  # abandoned: nothing that still arrives is looked at
         self._began = 0  # perf_counter_ns when the current request's head was complete
 
     @property
@@ -73,8 +83,15 @@ class Session:
         """Whether a request has begun to arrive, but not its whole head."""
         return self._connection.is_reading_head
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the request is answered, and what still arrives of it is read only to be dropped."""
+        return self._connection.is_draining
+
     def receive(self, data: bytes) -> bytes:
         """Bytes from the peer (b"": it closed its side); returns the bytes to send."""
+        if self._ended:
+            return b""
         self._connection.receive_data(data)
         out = bytearray()
         try:
@@ -84,11 +101,16 @@ class Session:
             out += self._answer_error(error, peer_closed=not data)
         return bytes(out)
 
+    def take_rest(self) -> bytes | None:
+        """Once a request has ended: what came behind it, for whoever reads on. None before that."""
+        return self._connection.take_rest()
+
     def close_after_response(self) -> None:
         self._connection.close_after_response()
 
     def abandon(self, reason: str) -> None:
         """The connection is gone, or will be: record what was under way. `reason`: for the audit row."""
+        self._ended = True
         if self._adaptation is not None:
             for step in self._adaptation.abandon(reason):
                 self._record(step)
@@ -124,7 +146,9 @@ class Session:
             return self._unknown_service(catalogue)
         self._context.metrics.options.inc()
         return self._connection.send(
-            OptionsReply(options_headers(service.description, catalogue.policy.istag, time.time()))
+            OptionsReply(
+                options_headers(service.description, catalogue.policy.istag, time.time(), request.allow)
+            )
         )
 
     def _begin(self, request: ModRequest) -> bytes:
@@ -137,8 +161,12 @@ class Session:
             return self._send_error(405, f"{request.path} is a {known} service", close=False)
         self._began = time.perf_counter_ns()
         self._service = service
-        transaction = Transaction(request, catalogue.policy, time.time_ns() // 1000)
-        self._adaptation = Adaptation(transaction, service.inspector, service.options)
+        identity, findings = trusted_identity(request.headers, self._peer.trusted, self._peer.address)
+        transaction = Transaction(request, catalogue.policy, time.time_ns() // 1000, identity)
+        transaction.add_findings(findings)
+        self._adaptation = Adaptation(transaction, service.inspector, service.options, self._context.memory)
+        if self._peer.overloaded or self._context.is_overloaded():
+            return self._step(self._adaptation.bypass, "overload")
         return self._step(self._adaptation.begin)
 
     def _unknown_service(self, catalogue: Catalogue) -> bytes:

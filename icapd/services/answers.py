@@ -1,14 +1,29 @@
 """The final steps of a transaction: its record, then the reply that it backs."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from icapd.http.adapted import with_via
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
-from icapd.icap import AdaptedData, AdaptedEnd, AdaptedHead, Method, ModRequest, Reply, Unmodified
-from icapd.services import block_page
+from icapd.icap import (
+    AdaptedData,
+    AdaptedEnd,
+    AdaptedHead,
+    Method,
+    ModRequest,
+    PartialContent,
+    Reply,
+    Unmodified,
+)
 from icapd.services.options import quoted
 from icapd.services.transaction import TXN_HEADER, Transaction
+
+VERDICT_HEADER = b"X-Icapd-Verdict"
+#: Bytes at the end of a redacted body that are worth being left out of the reply.
+_WORTH_A_206 = 256
+# What was done about a violation, in the numbers of draft-stecher-icap-subid-00 section 4.5.
+_RESOLUTIONS = {"redacted": 1, "blocked": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,50 +40,121 @@ class Record:
 Step = Reply | Record
 
 
+@dataclass(frozen=True, slots=True)
+class AdaptationOptions:
+    """What the settings say about adaptations of one service."""
+
+    max_buffered_body: int
+    #: Whether a message that can't be inspected is blocked (fail mode `closed`).
+    blocks_uninspected: bool
+    #: Whom a blocked person may ask.
+    contact: str = ""
+    #: Our name in the Via of changed messages; "": no Via.
+    via: str = ""
+
+
+class ChangedPart(NamedTuple):
+    """What a redaction changed: behind it, both bodies are the same to their ends."""
+
+    #: The adapted body up to the end of its last change.
+    data: bytes
+    #: Where that is in the virgin body.
+    original_end: int
+
+
 def unmodified(transaction: Transaction) -> list[Step]:
+    """204, or what stands for it."""
     return [Record("final"), Unmodified(reply_headers(transaction))]
 
 
-def adapted(transaction: Transaction, head: MessageHead, body: bytes) -> list[Step]:
+def adapted(
+    transaction: Transaction,
+    options: AdaptationOptions,
+    head: MessageHead,
+    body: bytes,
+    trailers: Headers = Headers(),
+) -> list[Step]:
     """The message with this head and body; a body only where the virgin message has one."""
-    return [Record("final"), *_message(transaction, head, transaction.request.has_body, body)]
+    has_body = transaction.request.has_body
+    head = _signed(head, options)
+    return [Record("final"), *message(transaction, head, has_body, body, trailers)]
 
 
-def flow_begins(transaction: Transaction, head: MessageHead) -> list[Step]:
-    """The head of a message whose verdict is not known yet, so that its reply can't name one."""
-    return [Record("open"), AdaptedHead(head, True, reply_headers(transaction, with_verdict=False))]
+def partly_adapted(
+    transaction: Transaction, options: AdaptationOptions, head: MessageHead, data: bytes, original_end: int
+) -> list[Step]:
+    """206: `data`, and behind it the virgin body from `original_end` on, which the client still holds."""
+    head = _signed(head, options)
+    return [Record("final"), PartialContent(head, data, original_end, reply_headers(transaction))]
 
 
-def flow_ends(data: bytes = b"") -> list[Step]:
+def changed_part(raw: bytes, changed: bytes) -> ChangedPart | None:
+    """What has to travel of a changed body; None when next to nothing is saved by leaving out its end."""
+    same = _common_end(raw, changed)
+    if same < _WORTH_A_206:
+        return None
+    return ChangedPart(changed[: len(changed) - same], len(raw) - same)
+
+
+def _common_end(one: bytes, other: bytes) -> int:
+    """How many bytes two strings share at their ends."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[len(one) - middle :] == other[len(other) - middle :]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def flow_begins(transaction: Transaction, options: AdaptationOptions, head: MessageHead) -> list[Step]:
+    """The head of a message whose verdict is not known yet: its reply names it in a trailer, if at all."""
+    names = (VERDICT_HEADER,) if transaction.request.allows_trailers else ()
+    headers = reply_headers(transaction, with_verdict=False)
+    return [Record("open"), AdaptedHead(_signed(head, options), True, headers, names)]
+
+
+def flow_ends(transaction: Transaction, data: bytes = b"", trailers: Headers = Headers()) -> list[Step]:
     """The last piece, and the end. The row is closed before they leave."""
-    return [Record("close"), AdaptedData(data), AdaptedEnd()]
+    told = Headers((_verdict(transaction),)) if transaction.request.allows_trailers else Headers()
+    return [Record("close"), AdaptedData(data), AdaptedEnd(trailers, told)]
 
 
-def blocked(transaction: Transaction, page: block_page.Block) -> list[Step]:
-    """The block page in the place of the message; in REQMOD it satisfies the request (RFC 3507 3.1)."""
-    transaction.disposition = "blocked"
-    if transaction.request.method is Method.REQMOD:
-        transaction.http_status = page.status
-    return [Record("final"), *page_reply(transaction, page)]
-
-
-def page_reply(transaction: Transaction, page: block_page.Block) -> list[Reply]:
-    """The block page with no record before it: for when there can be none."""
-    head, body = block_page.render(page, transaction.request.request_head)
-    return _message(transaction, head, bool(body), body)
-
-
-def _message(transaction: Transaction, head: MessageHead, has_body: bool, body: bytes) -> list[Reply]:
+def message(
+    transaction: Transaction,
+    head: MessageHead,
+    has_body: bool,
+    body: bytes,
+    trailers: Headers = Headers(),
+) -> list[Reply]:
+    """A whole message as a 200."""
     data = [AdaptedData(body)] if body else []
-    return [AdaptedHead(head, has_body, reply_headers(transaction)), *data, AdaptedEnd()]
+    return [AdaptedHead(head, has_body, reply_headers(transaction)), *data, AdaptedEnd(trailers)]
 
 
 def reply_headers(transaction: Transaction, *, with_verdict: bool = True) -> Headers:
     """The ICAP headers of every reply to a REQMOD or RESPMOD."""
     items = [(b"ISTag", quoted(transaction.policy.istag)), (TXN_HEADER, transaction.txn_id.encode())]
     if with_verdict:
-        items.append((b"X-Icapd-Verdict", transaction.verdict.verdict.encode()))
+        items.append(_verdict(transaction))
+    resolution = _RESOLUTIONS.get(transaction.disposition)
+    threat = transaction.gravest_rule
+    if resolution and threat:
+        # draft-stecher-icap-subid-00 section 4.5; type 1 is a violation of a policy.
+        items.append(
+            (b"X-Infection-Found", b"Type=1; Resolution=%d; Threat=%b;" % (resolution, threat.encode()))
+        )
     return Headers(tuple(items))
+
+
+def _verdict(transaction: Transaction) -> tuple[bytes, bytes]:
+    return VERDICT_HEADER, transaction.verdict.verdict.encode()
+
+
+def _signed(head: MessageHead, options: AdaptationOptions) -> MessageHead:
+    """A changed head with our Via; one that stands as it came has its bytes still."""
+    return head if head.raw or not options.via else with_via(head, options.via)
 
 
 def virgin_head(request: ModRequest) -> MessageHead:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from icapd.icap import Method
 from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
 from icapd.policy import Policy
-from icapd.services.adaptation import AdaptationOptions
+from icapd.services.answers import AdaptationOptions
 from icapd.services.content_inspector import ContentInspector
 from icapd.services.options import ServiceDescription
 from icapd.services.response_filter import ResponseFilter
+
+#: The smallest number that 1, 2, 3, 4 and 6 Squid workers divide.
+_SQUID_WORKERS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ def make_catalogue(
     )
     # A client counts its connections by service, and all of them meet here.
     max_connections = max(1, options.max_connections // len(table))
+    if max_connections > _SQUID_WORKERS:
+        # Squid divides it among its workers and drops the remainder.
+        max_connections -= max_connections % _SQUID_WORKERS
     services = {}
     for path, method, name, preview, inspector, adaptation in table:
         description = ServiceDescription(path, method, name, preview, options.options_ttl, max_connections)

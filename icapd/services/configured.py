@@ -6,7 +6,7 @@ from icapd.http.codings import CodingLimits
 from icapd.icap.limits import CodecLimits
 from icapd.inspection import InspectionLimits
 from icapd.policy import default_rules_directory
-from icapd.services.adaptation import AdaptationOptions
+from icapd.services.answers import AdaptationOptions
 from icapd.services.catalogue import ServiceOptions
 from icapd.settings import Settings
 
@@ -33,6 +33,12 @@ def codec_limits(settings: Settings) -> CodecLimits:
         max_icap_head=limits.max_icap_head,
         max_http_head=limits.max_http_head,
         max_drain=limits.max_drain,
+        max_header_fields=limits.max_header_fields,
+        max_preview=limits.max_preview,
+        max_chunk_size=limits.max_chunk_size,
+        max_chunk_line=limits.max_chunk_line,
+        max_trailer=limits.max_trailer,
+        tolerant=settings.server.tolerant,
     )
 
 
@@ -40,7 +46,7 @@ def service_options(settings: Settings) -> ServiceOptions:
     services, max_buffered = settings.services, settings.limits.max_buffered_body
 
     def adaptation(fail_mode: str) -> AdaptationOptions:
-        return AdaptationOptions(max_buffered, fail_mode == "closed", services.contact)
+        return AdaptationOptions(max_buffered, fail_mode == "closed", services.contact, services.via)
 
     return ServiceOptions(
         preview=services.preview,

@@ -3,7 +3,9 @@
 from typing import ClassVar, Protocol
 
 from icapd.http.codings import CodingLimits, Decoder
-from icapd.inspection import BodyStream, Finding
+from icapd.http.media_types import MediaType
+from icapd.inspection import BodyStream, Finding, Inspector
+from icapd.policy import Action
 
 
 class Flow(Protocol):
@@ -17,6 +19,10 @@ class Flow(Protocol):
     def cut(self) -> bool:
         """Whether the output ends here, whatever still comes in."""
 
+    @property
+    def changes(self) -> bool:
+        """Whether what goes on is other bytes than what came."""
+
     def feed(self, data: bytes) -> bytes: ...
 
     def finish(self) -> bytes: ...
@@ -27,6 +33,7 @@ class Echo:
 
     findings: ClassVar[list[Finding]] = []
     cut = False
+    changes = False
 
     def feed(self, data: bytes) -> bytes:
         return data
@@ -41,6 +48,8 @@ class Inspected:
     Raises CodingError and ScanTimeout: what was held back then never leaves.
     """
 
+    may_change = True
+
     def __init__(self, codings: tuple[str, ...], limits: CodingLimits, stream: BodyStream) -> None:
         self._decoder = Decoder(codings, limits) if codings else None
         self._stream = stream
@@ -53,6 +62,11 @@ class Inspected:
     def cut(self) -> bool:
         return self._stream.cut
 
+    @property
+    def changes(self) -> bool:
+        redacts = any(finding.enforced and finding.action is Action.REDACT for finding in self.findings)
+        return self._decoder is not None or redacts
+
     def feed(self, data: bytes) -> bytes:
         return self._stream.feed(self._decoder.feed(data) if self._decoder else data)
 
@@ -64,6 +78,9 @@ class Inspected:
 class Watched(Inspected):
     """Inspected, but every byte goes on as it came: for rules that are only monitored."""
 
+    may_change = False
+    changes = False
+
     def feed(self, data: bytes) -> bytes:
         super().feed(data)
         return data
@@ -71,3 +88,11 @@ class Watched(Inspected):
     def finish(self) -> bytes:
         super().finish()
         return b""
+
+
+def inspected_flow(inspector: Inspector, media_type: MediaType, codings: tuple[str, ...]) -> Inspected:
+    """The flow for a body of this type: one that changes it only where a rule in force could."""
+    rules = inspector.rules.for_media_type(media_type.essence).body_rules
+    enforces = any(rule.enforced and rule.action >= Action.REDACT for rule in rules)
+    kind = Inspected if enforces else Watched
+    return kind(codings, inspector.limits.streamed_coding, inspector.stream(media_type))

@@ -2,11 +2,12 @@
 
 from icapd.audit import Inspection
 from icapd.errors import CodingError, ScanTimeout
+from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.icap import AdaptedData
 from icapd.policy import Action, RuleSet
 from icapd.services import answers
-from icapd.services.answers import Record, Step
+from icapd.services.answers import AdaptationOptions, Record, Step
 from icapd.services.body_plan import content_length
 from icapd.services.buffered import reason_of
 from icapd.services.examination import size_findings
@@ -26,10 +27,10 @@ class FlowingMessage:
         self._recorded_findings = 0
         self.is_done = False
 
-    def begin(self, head: MessageHead, received: bytes) -> list[Step]:
+    def begin(self, head: MessageHead, received: bytes, options: AdaptationOptions) -> list[Step]:
         """The head, and what has arrived so far."""
         first = self.feed(received) if received else []
-        return answers.flow_begins(self._transaction, head) + first
+        return answers.flow_begins(self._transaction, options, head) + first
 
     def feed(self, data: bytes) -> list[Step]:
         """The next piece of the body."""
@@ -43,8 +44,8 @@ class FlowingMessage:
             return self._end(out)
         return [*steps, AdaptedData(out)] if out else steps
 
-    def finish(self) -> list[Step]:
-        """The body has ended."""
+    def finish(self, trailers: Headers) -> list[Step]:
+        """The body has ended; its trailers go on where its bytes did as they came."""
         try:
             out = self._flow.finish()
         except (CodingError, ScanTimeout) as error:
@@ -52,7 +53,7 @@ class FlowingMessage:
         self._record_new_findings()
         if self._flow.cut:
             self._transaction.disposition = "cut"
-        return self._end(out)
+        return self._end(out, Headers() if self._flow.changes else trailers)
 
     def cut(self, inspection: Inspection, reason: str) -> list[Step]:
         """End here: what follows can't be inspected, so it does not go on."""
@@ -60,9 +61,9 @@ class FlowingMessage:
         self._transaction.disposition = "cut"
         return self._end(b"")
 
-    def _end(self, data: bytes) -> list[Step]:
+    def _end(self, data: bytes, trailers: Headers = Headers()) -> list[Step]:
         self.is_done = True
-        return answers.flow_ends(data)
+        return answers.flow_ends(self._transaction, data, trailers)
 
     def _record_new_findings(self) -> list[Step]:
         """A redaction that a client can see has its record, even if the server dies in mid-stream."""

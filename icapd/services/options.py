@@ -21,8 +21,15 @@ class ServiceDescription:
     max_connections: int
 
 
-def options_headers(service: ServiceDescription, istag: str, now: float) -> Headers:
-    """`now`: seconds since the epoch; Squid counts the time to live from our Date."""
+def options_headers(
+    service: ServiceDescription, istag: str, now: float, offered: frozenset[bytes]
+) -> Headers:
+    """`now`: seconds since the epoch; Squid counts the time to live from our Date.
+
+    `offered`: the tokens of the request's Allow.
+    """
+    # g3proxy takes no other token than 204; the others are only named to those who know them.
+    allowed = [b"204", *(token for token in (b"206", b"trailers") if token in offered)]
     return Headers(
         (
             (b"Methods", service.method.value.encode()),
@@ -32,12 +39,11 @@ def options_headers(service: ServiceDescription, istag: str, now: float) -> Head
             (b"Date", email.utils.formatdate(now, usegmt=True).encode()),
             (b"Options-TTL", b"%d" % service.options_ttl),
             (b"Max-Connections", b"%d" % service.max_connections),
-            # g3proxy takes no other token here; 206 is only offered to those who ask for it.
-            (b"Allow", b"204"),
+            (b"Allow", b", ".join(allowed)),
             (b"Preview", b"%d" % service.preview),
             # Without it Squid never sends a preview (its default for a type is "complete").
             (b"Transfer-Preview", b"*"),
-            (b"X-Include", b"X-Client-IP, X-Client-Username, X-Authenticated-User"),
+            (b"X-Include", b"X-Client-IP, X-Client-Username, X-Authenticated-User, X-Authenticated-Groups"),
         )
     )
 

@@ -10,7 +10,7 @@ from icapd.icap import Method, ModRequest
 from icapd.inspection import Finding
 from icapd.policy import Action, Policy
 from icapd.services.examination import risk_score
-from icapd.services.identity import identity_of
+from icapd.services.identity import Identity
 
 TXN_HEADER = b"X-Icapd-Txn"
 # What we gave the request as its id comes back with its response (Squid's adaptation_masterx_shared_names).
@@ -20,10 +20,11 @@ _OWN_TXN_ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{
 class Transaction:
     """What is known of one REQMOD or RESPMOD transaction so far. Pins the policy that it began with."""
 
-    def __init__(self, request: ModRequest, policy: Policy, now_us: int) -> None:
-        """`now_us`: the wall clock in microseconds since the epoch."""
+    def __init__(self, request: ModRequest, policy: Policy, now_us: int, identity: Identity) -> None:
+        """`now_us`: the wall clock in microseconds since the epoch; `identity`: whose message it is."""
         self.request = request
         self.policy = policy
+        self.identity = identity
         self.occurred_at = now_us
         self.event_id = uuid7()
         shared = request.headers.get(TXN_HEADER)
@@ -58,13 +59,19 @@ class Transaction:
         return any(finding.enforced and finding.action is Action.BLOCK for finding in self.findings)
 
     @property
+    def gravest_rule(self) -> str:
+        """The id of the gravest rule that is enforced; "" when there is none."""
+        enforced = [finding for finding in self.findings if finding.enforced]
+        return max(enforced, key=lambda finding: finding.action).rule_id if enforced else ""
+
+    @property
     def risk_score(self) -> int:
         """The scores of the rules that fired, each rule once."""
         return risk_score(self.findings)
 
     def record(self, latency_us: int, mask: Callable[[bytes], bytes]) -> AuditRecord:
         """The audit row as things stand; `mask` takes secrets out of what the client wrote."""
-        request, identity = self.request, identity_of(self.request.headers)
+        request, identity = self.request, self.identity
         target = target_of(request.request_head)
         head = request.response_head or request.request_head
         media_type = MediaType.parse(head.headers.get(b"content-type") if head else None)

@@ -72,6 +72,8 @@ CHANGED = {
     "unknown-field": (f"data: one\nnote: {KEY}\n\n", "data: one\nnote: [REDACTED]\n\n"),
     "byte-order-mark": (f"\ufeffdata: {KEY}\n\n", "\ufeffdata: [REDACTED]\n\n"),
     "unterminated": (f"data: {KEY}", "data: [REDACTED]"),
+    "no-field": (f"{KEY}\n\n", "[REDACTED]\n\n"),
+    "unknown-field": (f"data: one\nx-{KEY}: {KEY}\n\n", "data: one\nx-[REDACTED]: [REDACTED]\n\n"),
     "unterminated-comment": (f": {KEY}", ": [REDACTED]"),
     "blocked": ("data: one\n\ndata: MALWARE\n\ndata: two\n\n", "data: one\n\n"),
     "blocked-in-a-comment": ("data: one\n\n: MALWARE\n\ndata: two\n\n", "data: one\n\n"),

@@ -68,7 +68,7 @@ def test_options_tell_squid_what_it_needs(server: Server) -> None:
             reply = ask(connection, wire.options(path)).decode()
             assert f"\r\nMethods: {method}\r\n" in reply
             assert f"\r\nPreview: {preview}\r\n" in reply
-            for header in ("Transfer-Preview: *", "Allow: 204", "Max-Connections: 333", "Options-TTL: 600"):
+            for header in ("Transfer-Preview: *", "Allow: 204", "Max-Connections: 324", "Options-TTL: 600"):
                 assert f"\r\n{header}\r\n" in reply
             assert "Encapsulated: null-body=0" in reply
             assert "\r\nDate: " in reply

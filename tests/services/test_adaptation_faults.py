@@ -6,12 +6,13 @@ from typing import Literal
 
 import pytest
 from support import wire
-from support.adapting import JSON, REDACTED_JSON, adapt, catalogue_of, respmod_of, response
+from support.adapting import JSON, PLENTY, REDACTED_JSON, adapt, catalogue_of, respmod_of, response
 from support.policies import KEY, demo_policy
 
 from icapd.icap import BodyData, Connection, ModRequest
 from icapd.policy import Policy
 from icapd.services.adaptation import Adaptation
+from icapd.services.identity import Identity
 from icapd.services.transaction import Transaction
 
 UNREADABLE = [
@@ -130,7 +131,8 @@ def test_defect_of_ours_ends_the_transaction_in_good_order(policy: Policy, mid_r
     request, data = connection.next_event(), connection.next_event()
     assert isinstance(request, ModRequest) and isinstance(data, BodyData)
     service = catalogue_of(policy).services["/respmod"]
-    adaptation = Adaptation(Transaction(request, policy, 0), service.inspector, service.options)
+    transaction = Transaction(request, policy, 0, Identity())
+    adaptation = Adaptation(transaction, service.inspector, service.options, PLENTY)
     adaptation.begin()
     adaptation.handle(data)
     steps = adaptation.fail(mid_response)

@@ -12,13 +12,16 @@ from icapd.http.codings import CodingLimits
 from icapd.icap import BodyData, BodyEnd, Connection, ModRequest, PreviewEnd
 from icapd.inspection import Fingerprinter, InspectionLimits
 from icapd.policy import Policy
-from icapd.services.adaptation import Adaptation, AdaptationOptions
-from icapd.services.answers import Record, Step
+from icapd.services.adaptation import Adaptation
+from icapd.services.answers import AdaptationOptions, Record, Step
+from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue, ServiceOptions, make_catalogue
+from icapd.services.identity import identity_of
 from icapd.services.transaction import Transaction
 
 CONTINUE = b"ICAP/1.0 100 Continue\r\n\r\n"
 MAX_BUFFERED = 4096
+PLENTY = BodyMemory(2**40)
 LIMITS = InspectionLimits(
     buffered_coding=CodingLimits(max_size=8192, max_ratio=200),
     streamed_coding=CodingLimits(max_size=None, max_ratio=200),
@@ -29,7 +32,7 @@ def catalogue_of(
     policy: Policy, mode: Literal["open", "closed"] = "open", scan_timeout: float = 5.0
 ) -> Catalogue:
     adaptation = AdaptationOptions(
-        MAX_BUFFERED, blocks_uninspected=mode == "closed", contact="security@example"
+        MAX_BUFFERED, blocks_uninspected=mode == "closed", contact="security@example", via="icapd"
     )
     options = ServiceOptions(1024, 600, 100, adaptation, adaptation)
     limits = replace(LIMITS, scan_timeout=scan_timeout)
@@ -85,7 +88,13 @@ class Previewed:
     rest: bytes = b""
 
 
-def adapt(catalogue: Catalogue, *data: bytes | Previewed, sizes: Sequence[int] = ()) -> Outcome:
+def adapt(
+    catalogue: Catalogue,
+    *data: bytes | Previewed,
+    sizes: Sequence[int] = (),
+    memory: BodyMemory = PLENTY,
+    bypass: str = "",
+) -> Outcome:
     """Run one request through codec and adaptation; records are taken down before the bytes behind them."""
     connection, outcome = Connection(), Outcome()
     adaptation: Adaptation | None = None
@@ -104,9 +113,9 @@ def adapt(catalogue: Catalogue, *data: bytes | Previewed, sizes: Sequence[int] =
             if isinstance(event, ModRequest):
                 service = catalogue.services[event.path]
                 inspector = service.inspector
-                transaction = Transaction(event, catalogue.policy, 1_000_000)
-                adaptation = Adaptation(transaction, inspector, service.options)
-                perform(adaptation.begin())
+                transaction = Transaction(event, catalogue.policy, 1_000_000, identity_of(event.headers))
+                adaptation = Adaptation(transaction, inspector, service.options, memory)
+                perform(adaptation.bypass(bypass) if bypass else adaptation.begin())
             else:
                 assert adaptation is not None and isinstance(event, BodyData | PreviewEnd | BodyEnd)
                 perform(adaptation.handle(event))
@@ -142,5 +151,6 @@ def respmod_of(
     """A response as Squid sends it: a preview of up to 1024 bytes, and the rest behind it."""
     preview, rest = body[:1024], body[1024:]
     http = response(body, content_type, *headers)
-    upfront = wire.respmod(http, wire.chunked(preview, ieof=not rest), Preview="1024", **icap)
+    chunks = wire.chunked(*([preview] if preview else []), ieof=not rest)
+    upfront = wire.respmod(http, chunks, Preview="1024", **icap)
     return Previewed(upfront, wire.chunked(*([rest] if rest else [])))
