@@ -32,6 +32,7 @@ class RecordingOrigin(DemoOrigin):
                 "/clean": lambda handler: handler.send_json({"message": "nothing to see here"}),
                 "/secret": self._send_secret,
                 "/secret-gzip": self._send_secret_gzip,
+                "/secret-page": self._send_secret_page,
                 "/events": self._send_events,
                 "/download": _send_download,
                 "/connection": lambda handler: handler.send_json({"requests": handler.requests}),
@@ -54,6 +55,11 @@ class RecordingOrigin(DemoOrigin):
 
     def _send_secret_gzip(self, handler: OriginHandler) -> None:
         handler.send_body(gzip.compress(self._document()), "application/json", Content_Encoding="gzip")
+
+    def _send_secret_page(self, handler: OriginHandler) -> None:
+        _, _, size = handler.path.partition("?")
+        page = b"key: %b\n%b" % (self._secret().encode(), DOWNLOADS["text/plain"][: int(size)])
+        handler.send_body(page, "text/plain")
 
     def _send_events(self, handler: OriginHandler) -> None:
         handler.start("text/event-stream", Transfer_Encoding="chunked")
