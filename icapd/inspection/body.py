@@ -26,7 +26,7 @@ def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Ex
     """Scan a text in all its readings and fields, and redact it. ScanTimeout after `timeout` seconds."""
     budget = Budget(timeout)
     views = Views(text, ESCAPES[kind])
-    found = list(scan_fields(rules, fields_of(text, kind), budget)) if rules.field_rules else []
+    found = list(scan_fields(rules, fields_of(text, kind), budget)) if rules.fields_may_match(views) else []
     found += scan_views(rules, "body", views, budget)
     if not found:
         return Examination((), text)

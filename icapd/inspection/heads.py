@@ -6,12 +6,13 @@ from itertools import chain
 
 from icapd.http.headers import Headers
 from icapd.inspection.budget import Budget
+from icapd.inspection.escapes import FORM
 from icapd.inspection.fields import fields_of
 from icapd.inspection.findings import Hit
 from icapd.inspection.formats import ESCAPES
 from icapd.inspection.redaction import FormCutter, PlainCutter, redact
 from icapd.inspection.scanning import distinct, scan_fields, scan_views
-from icapd.inspection.views import Views
+from icapd.inspection.views import View, Views
 from icapd.policy import Action, RuleSet
 
 # RFC 9112 section 3.2: scheme and authority of the absolute form; of the authority form, everything.
@@ -38,7 +39,9 @@ def examine_url(url: bytes, rules: RuleSet, timeout: float) -> UrlExamination:
     Where to connect can't be redacted: a match that touches scheme or authority blocks instead.
     """
     budget = Budget(timeout)
-    found = list(scan_fields(rules, fields_of(url, "url"), budget)) if rules.field_rules else []
+    found: list[Hit] = []
+    if rules.fields_may_match((View(FORM, url).text,)):
+        found += scan_fields(rules, fields_of(url, "url"), budget)
     found += scan_views(rules, "url", Views(url, ESCAPES["url"]), budget)
     authority = _AUTHORITY.match(url)
     assert authority is not None, "the pattern matches anywhere"
@@ -55,6 +58,8 @@ def _not_in_authority(hit: Hit, end: int) -> Hit:
 
 def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderExamination:
     """Scan every field value, and redact it."""
+    if not rules.headers_may_match(value for _, value in headers):
+        return HeaderExamination((), headers)
     budget = Budget(timeout)
     found = [_scan_header(name, value, rules, budget) for name, value in headers]
     hits = tuple(chain.from_iterable(found))

@@ -18,7 +18,7 @@ from icapd.inspection.window import WindowStage
 from icapd.policy import REPLACEMENT, RuleSet
 
 #: Masked texts that are remembered, and bytes of the longest of them: half a megabyte in all.
-_REMEMBERED_TEXTS, _MAX_REMEMBERED = 2048, 128
+_REMEMBERED_TEXTS, _REMEMBERED_VALUES, _MAX_REMEMBERED = 2048, 256, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class Inspector:
         self.limits = limits
         self._fingerprinter = fingerprinter
         self._remembered_mask = lru_cache(maxsize=_REMEMBERED_TEXTS)(self._mask)
+        # Methods and media types: a handful of them, again and again.
+        self._remembered_value = lru_cache(maxsize=_REMEMBERED_VALUES)(self._inspect_value)
 
     def inspect_body(self, text: bytes, media_type: MediaType) -> BodyInspection:
         """A whole body in no coding."""
@@ -78,6 +80,11 @@ class Inspector:
 
     def inspect_value(self, target: str, value: bytes) -> tuple[Finding, ...]:
         """A single value that is never changed; `target`: method, content-type or name."""
+        if len(value) <= _MAX_REMEMBERED and target != "name":
+            return self._remembered_value(target, value)
+        return self._inspect_value(target, value)
+
+    def _inspect_value(self, target: str, value: bytes) -> tuple[Finding, ...]:
         hits = examine_value(target, value, self.rules, self.limits.scan_timeout)
         return tuple(self._log(hits).findings)
 

@@ -46,6 +46,10 @@ class RuleSet:
             for target, members in by_target.items()
         }
         self._header_prefilters = self._prefilters.get("header", ())
+        # All rules on headers together, whatever the header.
+        self._any_header = Prefilter(
+            rule for target, members in by_target.items() if target.startswith("header") for rule in members
+        )
         # Names have no case (RFC 9110 section 5.1), unless a rule asks for it.
         self._named_headers = _by_name(by_target, "header:", bytes.lower)
         self._exact_headers = _by_name(by_target, "header-exact:", bytes)
@@ -81,6 +85,15 @@ class RuleSet:
         """
         prefilters = self._prefilters.get(target, ())
         return _scan(prefilters, text, len(text) if stop is None else stop, resume, timeout)
+
+    def fields_may_match(self, texts: Iterable[bytes]) -> bool:
+        """False when surely no rule on single values matches any part of these texts."""
+        prefilters = self._prefilters.get("field", ())
+        return any(prefilter.may_match_within(text) for text in texts for prefilter in prefilters)
+
+    def headers_may_match(self, values: Iterable[bytes]) -> bool:
+        """False when surely no rule on headers matches in any of these values."""
+        return bool(self._any_header.rules) and self._any_header.may_match_within(b"\n".join(values))
 
     def scan_header(self, name: bytes, value: bytes, *, timeout: float = SCAN_TIMEOUT) -> list[Match]:
         """Matches in one header's value. A rule that matches nothing at all there finds its presence."""

@@ -3,9 +3,11 @@
 import base64
 import gzip
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 from support.policies import KEY, RULES, SECRET, demo_policy
 
@@ -79,7 +81,7 @@ def test_packed_file_is_unpacked(directory: Path) -> None:
 def test_file_that_can_not_be_scanned_is_told_and_the_others_are_scanned(directory: Path) -> None:
     (directory / "slow.txt").write_text("a" * 60)
     (directory / "key.txt").write_bytes(KEY)
-    slow = RULES.replace('pattern = "NOTE-ME"', "pattern = '(?:a|aa|aaa){1,60}b'\nmax_length = 4096")
+    slow = RULES.replace('pattern = "NOTE-ME"', "pattern = '(?:a|aa|aaa){1,60}(?=b)'\nmax_length = 4096")
     slow = slow.replace('match = ["NOTE-ME"]\nno_match = ["note"]', 'match = ["aab"]\nno_match = ["b"]')
     (directory / "rules" / "demo.toml").write_text(slow)
     (directory / "icapd.toml").write_text('[policy]\ndirectory = "rules"\n[limits]\nscan_timeout = 0.1\n')
@@ -225,6 +227,42 @@ def test_check_tells_every_fault(directory: Path) -> None:
     assert "FAULT rules: " in result.stdout
     assert "FAULT database: " in result.stdout
     assert "FAULT fingerprint key: " in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("not_after", "exit_code", "line"),
+    [
+        pytest.param(datetime(2999, 1, 1, tzinfo=UTC), 0, "valid until 2999-01-01 00:00 UTC", id="valid"),
+        pytest.param(datetime(2020, 1, 1, tzinfo=UTC), 3, "it expired at 2020-01-01 00:00 UTC", id="expired"),
+    ],
+)
+def test_check_looks_at_the_certificate_of_a_tls_listener(
+    directory: Path, not_after: datetime, exit_code: int, line: str
+) -> None:
+    migrations.upgrade(f"sqlite:///{directory}/icapd.db")
+    leaf = trustme.CA().issue_cert("icap.example", not_after=not_after)
+    (directory / "icapd.pem").write_bytes(leaf.private_key_and_cert_chain_pem.bytes())
+    (directory / "icapd.pem").chmod(0o644)
+    with (directory / "icapd.toml").open("a") as config:
+        config.write('[server]\nlisten_tls = "127.0.0.1:0"\n[tls]\ncertificate = "icapd.pem"\n')
+    result = icapd("check")
+    assert result.exit_code == exit_code
+    (report,) = [text for text in result.stdout.splitlines() if " certificate: " in text]
+    assert line in report
+    assert ("chmod o-r" in report) == (exit_code == 0)
+
+
+def test_check_names_a_key_that_does_not_match(directory: Path) -> None:
+    migrations.upgrade(f"sqlite:///{directory}/icapd.db")
+    leaf, other = (trustme.CA().issue_cert("icap.example") for _ in range(2))
+    (directory / "icapd.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
+    (directory / "icapd.key").write_bytes(other.private_key_pem.bytes())
+    with (directory / "icapd.toml").open("a") as config:
+        config.write('[server]\nlisten_tls = "127.0.0.1:0"\n')
+        config.write('[tls]\ncertificate = "icapd.pem"\nkey = "icapd.key"\n')
+    result = icapd("check")
+    assert result.exit_code == 3
+    assert f"FAULT certificate: tls.key: {directory}/icapd.key: is not the key of" in result.stdout
 
 
 def test_every_command_has_help(directory: Path) -> None:

@@ -73,7 +73,7 @@ CHANGED = {
     "byte-order-mark": (f"\ufeffdata: {KEY}\n\n", "\ufeffdata: [REDACTED]\n\n"),
     "unterminated": (f"data: {KEY}", "data: [REDACTED]"),
     "no-field": (f"{KEY}\n\n", "[REDACTED]\n\n"),
-    "unknown-field": (f"data: one\nx-{KEY}: {KEY}\n\n", "data: one\nx-[REDACTED]: [REDACTED]\n\n"),
+    "field-of-no-event": (f"data: one\nx-{KEY}: {KEY}\n\n", "data: one\nx-[REDACTED]: [REDACTED]\n\n"),
     "unterminated-comment": (f": {KEY}", ": [REDACTED]"),
     "blocked": ("data: one\n\ndata: MALWARE\n\ndata: two\n\n", "data: one\n\n"),
     "blocked-in-a-comment": ("data: one\n\n: MALWARE\n\ndata: two\n\n", "data: one\n\n"),

@@ -1,0 +1,104 @@
+"""Many expressions in one pass: the words that one look-up after another finds, the patterns that match."""
+
+import threading
+
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icapd.policy import load_policy, one_pass
+from icapd.policy.one_pass import OnePass
+
+# Few letters, so that words contain, begin and overlap one another.
+WORDS = st.text("abc", min_size=1, max_size=4).map(str.encode)
+
+
+def present(words: list[bytes], text: bytes) -> set[bytes]:
+    return {words[number] for number in OnePass([one_pass.word(word) for word in words]).occurring(text)}
+
+
+@given(st.lists(WORDS, unique=True, max_size=8), st.text("abcABC ", max_size=40).map(str.encode))
+def test_words_as_one_look_up_after_another(words: list[bytes], text: bytes) -> None:
+    assert present(words, text) == {word for word in words if word in text.lower()}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(b"", set(), id="nothing"),
+        pytest.param(b"x sk_LIVE_1", {b"sk_live_"}, id="any case"),
+        pytest.param(b"-----BEGIN", {b"-----begin"}, id="signs"),
+        pytest.param(b"a.*b", {b".*"}, id="signs of patterns"),
+        pytest.param(b"api_key", {b"api_key", b"key", b"api"}, id="words within a word"),
+        pytest.param(b"secretokens", {b"secret", b"token"}, id="words that overlap"),
+    ],
+)
+def test_words_of_rules(text: bytes, expected: set[bytes]) -> None:
+    words = [b"sk_live_", b"-----begin", b"api_key", b"api", b"key", b"secret", b"token", b".*"]
+    assert present(words, text) == expected
+
+
+PIECES = st.sampled_from(
+    rb"a b+ b++ (?>ab?) (?:ab|c) [a-c]{2,3} \bab (?<!a)b (?=c) \d \. c$ ^a (?P<x>a\w) \s? [^a] \x61 .".split()
+)
+TEXT = st.text("abcABC.1 \n", max_size=12).map(str.encode)
+
+
+@given(st.lists(PIECES, min_size=1, max_size=4).map(b"".join), TEXT, st.booleans())
+def test_pattern_occurs_wherever_it_matches(pattern: bytes, text: bytes, ignore_case: bool) -> None:
+    try:
+        matches = regex.search(pattern, text, regex.IGNORECASE if ignore_case else 0) is not None
+    except regex.error:
+        return
+    expression = one_pass.as_expression(pattern, ignore_case)
+    if expression is not None and matches:
+        assert OnePass([expression]).occurring(text) == {0}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        pytest.param(rb"(?:foo){e<=1}", id="fuzzy matching"),
+        pytest.param(rb"\mfoo", id="an escape of regex alone"),
+        pytest.param(rb"\p{L}", id="a property"),
+        pytest.param(rb"\Afoo\Z", id="ends of the text"),
+        pytest.param(rb"(a)\1", id="a reference"),
+        pytest.param(rb"\Kfoo", id="a match that begins later"),
+    ],
+)
+def test_pattern_that_hyperscan_may_read_otherwise_is_left_alone(pattern: bytes) -> None:
+    assert one_pass.as_expression(pattern, False) is None
+
+
+def test_every_example_of_the_shipped_rules_has_its_rule_as_a_candidate() -> None:
+    """The proofs at load run through the pass too; this says so for rules that have no keyword."""
+    policy = load_policy("rules")
+    without = [
+        rule for rules in (policy.request, policy.response) for rule in rules.rules if not rule.keywords
+    ]
+    tried = 0
+    for rule in without:
+        if rule.pattern is None or rule.unicode:
+            continue
+        expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
+        for example in rule.rule.match if expression else ():
+            tried += 1
+            assert OnePass([expression]).occurring(example.encode()) == {0}
+    assert tried
+
+
+def test_threads_do_not_disturb_one_another() -> None:
+    passes = OnePass([one_pass.word(b"key"), one_pass.word(b"token")])
+    wrong = []
+
+    def scan(text: bytes, expected: set[int]) -> None:
+        wrong.extend(1 for _ in range(300) if passes.occurring(text) != expected)
+
+    texts = [(b"x" * 50_000 + b"key", {0}), (b"token" + b"x" * 50_000, {1}), (b"x" * 50_000, set())]
+    threads = [threading.Thread(target=scan, args=each) for each in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
