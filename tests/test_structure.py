@@ -23,11 +23,12 @@ FLOORS = {
     "services": 5,
     "server": 6,
     "fleet": 6,
+    "conformance": 6,
     "cli": 7,
 }
 #: Doors to the outside: sockets, processes, signals. Only the floors of which it is the job open them.
 DOORS = {"socket", "socketserver", "subprocess", "signal", "asyncio", "uvloop", "http.server", "wsgiref"}
-WITH_DOORS = {"server", "fleet", "audit", "cli"}
+WITH_DOORS = {"server", "fleet", "conformance", "audit", "cli"}
 MAX_LINES = 300
 
 

@@ -9,13 +9,15 @@ from icapd import __version__
 from icapd.cli.audit import audit
 from icapd.cli.ca import ca
 from icapd.cli.check import check
+from icapd.cli.conformance import conformance
+from icapd.cli.control import reload, restart, status
 from icapd.cli.db import db
 from icapd.cli.rules import rules
 from icapd.cli.scan import scan
 from icapd.cli.serve import serve
 from icapd.cli.squid import squid
-from icapd.errors import IcapdError
 from icapd.configuration import load_settings
+from icapd.errors import IcapdError
 
 DEFAULT_CONFIG = Path("icapd.toml")
 
@@ -52,5 +54,5 @@ def main(ctx: click.Context, config: Path | None) -> None:
     ctx.obj = load_settings(config)
 
 
-for command in (serve, check, scan, rules, audit, db, ca, squid):
+for command in (serve, reload, restart, status, check, conformance, scan, rules, audit, db, ca, squid):
     main.add_command(command)

@@ -14,9 +14,10 @@ import hyperscan
 _WORD = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
 # What Hyperscan can't do, such as looking around, it takes for granted: it finds too much, never too little.
 _PATTERN = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
-# Patterns in which every escape and every brace means the same to `regex` and to Hyperscan.
+# Patterns in which every escape and every brace means the same to `regex` and to Hyperscan, or (`\Z`, which
+# stands before a last line feed as well) more to Hyperscan.
 _COMMON_SYNTAX = re.compile(
-    rb"(?:[^\\{}]|\\(?:[bdsw]|x[0-9A-Fa-f]{2}|[^A-Za-z0-9])|\{[0-9]+(?:,[0-9]*)?\})*+"
+    rb"(?:[^\\{}]|\\(?:[bdswAZ]|x[0-9A-Fa-f]{2}|[^A-Za-z0-9])|\{[0-9]+(?:,[0-9]*)?\})*+"
 )
 
 
