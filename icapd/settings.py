@@ -23,7 +23,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     listen: str = "127.0.0.1:1344"
     #: ICAPS listener (TLS), HOST:PORT; "" turns it off. Its certificate is in [tls]; 11344 is the usual port.
     listen_tls: str = ""
-    #: Path of a Unix socket that speaks ICAP, for a Squid on the same machine; "" turns it off.
+    #: Path of a Unix socket that speaks ICAP, for clients of this machine that can use it (Squid can't); ""
+    #: turns it off.
     listen_unix: str = ""
     #: /healthz, /readyz and /metrics, HOST:PORT; "" turns them off.
     http_listen: str = "127.0.0.1:9344"
@@ -116,8 +117,11 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_chunk_line: int = 4 * KiB
     #: Bytes of all HTTP trailers behind a body; Squid sends none.
     max_trailer: int = 16 * KiB
-    #: A body up to this size is held back until its verdict; a larger one is inspected as it flows.
-    max_buffered_body: int = 1 * MiB
+    #: A request's body up to this size is held back until its verdict; a larger one is inspected as it flows.
+    max_buffered_request: int = 1 * MiB
+    #: The same for a response's. Debian's Squid 5.7, 6.8 to 6.13 and 7.0.1 read no more than 64 KiB of a response
+    #: before ours begins (bug 5352): held back for longer, it hangs.
+    max_buffered_response: int = 60 * KiB
     #: Bytes of all bodies together that one worker holds back; beyond it bodies flow whatever their size.
     max_body_memory: int = 256 * MiB
     #: A compressed body may become this large while it is held back; a larger one flows.

@@ -1,14 +1,13 @@
-"""SQLite files: making, opening and locking them, and saying in one line why that failed and what helps.
+"""SQLite files: making and opening them, and saying in one line why that failed and what helps.
 
 Every connection that writes uses the write-ahead log (https://sqlite.org/wal.html): a commit is one append,
 and readers (`icapd audit search`) neither wait for the server nor make it wait.
 """
 
-import fcntl
 import os
 import sqlite3
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 from urllib.parse import quote
 
 from icapd.errors import AuditError
@@ -16,18 +15,19 @@ from icapd.errors import AuditError
 #: `rw` writes what exists, `ro` can't write at all. Neither makes a file: `create` does, with the right mode.
 Mode = Literal["ro", "rw"]
 
-_GIVE_ACCESS = "give the user that icapd runs as the right to write to the file and to its directory"
+#: What helps where a file can't be opened or written.
+GIVE_ACCESS = "give the user that icapd runs as the right to write to the file and to its directory"
 _RESTORE = "restore it from a backup, or move it away and make a new one with `icapd db upgrade`"
 #: SQLite's result codes (https://sqlite.org/rescode.html) -> what is wrong, and what to do about it.
 _REMEDIES = {
     sqlite3.SQLITE_BUSY: "is locked by another program; let that end its transaction, then try again",
-    sqlite3.SQLITE_CANTOPEN: f"can't be opened; {_GIVE_ACCESS}",
+    sqlite3.SQLITE_CANTOPEN: f"can't be opened; {GIVE_ACCESS}",
     sqlite3.SQLITE_CORRUPT: f"is damaged; {_RESTORE}",
     sqlite3.SQLITE_FULL: "has no room left on its disk; make some, or move the file to a larger one",
     sqlite3.SQLITE_IOERR: "can't be read or written; look at the disk and at the kernel's log",
     sqlite3.SQLITE_NOTADB: f"is not a SQLite database; name another in [audit] database_url, or {_RESTORE}",
-    sqlite3.SQLITE_PERM: f"can't be written; {_GIVE_ACCESS}",
-    sqlite3.SQLITE_READONLY: f"can't be written; {_GIVE_ACCESS}",
+    sqlite3.SQLITE_PERM: f"can't be written; {GIVE_ACCESS}",
+    sqlite3.SQLITE_READONLY: f"can't be written; {GIVE_ACCESS}",
 }
 #: Extended result codes hold the primary one in their low byte.
 _PRIMARY_CODE = 0xFF
@@ -71,30 +71,6 @@ def connect(file: Path, mode: Mode, *, busy_timeout: float) -> sqlite3.Connectio
     return connection
 
 
-def lock_for_writing(file: Path) -> IO[bytes]:
-    """The right to be the one server that writes to this file; AuditError when another has it.
-
-    It is held until the returned file is closed or the process is gone.
-
-    The lock is on a file of its own: closing a second descriptor of the database would drop SQLite's own
-    locks (https://sqlite.org/howtocorrupt.html section 2.2).
-    """
-    path = Path(f"{file}.lock")
-    try:
-        lock = os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "r+b")
-    except OSError as error:
-        raise AuditError(f"{path}: can't be made ({error.strerror}); {_GIVE_ACCESS}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise AuditError(
-            f"{file}: another icapd writes to it; stop that one, or give this one an [audit] database_url"
-            " of its own"
-        ) from None
-    return lock
-
-
 def failure(file: Path, error: sqlite3.Error) -> AuditError:
     """The error as its user needs it: the file, what is wrong, what to do. SQLite's texts hold no values."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
@@ -107,7 +83,7 @@ def _misplacement(file: Path) -> str | None:
     """What is wrong with the place itself, which SQLite does not say."""
     try:
         if not file.parent.is_dir():
-            return f"the directory {file.parent} does not exist; make it, and {_GIVE_ACCESS}"
+            return f"the directory {file.parent} does not exist; make it, and {GIVE_ACCESS}"
         if file.is_dir():
             return "is a directory; name a file in [audit] database_url"
         if not file.exists() and os.access(file.parent, os.W_OK, effective_ids=True):

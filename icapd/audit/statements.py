@@ -29,8 +29,13 @@ DELETE_OPEN = _sql(
         audit_open.c.writer_id == bindparam("writer_id"), audit_open.c.event_id == bindparam("event_id")
     )
 )
-SELECT_ALL_OPEN = _sql(select(audit_open.c.event_id, audit_open.c.record).order_by(audit_open.c.event_id))
-DELETE_ALL_OPEN = _sql(delete(audit_open))
+SELECT_OPEN_WRITERS = _sql(select(audit_open.c.writer_id).distinct())
+SELECT_OPEN_OF_WRITER = _sql(
+    select(audit_open.c.event_id, audit_open.c.record)
+    .where(audit_open.c.writer_id == bindparam("writer_id"))
+    .order_by(audit_open.c.event_id)
+)
+DELETE_OPEN_OF_WRITER = _sql(delete(audit_open).where(audit_open.c.writer_id == bindparam("writer_id")))
 
 #: The values of a row that come behind its key (and item_no), in the table's order.
 event_values = attrgetter(*list(audit_event.c.keys())[3:])

@@ -6,8 +6,10 @@ panic) may take the last commits with it, never the database; `synchronous="full
 each commit and survives that as well (https://sqlite.org/pragma.html#pragma_synchronous).
 
 **Streams** end long after their first bytes were passed on. So a stream gets a provisional record when it
-opens, renewed whenever it has a new finding, which its final record replaces. What a dead server left open
-becomes records of the next writer: cut, with reason `server-stopped`.
+opens, renewed whenever it has a new finding, which its final record replaces. What a dead writer left open
+becomes records of the next one: cut, with reason `server-stopped`.
+
+**Several writers** may be at work, those of one server's workers. They take turns (`locks`).
 """
 
 import os
@@ -15,17 +17,16 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from secrets import randbits
 from typing import IO, Literal, Self
 
 import msgspec
 
 from icapd import __version__
-from icapd.audit import instants, schema, sqlite, statements
+from icapd.audit import instants, locks, schema, sqlite, statements
 from icapd.audit.database import Database
 from icapd.audit.record import AuditRecord
 from icapd.audit.storable import fit_text, storable
@@ -43,16 +44,26 @@ BUSY_TIMEOUT = 0.5
 CHECKPOINT_PAGES = 4000
 
 
-class AuditWriter:
-    """One run of one server: made by `open`, used by any of its threads, ended by `close`."""
+def reserve(database_url: str) -> IO[bytes]:
+    """The right to be the one server that writes to this database; held until the file is closed.
 
-    def __init__(self, file: Path, connection: sqlite3.Connection, file_lock: IO[bytes]) -> None:
+    Raises AuditError, naming the file and the remedy, for a database that no server can write to, is not at
+    this icapd's schema, or has a server already.
+    """
+    return locks.lock_for_serving(serving_file(database_url))
+
+
+class AuditWriter:
+    """One run of one worker: made by `open`, used by any of its threads, ended by `close`."""
+
+    def __init__(self, file: Path, connection: sqlite3.Connection, server_lock: IO[bytes] | None) -> None:
+        """Raises AuditError."""
         self.file = file
-        #: Random: writers of many servers may meet in one site's database, and nobody hands out numbers.
-        self.writer_id = randbits(63)
+        self.writer_id = locks.new_writer_id()
         self._sequence = 0
         self._connection = connection
-        self._file_lock = file_lock
+        self._server_lock = server_lock
+        self._turn = locks.Turn(file, self.writer_id)
         self._identity = _identity(file)
         self._thread_lock = threading.Lock()
         self._closed = False
@@ -65,39 +76,40 @@ class AuditWriter:
         synchronous: Synchronous = "normal",
         node: str | None = None,
         busy_timeout: float = BUSY_TIMEOUT,
+        reserved: bool = False,
     ) -> Self:
-        """The writer of this database, with its start noted and a dead server's streams turned into records.
+        """The writer of this database, with its start noted and dead writers' streams turned into records.
 
-        `node` names this server in the records' `audit_writer` row: the host's name unless given. Raises
+        `node` names this server in the records' `audit_writer` row: the host's name unless given. `reserved`:
+        the server, of which this is one writer of several, holds the right to write (`reserve`). Raises
         AuditError, naming the file and the remedy, for a database that can't be written, is not at this
-        icapd's schema, or has a writer already.
+        icapd's schema, or has a server already.
         """
-        database = Database.parse(database_url)
-        if database.file is None:
-            raise AuditError(
-                f"{database.name}: a server writes to a SQLite file; name one in [audit] database_url"
-                " (PostgreSQL can be upgraded, checked and searched, but not yet be served to)"
-            )
-        with database.read() as reader:
-            schema.require_head(reader, database)
-        file_lock = sqlite.lock_for_writing(database.file)
-        try:
-            connection = sqlite.connect(database.file, "rw", busy_timeout=busy_timeout)
-        except sqlite3.Error as error:
-            file_lock.close()
-            raise sqlite.failure(database.file, error) from error
-        writer = cls(database.file, connection, file_lock)
-        try:
+        file = serving_file(database_url)
+        server_lock = None if reserved else locks.lock_for_serving(file)
+        with ExitStack() as undo:
+            if server_lock is not None:
+                undo.callback(server_lock.close)
+            try:
+                connection = sqlite.connect(file, "rw", busy_timeout=busy_timeout)
+            except sqlite3.Error as error:
+                raise sqlite.failure(file, error) from error
+            undo.callback(connection.close)
+            writer = cls(file, connection, server_lock)
+            undo.callback(writer._turn.close)
             writer._start(synchronous, node or socket.gethostname())
-        except BaseException:
-            writer._release()
-            raise
+            undo.pop_all()
         return writer
 
     def write(self, record: AuditRecord) -> None:
         """Commits the record and its findings. AuditError: it can't be done, and nothing of it is stored."""
+        self.write_all((record,))
+
+    def write_all(self, records: Iterable[AuditRecord]) -> None:
+        """Commits the records together. AuditError: it can't be done, and nothing of any is stored."""
         with self._transaction() as connection:
-            self._insert(connection, storable(record))
+            for record in records:
+                self._insert(connection, storable(record))
 
     def open_stream(self, record: AuditRecord) -> None:
         """Commits what a stream's record would be if the server died now, in place of an earlier one's."""
@@ -142,14 +154,27 @@ class AuditWriter:
                 instants.sqlite_text(_now()),
             )
             connection.execute(statements.INSERT_WRITER, row)
-            leftovers = connection.execute(statements.SELECT_ALL_OPEN).fetchall()
-            detail = {"synchronous": synchronous, "unfinished_streams": len(leftovers)}
+            left = self._left_by_the_dead(connection)
+            detail = {"synchronous": synchronous, "unfinished_streams": sum(map(len, left.values()))}
             self._insert_admin(connection, "start", detail)
-            for event_id, text in leftovers:
-                self._insert(connection, self._as_cut(event_id, text))
-            connection.execute(statements.DELETE_ALL_OPEN)
+            for writer_id, records in left.items():
+                for record in records:
+                    self._insert(connection, record)
+                connection.execute(statements.DELETE_OPEN_OF_WRITER, (writer_id,))
         self._connection.execute(f"PRAGMA synchronous = {synchronous}")
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+
+    def _left_by_the_dead(self, connection: sqlite3.Connection) -> dict[int, list[AuditRecord]]:
+        """By writer: the records of streams that nobody will end any more."""
+        writers = [writer_id for (writer_id,) in connection.execute(statements.SELECT_OPEN_WRITERS)]
+        return {
+            writer_id: [
+                self._as_cut(event_id, text)
+                for event_id, text in connection.execute(statements.SELECT_OPEN_OF_WRITER, (writer_id,))
+            ]
+            for writer_id in writers
+            if not self._turn.is_alive(writer_id)
+        }
 
     def _as_cut(self, event_id: str, text: str) -> AuditRecord:
         try:
@@ -185,10 +210,12 @@ class AuditWriter:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Committed at the end; undone, its numbers too, on any exception. sqlite3's become AuditError."""
         with self._thread_lock:
+            if self._closed:
+                raise AuditError(f"{self.file}: this writer was closed")
             sequence = self._sequence
             try:
                 self._require_file_in_place()
-                with self._connection:
+                with self._turn, self._connection:
                     self._connection.execute("BEGIN IMMEDIATE")
                     yield self._connection
             except sqlite3.Error as error:
@@ -208,7 +235,22 @@ class AuditWriter:
     def _release(self) -> None:
         self._closed = True
         self._connection.close()
-        self._file_lock.close()
+        self._turn.close()
+        if self._server_lock is not None:
+            self._server_lock.close()
+
+
+def serving_file(database_url: str) -> Path:
+    """The SQLite file that a server would write to; AuditError when none could, as far as reading tells."""
+    database = Database.parse(database_url)
+    if database.file is None:
+        raise AuditError(
+            f"{database.name}: a server writes to a SQLite file; name one in [audit] database_url"
+            " (PostgreSQL can be upgraded, checked and searched, but not yet be served to)"
+        )
+    with database.read() as reader:
+        schema.require_head(reader, database)
+    return database.file
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

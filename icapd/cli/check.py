@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from icapd.audit.database import Database
 from icapd.errors import ConfigurationError, IcapdError
 from icapd.policy import load_policy
 from icapd.server.fingerprint_key import load_or_create_key
+from icapd.server.tls import DATE_FORMAT, Credentials
 from icapd.services.configured import rules_directory
 from icapd.settings import Settings
 
@@ -18,16 +20,17 @@ from icapd.settings import Settings
 @click.command()
 @click.pass_context
 def check(ctx: click.Context) -> None:
-    """Check configuration, rules and database, a line for each; exit code 3 when one has a fault."""
+    """Check configuration, rules, database and certificate, a line for each; exit code 3 for a fault."""
     settings: Settings = ctx.obj
     config: Path | None = ctx.meta["icapd.config"]
     # The settings were read before any command: a fault in them ends the program there.
     click.echo(f"ok    configuration: {config or 'defaults'}")
-    faults = 0
-    for name, examine in (("rules", _rules), ("database", _database), ("fingerprint key", _key)):
-        faults += not _passes(name, examine, settings)
+    checks = [("rules", _rules), ("database", _database), ("fingerprint key", _key)]
+    if settings.server.listen_tls:
+        checks.append(("certificate", _certificate))
+    faults = sum(not _passes(name, examine, settings) for name, examine in checks)
     if faults:
-        raise ConfigurationError(f"{faults} of 4 checks failed")
+        raise ConfigurationError(f"{faults} of {1 + len(checks)} checks failed")
 
 
 def _passes(name: str, examine: Callable[[Settings], str], settings: Settings) -> bool:
@@ -58,3 +61,14 @@ def _key(settings: Settings) -> str:
         return f"{path} will be made at the first start"
     load_or_create_key(path)
     return str(path)
+
+
+def _certificate(settings: Settings) -> str:
+    credentials, now = Credentials.read(settings.tls), datetime.now(UTC)
+    # A client_ca that can't be read is found out here.
+    credentials.context()
+    if problem := credentials.validity_problem(now):
+        raise ConfigurationError(f"tls.certificate: {settings.tls.certificate}: {problem}")
+    end = credentials.certificate.not_valid_after_utc
+    report = f"{settings.tls.certificate}; valid until {end:{DATE_FORMAT}}, {(end - now).days} days"
+    return "; ".join(filter(None, (report, credentials.exposure())))

@@ -4,17 +4,20 @@ from pathlib import Path
 
 import click
 
-from icapd.cli.logging import configure_logging
-from icapd.server.application import Application
 from icapd.configuration import load_settings
+from icapd.server import restart
+from icapd.server.logging import configure_logging
+from icapd.server.supervisor import Supervisor
 
 
 @click.command()
 @click.option("--listen", metavar="HOST:PORT", help="ICAP listener; [server] listen.")
 @click.option("--http-listen", metavar="HOST:PORT", help="Status pages; [server] http_listen.")
-@click.option("--workers", type=int, help="Processes; [server] workers. One, for now.")
-@click.option("--engine", type=click.Choice(["asyncio"]), help="[server] engine.")
+@click.option("--workers", type=int, help="Processes that serve; [server] workers. 0: one for each CPU.")
+@click.option("--engine", type=click.Choice(["asyncio", "pyicap"]), help="[server] engine.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(restart.TRIAL_OPTION, metavar="LISTENERS", hidden=True, help="Try a start, before a restart.")
+@click.option(restart.INHERITED_OPTION, type=int, metavar="FD", hidden=True, help="The end of a restart.")
 @click.pass_context
 def serve(
     ctx: click.Context,
@@ -23,8 +26,10 @@ def serve(
     workers: int | None,
     engine: str | None,
     log_format: str,
+    trial: str | None,
+    inherited: int | None,
 ) -> None:
-    """Serve ICAP until SIGTERM or Ctrl-C; SIGHUP takes changed rule files.
+    """Serve ICAP until SIGTERM or Ctrl-C; SIGHUP takes changed rules, SIGUSR2 a new icapd and settings.
 
     The services are /reqmod, /respmod and, for event streams, /stream.
     """
@@ -35,5 +40,9 @@ def serve(
         "server.engine": engine,
     }
     config: Path | None = ctx.meta["icapd.config"]
+    settings = load_settings(config, flags=flags)
+    if trial is not None:
+        restart.rehearse(settings, trial)
+        return
     configure_logging(log_format)
-    Application(load_settings(config, flags=flags)).run()
+    Supervisor(settings, log_format, inherited).run()

@@ -41,8 +41,16 @@ def _option(flag: str, field: str, help_text: str, **attributes: Any) -> Callabl
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: print it.")
 @_option("--listen", "proxy_address", "Where clients find the proxy.", metavar="HOST:PORT")
 @click.option(
-    "--icap", "icap_address", metavar="HOST:PORT", help="Where Squid finds icapd. Default: [server] listen."
+    "--icap",
+    "icap_address",
+    metavar="HOST:PORT",
+    help="Where Squid finds icapd. Default: [server] listen, or listen_tls with --icap-tls-ca.",
 )
+@_option(
+    "--icap-tls-ca", "icap_tls_ca", "What icapd's certificate is verified by: speak icaps://.", type=_PATH
+)
+@_option("--icap-tls-cert", "icap_tls_certificate", "Squid's certificate and key for icapd.", type=_PATH)
+@_option("--icap-tls-name", "icap_tls_name", "The name in icapd's certificate.", metavar="HOST")
 @_option("--client", "clients", "A network that may use the proxy; repeatable.", metavar="NETWORK")
 @_option("--ca", "ca_certificate", "The CA's certificate.", type=_PATH)
 @_option("--ca-key", "ca_key", "The CA's key.", type=_PATH)
@@ -52,7 +60,9 @@ def _option(flag: str, field: str, help_text: str, **attributes: Any) -> Callabl
 @click.pass_obj
 def config(settings: Settings, /, *, output: Path | None, icap_address: str | None, **fields: Any) -> None:
     """Write a squid.conf that sends all traffic through icapd."""
-    text = render_squid_conf(SquidParameters(icap_address=icap_address or settings.server.listen, **fields))
+    server = settings.server
+    default = server.listen_tls if fields["icap_tls_ca"] else server.listen
+    text = render_squid_conf(SquidParameters(icap_address=icap_address or default, **fields))
     if output is None:
         click.echo(text, nl=False)
         return

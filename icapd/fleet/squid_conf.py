@@ -51,6 +51,12 @@ class SquidParameters:
 
     proxy_address: str = "127.0.0.1:3128"
     icap_address: str = "127.0.0.1:1344"
+    #: What icapd's certificate is verified by; Squid speaks icaps:// then.
+    icap_tls_ca: Path | None = None
+    #: Squid's own certificate for icapd, its key in the same file.
+    icap_tls_certificate: Path | None = None
+    #: The name in icapd's certificate, where `icap_address` is not that: Squid 5.7 verifies no addresses.
+    icap_tls_name: str | None = None
     #: Networks that may use the proxy.
     clients: tuple[str, ...] = ("127.0.0.0/8", "::1")
     #: Internal or unusual destinations that may be reached all the same.
@@ -78,9 +84,12 @@ def render_squid_conf(parameters: SquidParameters) -> str:
     values = {field.name: getattr(parameters, field.name) for field in dataclasses.fields(parameters)}
     for name, value in values.items():
         for part in value if isinstance(value, tuple) else (value,):
-            _check(name, str(part))
+            if part is not None:
+                _check(name, str(part))
     values["clients"] = " ".join(parameters.clients)
     values["origin_cas"] = "".join(f" cafile={path}" for path in parameters.origin_cas)
+    values["icap_scheme"] = "icaps" if parameters.icap_tls_ca else "icap"
+    values["icap_tls"] = "".join(_icap_tls_options(parameters))
     values["allowed_destinations"] = "\n".join(_access_lines(parameters.allowed_destinations))
     return string.Template(TEMPLATE.read_text("utf-8")).substitute(values)
 
@@ -90,6 +99,20 @@ def _check(name: str, value: str) -> None:
         raise ConfigurationError(
             f"squid.conf: {name}: {value!r} can't stand there; it must have no white space, quote, #, % or $"
         )
+
+
+def _icap_tls_options(parameters: SquidParameters) -> Iterator[str]:
+    """Of each icap_service; nothing where icapd is spoken to in plain."""
+    certificate, name = parameters.icap_tls_certificate, parameters.icap_tls_name
+    if parameters.icap_tls_ca is None:
+        if certificate or name:
+            raise ConfigurationError("squid.conf: icap_tls_ca: is needed where the other icap_tls are set")
+        return
+    yield f" tls-cafile={parameters.icap_tls_ca} tls-default-ca=off tls-min-version=1.2 tls-options=NO_SSLv3"
+    if certificate:
+        yield f" tls-cert={certificate}"
+    if name:
+        yield f" tls-domain={name}"
 
 
 def _access_lines(destinations: tuple[Destination, ...]) -> Iterator[str]:

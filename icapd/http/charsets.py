@@ -19,5 +19,6 @@ def is_readable(charset: str | None, sample: bytes) -> bool:
         return True
     try:
         return _PROBE.encode(charset) == _PROBE.encode("ascii")
-    except LookupError:
+    except (LookupError, ValueError):
+        # ValueError: Python has a codec called `undefined`, which refuses every text.
         return True

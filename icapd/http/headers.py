@@ -2,21 +2,40 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from icapd.errors import RemoteProtocolError, TooManyFields
 
 # RFC 9110 section 5.6.2: token = 1*tchar.
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-# What Squid takes for a name in an HTTP message, and hands on: no controls, no white space.
-LOOSE_NAME = re.compile(rb"[^\x00-\x20:\x7f]+")
 # RFC 9110 section 5.5: a field value holds no CR, LF or NUL.
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\x00]")
 # RFC 9112 section 5.2: obs-fold; a recipient may replace it by spaces.
 _OBS_FOLD = re.compile(rb"\r\n[ \t]+")
-
 #: Fields of one head, unless the caller says otherwise.
 MAX_FIELDS = 256
+
+
+class FieldGrammar:
+    """What counts as a field line, by what counts as a name."""
+
+    def __init__(self, name: bytes) -> None:
+        self.name = re.compile(name)
+        line = rb"(%b):[ \t]*+([^\r\n\x00]*+)(?:\r\n|\Z)" % name.replace(b"]+", b"]++")
+        self._lines = re.compile(rb"(?:%b)*+" % line.replace(b"(%b)", b"(?:%b)"))
+        self._line = re.compile(line)
+
+    def split(self, lines: bytes) -> tuple[tuple[bytes, bytes], ...] | None:
+        """Names and values of plain lines; None when one of them needs a closer look."""
+        if b" \r\n" in lines or b"\t\r\n" in lines or lines[-1:] in (b" ", b"\t", b"\n"):
+            return None
+        return tuple(self._line.findall(lines)) if self._lines.fullmatch(lines) else None
+
+
+#: RFC 9110 section 5.1: a name is a token.
+STRICT = FieldGrammar(TOKEN.pattern)
+#: What Squid takes for a name in an HTTP message, and hands on: no controls, no white space.
+LOOSE = FieldGrammar(rb"[^\x00-\x20:\x7f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +43,16 @@ class Headers:
     """The field lines of one message, in their order, with their spelling and their duplicates."""
 
     items: tuple[tuple[bytes, bytes], ...] = ()
+    # Values by lower-case name, made when first asked for.
+    _values: dict[bytes, list[bytes]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
-    def parse(
-        cls, lines: bytes, max_fields: int = MAX_FIELDS, name_pattern: re.Pattern[bytes] = TOKEN
-    ) -> "Headers":
+    def parse(cls, lines: bytes, max_fields: int = MAX_FIELDS, grammar: FieldGrammar = STRICT) -> "Headers":
         """Field lines separated by CRLF, without the empty line that ends them.
 
-        Raises RemoteProtocolError for a line without a colon, a name that does not match (white space before
-        the colon included: RFC 9112 section 5.1), a NUL, or a bare CR or LF; TooManyFields for a line
-        more than `max_fields`.
+        Raises RemoteProtocolError for a line without a colon, a name that is none (white space before the
+        colon included: RFC 9112 section 5.1), a NUL, or a bare CR or LF; TooManyFields for a line more than
+        `max_fields`.
         """
         if not lines:
             return _EMPTY
@@ -41,31 +60,26 @@ class Headers:
             raise TooManyFields(f"a head has more than {max_fields} fields")
         if b"\r\n " in lines or b"\r\n\t" in lines:
             lines = _OBS_FOLD.sub(b" ", lines)
-        items = []
-        for line in lines.split(b"\r\n"):
-            name, colon, value = line.partition(b":")
-            # Either side may be a credential: only the length of the line is told.
-            if not colon or not name_pattern.fullmatch(name):
-                raise RemoteProtocolError(f"a header line of {len(line)} bytes has no `name:` at its start")
-            if _FORBIDDEN_IN_VALUE.search(value):
-                raise RemoteProtocolError(
-                    f"a header line of {len(line)} bytes holds a NUL, or a bare CR or LF"
-                )
-            items.append((name, value.strip(b" \t")))
-        return cls(tuple(items))
+        items = grammar.split(lines)
+        return cls(items if items is not None else tuple(_checked(lines, grammar)))
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of that name (case-insensitive), or None."""
-        name = name.lower()
-        for key, value in self.items:
-            if key.lower() == name:
-                return value
-        return None
+        values = self._by_name().get(name.lower())
+        return values[0] if values else None
 
     def get_all(self, name: bytes) -> tuple[bytes, ...]:
         """Every value of that name (case-insensitive), in order."""
-        name = name.lower()
-        return tuple(value for key, value in self.items if key.lower() == name)
+        return tuple(self._by_name().get(name.lower(), ()))
+
+    def _by_name(self) -> dict[bytes, list[bytes]]:
+        values = self._values
+        if values is None:
+            values = {}
+            for name, value in self.items:
+                values.setdefault(name.lower(), []).append(value)
+            object.__setattr__(self, "_values", values)
+        return values
 
     def get_list(self, name: bytes) -> tuple[bytes, ...]:
         """The members of a comma-separated list field, its repeated lines merged (RFC 9110 section 5.3)."""
@@ -108,3 +122,15 @@ class Headers:
 
 
 _EMPTY = Headers()
+
+
+def _checked(lines: bytes, grammar: FieldGrammar) -> Iterator[tuple[bytes, bytes]]:
+    """Names and values of lines, one by one; RemoteProtocolError for the first that is no field."""
+    for line in lines.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        # Either side may be a credential: only the length of the line is told.
+        if not colon or not grammar.name.fullmatch(name):
+            raise RemoteProtocolError(f"a header line of {len(line)} bytes has no `name:` at its start")
+        if _FORBIDDEN_IN_VALUE.search(value):
+            raise RemoteProtocolError(f"a header line of {len(line)} bytes holds a NUL, or a bare CR or LF")
+        yield name, value.strip(b" \t")

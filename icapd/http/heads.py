@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from icapd.errors import RemoteProtocolError, TooManyFields
-from icapd.http.headers import LOOSE_NAME, MAX_FIELDS, TOKEN, Headers
+from icapd.http.headers import LOOSE, MAX_FIELDS, TOKEN, Headers
 
 # RFC 9112 section 3: method SP request-target SP HTTP-version. Squid hands on targets with any byte but
 # white space and controls in them, so that is what is taken.
@@ -26,7 +26,7 @@ def _split(raw: bytes, kind: str) -> tuple[bytes, bytes]:
 def _parse_fields(lines: bytes, max_fields: int) -> Headers | None:
     """The fields; None when there are too many, which is no reason to break off the ICAP conversation."""
     try:
-        return Headers.parse(lines, max_fields, LOOSE_NAME)
+        return Headers.parse(lines, max_fields, LOOSE)
     except TooManyFields:
         return None
 

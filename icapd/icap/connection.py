@@ -7,18 +7,9 @@ No socket, no clock:
         for reply in adaptation.handle(event):
             write(connection.send(reply))
 
-Two small machines run side by side. The **reading** one:
-
-    IDLE --head--> HTTP_HEADS --heads--> BODY --last chunk--> READ
-                        \\                 \\--preview's last chunk--> PAUSED --Continue--> BODY
-                         \\--no body--> READ
-
-and the **writing** one: SILENT --AdaptedHead--> ADAPTING --AdaptedEnd--> WRITTEN, or SILENT --any other final
-reply--> WRITTEN. When both have ended, the next request begins. A final reply may come before the request has
-ended (RFC 3507 errata e7): what still arrives of its body is then read and dropped, up to a limit.
+Where each side stands is told in `states`.
 """
 
-from enum import Enum, auto
 from typing import assert_never
 
 from icapd.errors import LocalProtocolError, RemoteProtocolError
@@ -38,21 +29,7 @@ from icapd.icap.replies import (
     Unmodified,
 )
 from icapd.icap.request_reader import IcapHead
-
-
-class _Reading(Enum):
-    IDLE = auto()
-    HTTP_HEADS = auto()
-    BODY = auto()
-    PAUSED = auto()
-    READ = auto()
-    CLOSED = auto()
-
-
-class _Writing(Enum):
-    SILENT = auto()
-    ADAPTING = auto()
-    WRITTEN = auto()
+from icapd.icap.states import Reading, Writing
 
 
 class Connection:
@@ -61,7 +38,7 @@ class Connection:
     def __init__(self, limits: CodecLimits = CodecLimits(), *, pauses: bool = False) -> None:
         self._limits, self._pauses = limits, pauses
         self._buffer = bytearray()
-        self._reading, self._writing = _Reading.IDLE, _Writing.SILENT
+        self._reading, self._writing = Reading.IDLE, Writing.SILENT
         self._head: IcapHead | None = None
         self._chunks: ChunkedReader | None = None
         self._complete_preview = False  # ieof was seen, and its BodyEnd is still to be told
@@ -75,38 +52,38 @@ class Connection:
     @property
     def must_close(self) -> bool:
         """Whether the transport is to be closed once all bytes are written."""
-        return self._reading is _Reading.CLOSED or (self._closing and self._has_ended)
+        return self._reading is Reading.CLOSED or (self._closing and self._has_ended)
 
     @property
     def _has_ended(self) -> bool:
-        return self._reading is _Reading.READ and self._writing is _Writing.WRITTEN
+        return self._reading is Reading.READ and self._writing is Writing.WRITTEN
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing of a request has arrived since the last one ended."""
         # Whole empty lines were passed over already: one CR is all that may be left of another.
-        return self._reading is _Reading.IDLE and (not self._buffer or self._buffer == b"\r")
+        return self._reading is Reading.IDLE and (not self._buffer or self._buffer == b"\r")
 
     @property
     def is_reading_head(self) -> bool:
         """Whether a request has begun to arrive, but not all of its heads."""
-        begun = self._reading is _Reading.IDLE and not self.is_idle
-        return begun or self._reading is _Reading.HTTP_HEADS
+        begun = self._reading is Reading.IDLE and not self.is_idle
+        return begun or self._reading is Reading.HTTP_HEADS
 
     @property
     def is_draining(self) -> bool:
         """Whether the final reply was sent, and the rest of the request is read only to be dropped."""
-        return self._writing is _Writing.WRITTEN and self._reading is _Reading.BODY
+        return self._writing is Writing.WRITTEN and self._reading is Reading.BODY
 
     @property
     def awaits_reply(self) -> bool:
         """Whether nothing of a final reply to the current request was sent yet."""
-        return self._writing is _Writing.SILENT
+        return self._writing is Writing.SILENT
 
     @property
     def is_mid_response(self) -> bool:
         """Whether an adapted message was begun and not ended; nothing but its end may be sent now."""
-        return self._writing is _Writing.ADAPTING
+        return self._writing is Writing.ADAPTING
 
     def close_after_response(self) -> None:
         """Announce `Connection: close` with the next final reply, and close behind it (orderly shutdown)."""
@@ -124,7 +101,7 @@ class Connection:
         """Bytes from the peer; b"" says that it closed its side."""
         if not data:
             self._peer_closed = True
-        elif self._reading is not _Reading.CLOSED:
+        elif self._reading is not Reading.CLOSED:
             self._buffer += data
 
     def next_event(self) -> Event | None:
@@ -136,31 +113,31 @@ class Connection:
             return self._next_event()
         except RemoteProtocolError:
             # Where the next request would begin is not known any more.
-            self._reading, self._closing = _Reading.CLOSED, True
+            self._reading, self._closing = Reading.CLOSED, True
             raise
 
     def _next_event(self) -> Event | None:
         while True:
             match self._reading:
-                case _Reading.IDLE:
+                case Reading.IDLE:
                     if not self._read_icap_head():
                         return self._closed_or_none()
-                case _Reading.HTTP_HEADS:
+                case Reading.HTTP_HEADS:
                     event = self._read_http_heads()
                     return event if event is not None else self._closed_or_none()
-                case _Reading.BODY:
+                case Reading.BODY:
                     size = len(self._buffer)
                     event = self._read_body()
                     if event is None:
                         return self._closed_or_none()
-                    if self._writing is not _Writing.WRITTEN:
+                    if self._writing is not Writing.WRITTEN:
                         return event
                     self._drain(size - len(self._buffer))
-                case _Reading.PAUSED:
+                case Reading.PAUSED:
                     return self._closed_or_none()
-                case _Reading.READ if self._has_ended and not (self._closing or self._pauses):
+                case Reading.READ if self._has_ended and not (self._closing or self._pauses):
                     self._begin_next_request()
-                case _Reading.READ | _Reading.CLOSED:
+                case Reading.READ | Reading.CLOSED:
                     return None
 
     def _read_icap_head(self) -> bool:
@@ -177,7 +154,7 @@ class Connection:
         del self._buffer[: end + 4]
         self._head = IcapHead(raw, self._limits)
         self._closing = self._closing or self._head.wants_close
-        self._reading = _Reading.HTTP_HEADS
+        self._reading = Reading.HTTP_HEADS
         return True
 
     def _read_http_heads(self) -> Event | None:
@@ -190,36 +167,36 @@ class Connection:
         self._request = event if isinstance(event, ModRequest) else None
         if encapsulated.has_body:
             self._chunks = ChunkedReader(self._limits, preview=self._head.preview is not None)
-            self._reading = _Reading.BODY
+            self._reading = Reading.BODY
         else:
-            self._reading = _Reading.READ
+            self._reading = Reading.READ
         return event
 
     def _read_body(self) -> BodyData | PreviewEnd | BodyEnd | None:
         assert self._chunks is not None
         if self._complete_preview:
             self._complete_preview = False
-            self._reading = _Reading.READ
+            self._reading = Reading.READ
             return BodyEnd(self._chunks.trailers)
         event = self._chunks.next_event(self._buffer)
         if isinstance(event, BodyData):
             self._body_received += len(event.data)
         elif isinstance(event, BodyEnd):
-            self._reading = _Reading.READ
+            self._reading = Reading.READ
         elif isinstance(event, PreviewEnd):
             self._complete_preview = event.complete
             if not event.complete:
-                self._reading = _Reading.PAUSED if self._writing is not _Writing.WRITTEN else _Reading.READ
+                self._reading = Reading.PAUSED if self._writing is not Writing.WRITTEN else Reading.READ
         return event
 
     def _drain(self, size: int) -> None:
         """Drop what arrives behind a final reply; past the limit, stop reading for good."""
         self._drained += size
         if self._drained > self._limits.max_drain:
-            self._reading = _Reading.CLOSED
+            self._reading = Reading.CLOSED
 
     def _begin_next_request(self) -> None:
-        self._reading, self._writing = _Reading.IDLE, _Writing.SILENT
+        self._reading, self._writing = Reading.IDLE, Writing.SILENT
         self._head = self._request = self._chunks = self._adapting = None
         self._complete_preview = False
         self._body_received = self._drained = 0
@@ -228,8 +205,8 @@ class Connection:
         """What to tell when the bytes at hand make no event."""
         if not self._peer_closed:
             return None
-        if self._reading is _Reading.IDLE and not self._buffer:
-            self._reading = _Reading.CLOSED
+        if self._reading is Reading.IDLE and not self._buffer:
+            self._reading = Reading.CLOSED
             return ConnectionClosed()
         raise RemoteProtocolError("the connection was closed in the middle of a request")
 
@@ -239,62 +216,66 @@ class Connection:
             case Continue():
                 return self._send_continue()
             case AdaptedData(data):
-                self._expect(_Writing.ADAPTING, reply)
+                self._expect(Writing.ADAPTING, reply)
                 assert self._adapting is not None
                 if not self._adapting.has_body:
                     raise LocalProtocolError("AdaptedData behind a head that announced no body")
                 return writer.chunk(data) if data else b""
             case AdaptedEnd():
-                self._expect(_Writing.ADAPTING, reply)
+                self._expect(Writing.ADAPTING, reply)
                 assert self._adapting is not None
                 self._finish()
                 return writer.adapted_end(reply, self._adapting.has_body, bool(self._adapting.trailer_names))
             case AdaptedHead():
-                self._expect(_Writing.SILENT, reply)
+                self._expect(Writing.SILENT, reply)
                 if reply.trailer_names and not (self._request and self._request.allows_trailers):
                     raise LocalProtocolError("ICAP trailers for a request that does not allow them")
-                self._writing = _Writing.ADAPTING
+                self._writing = Writing.ADAPTING
                 self._adapting = reply
                 return writer.adapted_head(reply, self._closing)
             case Unmodified():
-                self._expect(_Writing.SILENT, reply)
+                self._expect(Writing.SILENT, reply)
                 self._finish()
                 return writer.unmodified(reply, self._closing)
             case PartialContent():
-                self._expect(_Writing.SILENT, reply)
-                paused, read = self._reading is _Reading.PAUSED, self._reading is _Reading.READ
+                self._expect(Writing.SILENT, reply)
+                paused, read = self._reading is Reading.PAUSED, self._reading is Reading.READ
                 partial_content.check(reply, self._request, self._body_received, paused=paused, read=read)
                 self._finish()
                 return writer.partial_content(reply, self._closing)
             case OptionsReply():
-                self._expect(_Writing.SILENT, reply)
+                self._expect(Writing.SILENT, reply)
                 self._finish()
                 return writer.options(reply, self._closing)
             case ErrorReply():
-                self._expect(_Writing.SILENT, reply)
+                self._expect(Writing.SILENT, reply)
                 self._closing = self._closing or reply.close
                 self._finish()
                 if reply.close:
-                    self._reading = _Reading.CLOSED
+                    self._reading = Reading.CLOSED
                 return writer.error(reply, self._closing)
             case _:
                 assert_never(reply)
 
+    def retract(self) -> None:
+        """Forget the final reply just made, which was not sent: another one takes its place."""
+        self._writing = Writing.SILENT
+
     def _send_continue(self) -> bytes:
         # A 100 before the preview's end, or after ieof, fails Squid's transaction.
-        if self._reading is not _Reading.PAUSED or self._writing is not _Writing.SILENT:
+        if self._reading is not Reading.PAUSED or self._writing is not Writing.SILENT:
             raise LocalProtocolError("100 Continue answers the end of an incomplete preview and nothing else")
-        self._reading = _Reading.BODY
+        self._reading = Reading.BODY
         return writer.CONTINUE
 
-    def _expect(self, state: _Writing, reply: Reply) -> None:
+    def _expect(self, state: Writing, reply: Reply) -> None:
         # An error may come at any time: for a head that never ends, or for what is no ICAP.
-        was_told = self._reading in {_Reading.BODY, _Reading.PAUSED, _Reading.READ}
+        was_told = self._reading in {Reading.BODY, Reading.PAUSED, Reading.READ}
         if self._writing is not state or not (was_told or isinstance(reply, ErrorReply)):
             raise LocalProtocolError(f"{type(reply).__name__} can't be sent while {self._writing.name}")
 
     def _finish(self) -> None:
-        self._writing = _Writing.WRITTEN
-        if self._reading is _Reading.PAUSED:
+        self._writing = Writing.WRITTEN
+        if self._reading is Reading.PAUSED:
             # A final reply to a preview: the rest of the body never travels (RFC 3507 section 4.5).
-            self._reading = _Reading.READ
+            self._reading = Reading.READ

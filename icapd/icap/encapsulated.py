@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from icapd.errors import RemoteProtocolError
 from icapd.http.heads import RequestHead, ResponseHead
 
-_ENTITY = re.compile(r"(req-hdr|res-hdr|req-body|res-body|opt-body|null-body)=(\d{1,10})", re.IGNORECASE)
-
-# The legal lists of section 4.4.1 and its errata e4, per method: heads that may come, body that may end it.
+# Every list of section 4.4.1 and its errata e4: the heads that there are, in this order, and one body.
+_LIST = re.compile(
+    rb"(?:req-hdr=(\d{1,10})[ \t]*,[ \t]*)?(?:res-hdr=(\d{1,10})[ \t]*,[ \t]*)?"
+    rb"(req|res|opt|null)-body=(\d{1,10})",
+    re.IGNORECASE,
+)
+# What each method may have of it: a head of the request, a head of the response, bodies.
 _LEGAL = {
-    "OPTIONS": ((), ("opt-body", "null-body")),
-    "REQMOD": (("req-hdr",), ("req-body", "null-body")),
-    "RESPMOD": (("req-hdr", "res-hdr"), ("res-body", "null-body")),
+    "OPTIONS": (False, False, (b"opt", b"null")),
+    "REQMOD": (True, False, (b"req", b"null")),
+    "RESPMOD": (True, True, (b"res", b"null")),
 }
+# Any that adapts something, for a method that is not known.
+_ANY = (True, True, (b"req", b"res", b"null"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +39,23 @@ class Encapsulated:
 
         The offsets must begin at 0 and rise; an unknown method may carry any legal list.
         """
-        entities = []
-        for part in value.decode("latin-1").split(","):
-            entity = _ENTITY.fullmatch(part.strip(" \t"))
-            if entity is None:
-                raise RemoteProtocolError(
-                    "Encapsulated: each part must be one of its six names, `=`, an offset"
-                )
-            entities.append((entity[1].lower(), int(entity[2])))
-        # An unknown method is whatever the peer wrote; messages do not repeat it.
-        asked = method if method in _LEGAL else "this method"
-        names = [name for name, _ in entities]
-        offsets = [offset for _, offset in entities]
-        allowed_heads, bodies = _LEGAL.get(
-            method, (("req-hdr", "res-hdr"), ("req-body", "res-body", "null-body"))
-        )
-        if names[-1] not in bodies:
-            raise RemoteProtocolError(f"Encapsulated: {asked} must end in one of {', '.join(bodies)}")
-        if names[:-1] != [name for name in allowed_heads if name in names[:-1]]:
-            listed = ", ".join(allowed_heads) or "no head"
+        match = _LIST.fullmatch(value.strip(b" \t"))
+        if match is None:
             raise RemoteProtocolError(
-                f"Encapsulated: {asked} may have {listed} before its body, in this order"
+                "Encapsulated is not `[req-hdr=N,] [res-hdr=N,] (req|res|opt|null)-body=N`, in this order"
             )
-        if offsets[0] != 0 or any(later <= earlier for earlier, later in itertools.pairwise(offsets)):
+        request, response, kind, end = match[1], match[2], match[3].lower(), int(match[4])
+        has_request, has_response, bodies = _LEGAL.get(method, _ANY)
+        if kind not in bodies or (request and not has_request) or (response and not has_response):
+            # An unknown method is whatever the peer wrote; messages do not repeat it.
+            asked = method if method in _LEGAL else "this method"
+            raise RemoteProtocolError(f"Encapsulated names parts that {asked} does not have")
+        heads = [(name, int(start)) for name, start in (("req-hdr", request), ("res-hdr", response)) if start]
+        starts = [start for _, start in heads] + [end]
+        if starts[0] != 0 or any(later <= earlier for earlier, later in itertools.pairwise(starts)):
             raise RemoteProtocolError("Encapsulated: the offsets must begin at 0 and rise")
-        heads = tuple(zip(names[:-1], offsets[:-1], offsets[1:], strict=True))
-        return cls(heads, offsets[-1], names[-1] != "null-body")
+        placed = tuple((name, start, then) for (name, start), then in zip(heads, starts[1:], strict=True))
+        return cls(placed, end, kind != b"null")
 
     def check_sizes(self, max_http_head: int) -> None:
         """RemoteProtocolError when a head is longer than allowed, before a byte of it is waited for."""

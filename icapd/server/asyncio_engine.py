@@ -2,79 +2,104 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from socket import socket
+from ssl import SSLContext
 from typing import cast
 
 import structlog
 
-from icapd.errors import ConfigurationError
-from icapd.server.session import Session, SessionContext
+from icapd.server.engine import Peer
+from icapd.server.session import Session
+from icapd.server.session_context import Pending, SessionContext
+from icapd.server.turns import Turns
 from icapd.settings import Server as ServerSettings
-from icapd.settings import split_address
 
 log = structlog.get_logger()
 
 #: Seconds between two looks at the clocks of all connections.
 SWEEP_INTERVAL = 1.0
-OVERLOADED = b"ICAP/1.0 503 Service overloaded\r\nConnection: close\r\nEncapsulated: null-body=0\r\n\r\n"
 
 
 class IcapProtocol(asyncio.Protocol):
     """Carries bytes between one socket and its session."""
 
-    def __init__(self, engine: "AsyncioEngine") -> None:
+    def __init__(self, engine: "AsyncioEngine", peer: Peer) -> None:
+        self.peer = peer
         self._engine = engine
-        self._session = Session(engine.context)
+        self._session = Session(engine.context, peer, defers=True)
         self._transport: asyncio.Transport | None = None
         self._last_activity = time.monotonic()
+        self._is_new = True  # nothing has arrived yet
+        self._drains_since: float | None = None
+        self._waiting = 0  # pieces of data that wait for their turn
+        self._is_tls = False
+        self._must_not_read = False  # the peer takes nothing of what it was sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if not self._engine.admit(self):
-            self._transport.write(OVERLOADED)
-            self._transport.close()
+        self._is_tls = transport.get_extra_info("sslcontext") is not None
+        self._engine.begin(self)
 
     def data_received(self, data: bytes) -> None:
         self._receive(data)
 
     def eof_received(self) -> bool:
         self._receive(b"")
-        return False
+        # The answer to what came before may still wait for its turn. TLS has no connections half closed.
+        return not self._is_tls
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._session.abandon("client-gone")
-        self._engine.dismiss(self)
+        self._engine.end(self)
 
     def pause_writing(self) -> None:
         # The peer reads slowly: take no more from it than it takes from us.
-        assert self._transport is not None
-        self._transport.pause_reading()
+        self._must_not_read = True
+        self._govern_reading()
 
     def resume_writing(self) -> None:
-        assert self._transport is not None
         self._last_activity = time.monotonic()
-        self._transport.resume_reading()
+        self._must_not_read = False
+        self._govern_reading()
+
+    def _govern_reading(self) -> None:
+        """Read while the peer takes its answers, and while what it sent is worked off."""
+        assert self._transport is not None
+        if self._must_not_read or self._waiting > 1:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def sweep(self, now: float, settings: ServerSettings) -> None:
-        """Close the connection when it has been silent for longer than its state allows."""
+        """Close the connection when its state has lasted for longer than that state may."""
         if self._transport is not None and self._transport.is_closing():
             # Closed some time ago, and the peer still does not take the rest of what it was sent.
             if now - self._last_activity > settings.stall_timeout:
                 self._transport.abort()
             return
-        if self._session.is_idle:
-            limit = settings.idle_timeout
-        elif self._session.is_reading_head:
-            limit = settings.head_timeout
+        if self._waiting:
+            return
+        if self._session.is_draining:
+            # However busily the rest arrives.
+            since, limit = self._drains_since or now, settings.drain_timeout
+            self._drains_since = since
         else:
-            limit = settings.stall_timeout
-        if now - self._last_activity > limit:
+            self._drains_since = None
+            since, limit = self._last_activity, self._silence(settings)
+        if now - since > limit:
             self._write(self._session.time_out())
             self._close()
+
+    def retire(self) -> None:
+        """Close behind the next answer, and say so in it."""
+        self._session.close_after_response()
 
     def drain(self) -> None:
         """Close once the request under way is answered; at once when there is none."""
         self._session.close_after_response()
-        if self._session.is_idle:
+        if self._session.is_idle and not self._waiting:
             self._close()
 
     def abort(self, reason: str) -> None:
@@ -83,18 +108,61 @@ class IcapProtocol(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _silence(self, settings: ServerSettings) -> float:
+        """Seconds for which nothing needs to arrive."""
+        if self._is_new:
+            return settings.first_byte_timeout
+        if self._session.is_idle:
+            return settings.idle_timeout
+        if self._session.is_reading_head:
+            return settings.head_timeout
+        return settings.stall_timeout
+
+    @property
+    def pending(self) -> Pending | None:
+        return self._session.pending
+
     def _receive(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         # A request's head is timed from its first byte, so that a byte now and then does not keep it open.
         if not self._session.is_reading_head:
             self._last_activity = time.monotonic()
-        self._write(self._session.receive(data))
-        if self._session.must_close:
+        self._is_new = False
+        if not self._waiting and self._session.is_idle and data.startswith(b"OPTIONS "):
+            # Squid holds everything up for it, and it is done at once: it needs no turn.
+            self._work(data)
+            if self._session.pending is not None:
+                self._engine.turns.stage(self)
+            return
+        self._waiting += 1
+        if self._waiting == 2:
+            self._govern_reading()
+        self._engine.turns.add(self, data)
+
+    def work(self, data: bytes) -> None:
+        self._waiting -= 1
+        if self._waiting == 1:
+            self._govern_reading()
+        self._work(data)
+
+    def settle(self, durable: bool) -> None:
+        self._send(self._session.settle(durable))
+
+    def _work(self, data: bytes) -> None:
+        self._engine.context.metrics.received_bytes.inc(len(data))
+        self._send(self._session.receive(data))
+        if not data and self._session.pending is None:
+            self._close()
+
+    def _send(self, data: bytes) -> None:
+        self._write(data)
+        if self._session.must_close and self._session.pending is None:
             self._close()
 
     def _write(self, data: bytes) -> None:
         if data and self._transport is not None:
+            self._engine.context.metrics.sent_bytes.inc(len(data))
             self._transport.write(data)
 
     def _close(self) -> None:
@@ -103,62 +171,103 @@ class IcapProtocol(asyncio.Protocol):
 
 
 class AsyncioEngine:
-    """Listens, keeps the connections' clocks, and stops in good order."""
+    """Takes connections, keeps their clocks, and stops in good order."""
 
-    def __init__(self, context: SessionContext, settings: ServerSettings) -> None:
-        self.context = context
+    def __init__(
+        self,
+        context: SessionContext,
+        settings: ServerSettings,
+        left: Callable[[Peer], None],
+        handshake_failed: Callable[[str, BaseException], None],
+    ) -> None:
+        """`left`, `handshake_failed`: told what connections end and which never began."""
+        self.turns = Turns(
+            context, settings.max_queue_delay, lambda turn: asyncio.get_running_loop().call_soon(turn)
+        )
+        self.context = replace(context, is_overloaded=self.turns.is_overloaded)
         self._settings = settings
+        self._left = left
+        self._handshake_failed = handshake_failed
         self._connections: set[IcapProtocol] = set()
-        self._server: asyncio.Server | None = None
+        #: Connections that are not yet made, above all those in a TLS handshake.
+        self._beginnings: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
+        self._retiring = False
         self._emptied = asyncio.Event()
 
-    async def start(self) -> tuple[str, int]:
-        """Listen; returns the address. Raises ConfigurationError when that is not possible."""
-        address = split_address(self._settings.listen)
-        assert address is not None
-        loop = asyncio.get_running_loop()
-        try:
-            self._server = await loop.create_server(lambda: IcapProtocol(self), *address)
-        except OSError as error:
-            raise ConfigurationError(
-                f"server.listen: can't listen on {self._settings.listen}: {error.strerror or error}; "
-                "choose another address, or stop what holds it"
-            ) from None
-        self._sweeper = loop.create_task(self._sweep())
-        bound: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
-        return bound
+    @property
+    def connections(self) -> int:
+        return len(self._connections) + len(self._beginnings)
 
-    def admit(self, connection: IcapProtocol) -> bool:
-        """Whether the connection may stay; counts it if so."""
-        if len(self._connections) >= self._settings.max_connections:
-            self.context.metrics.refused.inc()
-            return False
-        self._connections.add(connection)
-        self.context.metrics.connections.set(len(self._connections))
-        return True
+    async def start(self) -> None:
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
-    def dismiss(self, connection: IcapProtocol) -> None:
-        self._connections.discard(connection)
-        self.context.metrics.connections.set(len(self._connections))
-        if not self._connections:
-            self._emptied.set()
+    def take(self, connection: socket, peer: Peer, tls: SSLContext | None) -> None:
+        task = asyncio.get_running_loop().create_task(self._take(connection, peer, tls))
+        self._beginnings.add(task)
 
-    async def stop(self) -> None:
-        """Accept no more, let requests under way end, close; cut what is left after shutdown_timeout."""
-        assert self._server is not None and self._sweeper is not None
-        self._server.close()
+    def retire(self) -> None:
+        self._retiring = True
+        for connection in self._connections:
+            connection.retire()
+
+    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 (for the connections, not for this call)
+        assert self._sweeper is not None
         self._sweeper.cancel()
+        for task in tuple(self._beginnings):
+            task.cancel()
         for connection in tuple(self._connections):
             connection.drain()
         self._emptied.clear()
-        if self._connections:
+        if self.connections:
             try:
-                await asyncio.wait_for(self._emptied.wait(), self._settings.shutdown_timeout)
+                await asyncio.wait_for(self._emptied.wait(), timeout)
             except TimeoutError:
                 log.warning("stop-cut", connections=len(self._connections))
                 for connection in tuple(self._connections):
                     connection.abort("server-stopped")
+
+    def begin(self, connection: IcapProtocol) -> None:
+        """A connection is made."""
+        self._connections.add(connection)
+        self._count()
+        if self._retiring:
+            connection.retire()
+
+    def end(self, connection: IcapProtocol) -> None:
+        """A connection has ended."""
+        # uvloop tells that of one, too, whose handshake failed: `_take` does its part.
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._ended(connection.peer)
+
+    async def _take(self, connection: socket, peer: Peer, tls: SSLContext | None) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            connection.setblocking(False)
+            timeout = self._settings.first_byte_timeout if tls is not None else None
+            # With a handshake, the protocol's connection is made only once that has succeeded.
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: IcapProtocol(self, peer), connection, ssl=tls, ssl_handshake_timeout=timeout
+            )
+        except (OSError, asyncio.CancelledError) as error:
+            connection.close()
+            if tls is not None and isinstance(error, OSError):
+                self._handshake_failed(peer.address, error)
+            self._beginnings.discard(task)
+            self._ended(peer)
+        else:
+            self._beginnings.discard(task)
+
+    def _ended(self, peer: Peer) -> None:
+        self._left(peer)
+        self._count()
+        if not self.connections:
+            self._emptied.set()
+
+    def _count(self) -> None:
+        self.context.metrics.connections.set(len(self._connections))
 
     async def _sweep(self) -> None:
         while True:

@@ -23,7 +23,13 @@ LOCAL = Peer("")
 
 
 class Engine(Protocol):
-    """Carries connections from `take` to their end."""
+    """Carries connections from `take` to their end.
+
+    Made with (context: SessionContext, settings: Server, left: Callable[[Peer], None], handshake_failed:
+    Callable[[str, BaseException], None]). On the worker's event loop, as everything here, `left` is called
+    once for each connection that was taken, when it has ended, and `handshake_failed` with the address and
+    the cause of those that never began.
+    """
 
     @property
     def connections(self) -> int:
@@ -34,6 +40,12 @@ class Engine(Protocol):
 
     def take(self, connection: socket, peer: Peer, tls: SSLContext | None) -> None:
         """Serve a connection that was just accepted; `tls`: begin with a handshake. The engine closes it."""
+
+    def retire(self) -> None:
+        """End each connection with its next answer, which says so; an idle one may wait for its request.
+
+        Before a restart: Squid gives up a connection that is closed under a request it just sent.
+        """
 
     async def stop(self, timeout: float) -> None:
         """Close idle connections, let requests under way end for up to `timeout` seconds, cut the rest."""

@@ -3,13 +3,12 @@
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
 import structlog
 
-from icapd.audit import AuditWriter
+from icapd.audit import AuditRecord
 from icapd.errors import AuditError, RemoteProtocolError
 from icapd.http.headers import Headers
 from icapd.icap import (
@@ -25,12 +24,10 @@ from icapd.icap import (
     PreviewEnd,
     UnsupportedRequest,
 )
-from icapd.icap.limits import CodecLimits
 from icapd.server.engine import LOCAL, Peer
-from icapd.server.metrics import Metrics
+from icapd.server.session_context import Pending, SessionContext
 from icapd.services.adaptation import Adaptation
 from icapd.services.answers import Record, Step
-from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue, Service
 from icapd.services.options import options_headers, quoted
 from icapd.services.transaction import Transaction
@@ -39,30 +36,26 @@ from icapd.services.trust import trusted_identity
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class SessionContext:
-    """What all sessions of a server share."""
-
-    #: The live services; a transaction keeps those that it began with.
-    catalogue: Callable[[], Catalogue]
-    audit: AuditWriter
-    #: Whether a message whose record can't be written is blocked.
-    blocks_unrecorded: bool
-    codec_limits: CodecLimits
-    metrics: Metrics
-    #: What all bodies that are held back take together.
-    memory: BodyMemory
-    #: Whether there is more work than can be done in time: what begins now meets the fail mode.
-    is_overloaded: Callable[[], bool] = lambda: False
-
-
 class Session:
     """Drives the codec and the adaptations of one connection."""
 
-    def __init__(self, context: SessionContext, peer: Peer = LOCAL, *, pauses: bool = False) -> None:
-        """With `pauses` it stops behind each request, until `take_rest`."""
+    def __init__(
+        self, context: SessionContext, peer: Peer = LOCAL, *, pauses: bool = False, defers: bool = False
+    ) -> None:
+        """With `pauses` it stops behind each request, until `take_rest`.
+
+        With `defers` it leaves a message's one record to the caller, who writes those of many sessions
+        together: it then stops with `pending` set, until `settle`.
+        """
         self._context = context
         self._peer = peer
+        self._defers = defers
+        self.pending: Pending | None = None
+        self._head_clock = context.metrics.stage("head")
+        self._body_clock = context.metrics.stage("body")
+        self._audit_clock = context.metrics.stage("audit")
+        self._body_work = 0  # nanoseconds spent on the current request's body
+        self._peer_closed = False
         self._connection = Connection(context.codec_limits, pauses=pauses)
         self._adaptation: Adaptation | None = None
         self._service: Service | None = None
@@ -93,12 +86,33 @@ class Session:
         if self._ended:
             return b""
         self._connection.receive_data(data)
+        self._peer_closed = not data
+        return self._advance()
+
+    def settle(self, durable: bool) -> bytes:
+        """What was pending has been written, or could not be; returns the bytes to send."""
+        pending, self.pending = self.pending, None
+        assert pending is not None
+        metrics = self._context.metrics
+        if durable:
+            metrics.observe(pending.record)
+            metrics.audit_lag.observe((time.perf_counter_ns() - pending.since) / 1e9)
+        if self._ended:
+            return b""
+        out = pending.reply
+        if not durable and self._context.blocks_unrecorded:
+            self._connection.retract()
+            replies = pending.adaptation.record_failed(mid_response=False)
+            out = b"".join(map(self._connection.send, replies))
+        return out + self._advance()
+
+    def _advance(self) -> bytes:
         out = bytearray()
         try:
-            while (event := self._connection.next_event()) is not None:
+            while self.pending is None and (event := self._connection.next_event()) is not None:
                 out += self._handle(event)
         except RemoteProtocolError as error:
-            out += self._answer_error(error, peer_closed=not data)
+            out += self._answer_error(error)
         return bytes(out)
 
     def take_rest(self) -> bytes | None:
@@ -129,7 +143,10 @@ class Session:
                 return self._begin(event)
             case BodyData() | PreviewEnd() | BodyEnd():
                 assert self._adaptation is not None
-                return self._step(self._adaptation.handle, event)
+                began = time.perf_counter_ns()
+                out = self._step(self._adaptation.handle, event)
+                self._body_work += time.perf_counter_ns() - began
+                return out
             case OptionsRequest():
                 return self._answer_options(event)
             case UnsupportedRequest():
@@ -165,9 +182,12 @@ class Session:
         transaction = Transaction(request, catalogue.policy, time.time_ns() // 1000, identity)
         transaction.add_findings(findings)
         self._adaptation = Adaptation(transaction, service.inspector, service.options, self._context.memory)
+        self._body_work = 0
         if self._peer.overloaded or self._context.is_overloaded():
             return self._step(self._adaptation.bypass, "overload")
-        return self._step(self._adaptation.begin)
+        out = self._step(self._adaptation.begin)
+        self._head_clock.observe((time.perf_counter_ns() - self._began) / 1e9)
+        return out
 
     def _unknown_service(self, catalogue: Catalogue) -> bytes:
         return self._send_error(404, f"the services here are {', '.join(catalogue.services)}", close=False)
@@ -196,9 +216,14 @@ class Session:
         """Carry out the steps in order; returns the bytes of the replies among them."""
         assert self._adaptation is not None
         out = bytearray()
-        for step in steps:
+        for position, step in enumerate(steps):
             if not isinstance(step, Record):
                 out += self._connection.send(step)
+            elif step.phase == "final" and self._defers:
+                replies = (each for each in steps[position + 1 :] if not isinstance(each, Record))
+                reply = b"".join(map(self._connection.send, replies))
+                self.pending = Pending(self._make_record(), reply, self._adaptation, time.perf_counter_ns())
+                return bytes(out)
             elif not self._record(step) and self._context.blocks_unrecorded:
                 mid_response = self._connection.is_mid_response
                 return bytes(out) + self._perform(self._adaptation.record_failed(mid_response))
@@ -206,10 +231,9 @@ class Session:
 
     def _record(self, step: Record) -> bool:
         """Make the transaction's record durable; False when that failed."""
-        assert self._adaptation is not None and self._service is not None
-        transaction, audit, metrics = self._adaptation.transaction, self._context.audit, self._context.metrics
-        latency_us = (time.perf_counter_ns() - self._began) // 1000
-        record = transaction.record(latency_us, self._service.inspector.mask_text)
+        audit, metrics = self._context.audit, self._context.metrics
+        record = self._make_record()
+        began = time.perf_counter_ns()
         write = {"final": audit.write, "open": audit.open_stream, "close": audit.close_stream}[step.phase]
         try:
             write(record)
@@ -217,14 +241,23 @@ class Session:
             metrics.audit_failures.inc()
             log.error("audit-failed", txn_id=record.txn_id, error=str(error))
             return False
+        self._audit_clock.observe((time.perf_counter_ns() - began) / 1e9)
         if step.phase != "open":
             metrics.observe(record)
         return True
 
-    def _answer_error(self, error: RemoteProtocolError, *, peer_closed: bool) -> bytes:
+    def _make_record(self) -> AuditRecord:
+        assert self._adaptation is not None and self._service is not None
+        if self._body_work:
+            self._body_clock.observe(self._body_work / 1e9)
+            self._body_work = 0
+        latency_us = (time.perf_counter_ns() - self._began) // 1000
+        return self._adaptation.transaction.record(latency_us, self._service.inspector.mask_text)
+
+    def _answer_error(self, error: RemoteProtocolError) -> bytes:
         """The answer to bytes that are no ICAP; none in the middle of a reply, or to a peer that has gone."""
-        answerable = not peer_closed and self._connection.awaits_reply
-        self.abandon("client-gone" if peer_closed else "protocol-error")
+        answerable = not self._peer_closed and self._connection.awaits_reply
+        self.abandon("client-gone" if self._peer_closed else "protocol-error")
         if not answerable:
             return b""
         self._context.metrics.protocol_errors.labels(str(error.icap_status)).inc()

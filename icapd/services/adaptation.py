@@ -20,7 +20,7 @@ from icapd.inspection import Inspector
 from icapd.services import answers, blocking
 from icapd.services.answers import AdaptationOptions, Record, Step
 from icapd.services.body_memory import BodyMemory, HeldBody
-from icapd.services.body_plan import BodyPlan, PlanKind, content_length, plan_body
+from icapd.services.body_plan import BodyPlan, PlanKind, content_length, plan_body, suffices
 from icapd.services.buffered import read_buffered, reason_of, sample_is_readable
 from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
@@ -98,11 +98,9 @@ class Adaptation:
         match event:
             case BodyData(data):
                 return self._on_data(data)
-            case PreviewEnd(complete=False):
-                self._exchange.pause()
-                return self._decide()
-            case PreviewEnd():
-                return []
+            case PreviewEnd(complete):
+                self._exchange.end_preview(complete)
+                return [] if complete else self._decide()
             case BodyEnd(trailers):
                 return self._on_end(trailers)
 
@@ -130,10 +128,7 @@ class Adaptation:
         return self._done(answers.unmodified(self.transaction))
 
     def record_failed(self, mid_response: bool) -> list[Reply]:
-        """What takes the place of the steps behind a record that could not be written.
-
-        `mid_response`: the head of the message has been sent.
-        """
+        """What takes the place of the steps behind a record not written; `mid_response` as in `fail`."""
         self._done([])
         if mid_response:
             return [AdaptedEnd()]
@@ -148,7 +143,7 @@ class Adaptation:
             return self._after_flow(self._flowing.feed(data))
         fits = self._held.add(data)
         if self._phase is _Phase.PREVIEW and self._request.preview is None:
-            return self._decide()
+            return self._decide() if suffices(self._virgin, self.transaction.body_bytes) else []
         if self._phase is _Phase.BUFFERING and not fits:
             return self._start_inspected_flow()
         return []
@@ -166,10 +161,14 @@ class Adaptation:
         return steps
 
     def _examined(self, trailers: Headers) -> Headers:
-        """HTTP trailers under the rules for header fields."""
+        """HTTP trailers under the rules for header fields; none where that takes too long."""
         if not trailers:
             return trailers
-        examination = self._inspector.inspect_headers(trailers)
+        try:
+            examination = self._inspector.inspect_headers(trailers)
+        except ScanTimeout as error:
+            self.transaction.mark("partial", reason_of(error))
+            return Headers()
         self.transaction.add_findings(examination.findings)
         return examination.headers
 

@@ -10,6 +10,11 @@ from icapd.http.heads import MessageHead
 from icapd.http.media_types import MediaType, is_textual, looks_like_text
 from icapd.policy import RuleSet
 
+#: Bytes by which a body is judged that its head says nothing of.
+SAMPLE = 1024
+# The longest byte order mark.
+_MARK = 4
+
 
 class PlanKind(Enum):
     SKIP = auto()
@@ -48,13 +53,23 @@ def content_length(head: MessageHead) -> int | None:
     return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
 
 
+def suffices(head: MessageHead, received: int) -> bool:
+    """Whether so many bytes of a body show all that plan_body looks for: more would change nothing."""
+    media_type, codings = _described(head)
+    return received >= (SAMPLE if media_type.is_opaque or codings else _MARK)
+
+
+def _described(head: MessageHead) -> tuple[MediaType, tuple[str, ...]]:
+    return MediaType.parse(head.headers.get(b"content-type")), content_codings(head.headers)
+
+
 def plan_body(head: MessageHead, sample: bytes, rules: RuleSet, max_buffered: int) -> BodyPlan:
     """The plan for a body; `sample`: what has arrived of it, as it travels (coded).
 
-    Types that say nothing (none, application/octet-stream) are judged by the sample.
+    Types that say nothing (none, application/octet-stream) are judged by the sample, no further than SAMPLE.
     """
-    media_type = MediaType.parse(head.headers.get(b"content-type"))
-    codings = content_codings(head.headers)
+    media_type, codings = _described(head)
+    sample = sample[:SAMPLE]
     if media_type.is_opaque:
         if not codings and not looks_like_text(sample):
             return BodyPlan(PlanKind.SKIP, media_type, reason="media-type")

@@ -43,15 +43,15 @@ def codec_limits(settings: Settings) -> CodecLimits:
 
 
 def service_options(settings: Settings) -> ServiceOptions:
-    services, max_buffered = settings.services, settings.limits.max_buffered_body
+    services, limits = settings.services, settings.limits
 
-    def adaptation(fail_mode: str) -> AdaptationOptions:
+    def adaptation(fail_mode: str, max_buffered: int) -> AdaptationOptions:
         return AdaptationOptions(max_buffered, fail_mode == "closed", services.contact, services.via)
 
     return ServiceOptions(
         preview=services.preview,
         options_ttl=services.options_ttl,
         max_connections=settings.server.max_connections,
-        reqmod=adaptation(services.reqmod_fail_mode),
-        respmod=adaptation(services.respmod_fail_mode),
+        reqmod=adaptation(services.reqmod_fail_mode, limits.max_buffered_request),
+        respmod=adaptation(services.respmod_fail_mode, limits.max_buffered_response),
     )

@@ -19,9 +19,9 @@ class Exchange:
         if not self._continued:
             self.held += size
 
-    def pause(self) -> None:
-        """The preview has ended, and more lies behind it."""
-        self._paused = True
+    def end_preview(self, complete: bool) -> None:
+        """The preview has ended; `complete`: nothing lies behind it."""
+        self._paused = not complete
 
     def end(self) -> None:
         """The body has ended."""

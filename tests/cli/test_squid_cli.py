@@ -27,6 +27,16 @@ def test_config_leads_to_the_icapd_of_the_settings(here: Path) -> None:
     assert "acl clients src 10.0.0.0/8\n" in result.output
 
 
+def test_config_leads_to_the_tls_listener_where_its_ca_is_given(here: Path) -> None:
+    (here / "icapd.toml").write_text(
+        '[server]\nlisten_tls = "10.0.0.1:11344"\n[tls]\ncertificate = "icapd.pem"\n'
+    )
+    result = icapd("squid", "config", "--icap-tls-ca", "ca.pem", "--icap-tls-cert", "squid.pem")
+    assert result.exit_code == 0, result.output
+    assert f"icaps://10.0.0.1:11344/reqmod bypass=off tls-cafile={here}/ca.pem " in result.output
+    assert f" tls-cert={here}/squid.pem\n" in result.output
+
+
 def test_config_goes_into_a_file(here: Path) -> None:
     result = icapd("squid", "config", "--output", "squid.conf", "--allow-destination", "localhost:8443")
     assert (result.exit_code, result.output) == (0, "")

@@ -103,6 +103,34 @@ def test_every_parameter_is_checked_and_named(field: dataclasses.Field[object]) 
         render_squid_conf(dataclasses.replace(SquidParameters(), **{field.name: value}))
 
 
+def icap_services(text: str) -> list[str]:
+    return [line for line in directives(text) if line.startswith("icap_service ")]
+
+
+def test_icapd_is_spoken_to_by_tls_where_its_ca_is_given() -> None:
+    assert all(
+        " icap://" in line and "tls-" not in line
+        for line in icap_services(render_squid_conf(SquidParameters()))
+    )
+    parameters = SquidParameters(
+        icap_address="icapd.example:11344",
+        icap_tls_ca=Path("/etc/squid/icapd/icapd-ca.pem"),
+        icap_tls_certificate=Path("/etc/squid/icapd/client.pem"),
+        icap_tls_name="icapd.internal",
+    )
+    services = icap_services(render_squid_conf(parameters))
+    assert len(services) == 3
+    for line in services:
+        assert " icaps://icapd.example:11344/" in line
+        assert " tls-cafile=/etc/squid/icapd/icapd-ca.pem tls-default-ca=off tls-min-version=1.2 " in line
+        assert line.endswith(" tls-cert=/etc/squid/icapd/client.pem tls-domain=icapd.internal")
+
+
+def test_certificate_for_icapd_is_of_no_use_without_its_ca() -> None:
+    with pytest.raises(ConfigurationError, match="icap_tls_ca: is needed"):
+        render_squid_conf(SquidParameters(icap_tls_certificate=Path("client.pem")))
+
+
 @pytest.fixture
 def parameters(tmp_path: Path) -> SquidParameters:
     """Parameters whose files exist, as Squid wants before it takes a configuration."""
@@ -122,6 +150,21 @@ def parameters(tmp_path: Path) -> SquidParameters:
 def test_squid_takes_the_configuration_without_a_word(tmp_path: Path, parameters: SquidParameters) -> None:
     conf = tmp_path / "squid.conf"
     conf.write_text(render_squid_conf(parameters))
+    assert check_squid_conf(conf) == []
+
+
+@pytest.mark.squid
+def test_squid_takes_icaps_without_a_word(tmp_path: Path, parameters: SquidParameters) -> None:
+    client = tmp_path / "client.pem"
+    client.write_bytes((tmp_path / "ca.key").read_bytes() + (tmp_path / "ca.pem").read_bytes())
+    with_tls = dataclasses.replace(
+        parameters,
+        icap_tls_ca=tmp_path / "ca.pem",
+        icap_tls_certificate=client,
+        icap_tls_name="icapd.example",
+    )
+    conf = tmp_path / "squid.conf"
+    conf.write_text(render_squid_conf(with_tls))
     assert check_squid_conf(conf) == []
 
 

@@ -73,6 +73,8 @@ def test_bytes_that_look_like_text(sample: bytes, text: bool) -> None:
         ("iso-8859-1", b"abc", True),
         ("shift_jis", b"abc", True),
         ("no-such-charset", b"abc", True),
+        ("undefined", b"abc", True),
+        ("a\0b", b"abc", True),
         ("hex", b"abc", True),
         ("utf-16", b"abc", False),
         ("UTF-16LE", b"a\x00", False),

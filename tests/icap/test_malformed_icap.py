@@ -154,6 +154,6 @@ def test_method_that_nobody_knows_is_not_repeated(encapsulated: bytes) -> None:
     connection.receive_data(
         b"hunter2 icap://h/x ICAP/1.0\r\nHost: h\r\nEncapsulated: %b\r\n\r\n" % encapsulated
     )
-    with pytest.raises(RemoteProtocolError, match="this method") as caught:
+    with pytest.raises(RemoteProtocolError) as caught:
         connection.next_event()
     assert "hunter2" not in str(caught.value)

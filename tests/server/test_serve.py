@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import signal
 import socket
 import sqlite3
@@ -16,6 +17,8 @@ import pytest
 from support import wire
 from support.icapd import ICAPD, PATIENCE, Server, ask, configure, read_reply, serving
 from support.policies import RULES, SECRET, demo_policy
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 JSON = b'{"key": "KEY-%b"}' % SECRET
 POLICY = '[policy]\ndirectory = "rules"\n'
@@ -135,25 +138,37 @@ def test_client_that_goes_in_the_middle_leaves_a_row(server: Server) -> None:
     assert (row["disposition"], row["inspection"], row["skip_reason"]) == ("failed", "partial", "client-gone")
 
 
-def test_connection_over_the_limit_is_refused(directory: Path) -> None:
-    text = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nmax_connections = 1\n' + POLICY
+def test_connections_over_the_limit_meet_the_fail_mode_and_then_wait(directory: Path) -> None:
+    text = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nworkers = 1\nmax_connections = 1\n' + POLICY
     with serving(directory, text) as server, server.connect() as first:
-        assert ask(first, wire.options()).startswith(b"ICAP/1.0 200")
+        assert b"KEY-[REDACTED]" in ask(first, respmod(JSON))
         with server.connect() as second:
-            assert read_reply(second).startswith(b"ICAP/1.0 503")
-        assert ask(first, wire.options()).startswith(b"ICAP/1.0 200")
+            assert ask(second, respmod(JSON)).startswith(b"ICAP/1.0 204")
+            assert ask(second, wire.options()).startswith(b"ICAP/1.0 200")
+            with server.connect() as third:
+                third.sendall(respmod(JSON))
+                assert b"KEY-[REDACTED]" in ask(first, respmod(JSON))
+                assert not readable(third)
+                first.close()
+                assert b"KEY-[REDACTED]" in read_reply(third)
+        overloaded = [row for row in rows(server) if row["skip_reason"] == "overload"]
+        assert [(row["disposition"], row["inspection"]) for row in overloaded] == [("bypassed", "skipped")]
+
+
+def readable(connection: socket.socket) -> bool:
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 @pytest.mark.parametrize(
     ("key", "data"),
     [
-        pytest.param("idle_timeout", b"", id="silent from the start"),
+        pytest.param("first_byte_timeout", b"", id="silent from the start"),
         pytest.param("head_timeout", b"OPTIONS icap", id="half a head"),
         pytest.param("stall_timeout", wire.respmod(wire.OK, b"5\r\nab"), id="half a body"),
     ],
 )
 def test_silent_connection_is_closed(directory: Path, key: str, data: bytes) -> None:
-    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\n{key} = 0.2\n' + POLICY
+    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nworkers = 1\n{key} = 0.2\n' + POLICY
     with serving(directory, text) as server, server.connect() as connection:
         connection.sendall(data)
         reply = read_reply(connection)
@@ -161,27 +176,27 @@ def test_silent_connection_is_closed(directory: Path, key: str, data: bytes) -> 
         assert connection.recv(1) == b""
 
 
+def test_idle_connection_is_closed(directory: Path) -> None:
+    text = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nworkers = 1\nidle_timeout = 0.2\n' + POLICY
+    with serving(directory, text) as server, server.connect() as connection:
+        assert ask(connection, wire.options()).startswith(b"ICAP/1.0 200")
+        assert connection.recv(1) == b""
+
+
 def test_client_that_never_reads_loses_its_place(directory: Path) -> None:
     limits = "max_connections = 1\nstall_timeout = 0.2\n"
-    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\n{limits}' + POLICY
+    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nworkers = 1\n{limits}' + POLICY
     image = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"
     with serving(directory, text) as server, server.connect() as greedy:
         greedy.settimeout(1)
         # The server takes no more from a client that takes nothing.
         with contextlib.suppress(TimeoutError):
             greedy.sendall(wire.respmod(image, b"3000000\r\n" + b"\x89" * 0x3000000))
-        refused = b"ICAP/1.0 503"
-        while refused.startswith(b"ICAP/1.0 503"):
+        answer = b"ICAP/1.0 204"
+        while answer.startswith(b"ICAP/1.0 204"):
             with server.connect() as other:
-                refused = read_reply_or_refusal(other)
-        assert refused.startswith(b"ICAP/1.0 200")
-
-
-def read_reply_or_refusal(connection: socket.socket) -> bytes:
-    try:
-        return ask(connection, wire.options())
-    except OSError:
-        return b"ICAP/1.0 503"  # closed before it could be read
+                answer = ask(other, respmod(JSON))
+        assert b"KEY-[REDACTED]" in answer
 
 
 def test_stop_lets_the_request_under_way_end(server: Server) -> None:
@@ -229,7 +244,7 @@ def test_status_pages(directory: Path, host: str) -> None:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host.strip("[]"), 0))
         port = probe.getsockname()[1]
-    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "{host}:{port}"\n' + POLICY
+    text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "{host}:{port}"\nworkers = 1\n' + POLICY
     with serving(directory, text) as server, server.connect() as connection:
         ask(connection, respmod(JSON))
 
@@ -322,6 +337,7 @@ STARTS = [
 ]
 
 
+@pytest.mark.parametrize("engine", ["asyncio"], indirect=True)  # nothing of it depends on the engine
 @pytest.mark.parametrize(("text", "message"), STARTS)
 def test_server_that_can_not_start_says_why(directory: Path, text: str, message: str) -> None:
     outcome = start(configure(directory, text if "[policy]" in text else text + POLICY))
@@ -330,6 +346,7 @@ def test_server_that_can_not_start_says_why(directory: Path, text: str, message:
     assert "Traceback" not in outcome.stderr
 
 
+@pytest.mark.parametrize("engine", ["asyncio"], indirect=True)  # nothing of it depends on the engine
 @pytest.mark.parametrize("key", ["listen", "http_listen"])
 def test_port_in_use_is_told(directory: Path, key: str) -> None:
     with socket.socket() as taken:
@@ -337,7 +354,9 @@ def test_port_in_use_is_told(directory: Path, key: str) -> None:
         taken.listen()
         other = "http_listen" if key == "listen" else "listen"
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        config = configure(directory, f'[server]\n{key} = "{address}"\n{other} = "127.0.0.1:0"\n' + POLICY)
+        config = configure(
+            directory, f'[server]\n{key} = "{address}"\n{other} = "127.0.0.1:0"\nworkers = 1\n' + POLICY
+        )
         outcome = start(config)
     assert outcome.returncode == 3
     assert f"server.{key}" in outcome.stderr and address in outcome.stderr

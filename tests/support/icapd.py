@@ -2,16 +2,20 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
+
+from support.processes import children
 
 ICAPD = Path(sys.executable).with_name("icapd")
 #: Seconds after which something that should have happened counts as not happening.
@@ -71,7 +75,7 @@ class Server:
 def configure(directory: Path, text: str = "", program: Path = ICAPD) -> Path:
     """icapd.toml and an empty database in the directory."""
     config = directory / "icapd.toml"
-    plain = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\n'
+    plain = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nworkers = 1\n'
     # The text may hold a mistake on purpose; the database is made without it.
     config.write_text(plain)
     subprocess.run([program, "--config", config, "db", "upgrade"], check=True, capture_output=True)
@@ -81,15 +85,24 @@ def configure(directory: Path, text: str = "", program: Path = ICAPD) -> Path:
 
 @contextmanager
 def serving(
-    directory: Path, text: str = "", *, program: Path = ICAPD, environment: dict[str, str] | None = None
+    directory: Path,
+    text: str = "",
+    *,
+    program: Path = ICAPD,
+    environment: dict[str, str] | None = None,
+    limits: dict[str, int] | None = None,
 ) -> Iterator[Server]:
-    """A server that is ready; `text`: icapd.toml, with a plain [server] section unless it has its own."""
+    """A server that is ready; `text`: icapd.toml, with a plain [server] section unless it has its own.
+
+    `limits`: resources of its processes, by their names in setrlimit(2) without RLIMIT_.
+    """
     config = configure(directory, text, program)
     process = subprocess.Popen(
         [str(program), "--config", str(config), "serve"],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **(environment or {})},
+        preexec_fn=partial(_limit, limits) if limits else None,
     )
     server = Server(process, directory)
     try:
@@ -97,10 +110,19 @@ def serving(
         yield server
     finally:
         if process.poll() is None:
+            workers = children(process.pid)
             process.kill()
+            for worker in workers:
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
         process.wait(PATIENCE)
         assert process.stderr is not None
         process.stderr.close()
+
+
+def _limit(limits: dict[str, int]) -> None:
+    for name, limit in limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
 
 
 def ask(connection: socket.socket, data: bytes) -> bytes:

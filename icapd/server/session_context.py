@@ -1,0 +1,39 @@
+"""What sessions share, and what they leave to others."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from icapd.audit import AuditRecord, AuditWriter
+from icapd.icap.limits import CodecLimits
+from icapd.server.metrics import Metrics
+from icapd.services.adaptation import Adaptation
+from icapd.services.body_memory import BodyMemory
+from icapd.services.catalogue import Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class SessionContext:
+    """What all sessions of a server share."""
+
+    #: The live services; a transaction keeps those that it began with.
+    catalogue: Callable[[], Catalogue]
+    audit: AuditWriter
+    #: Whether a message whose record can't be written is blocked.
+    blocks_unrecorded: bool
+    codec_limits: CodecLimits
+    metrics: Metrics
+    #: What all bodies that are held back take together.
+    memory: BodyMemory
+    #: Whether there is more work than can be done in time: what begins now meets the fail mode.
+    is_overloaded: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A record that must be durable before the reply behind it leaves."""
+
+    record: AuditRecord
+    reply: bytes
+    adaptation: Adaptation
+    #: perf_counter_ns.
+    since: int

@@ -1,0 +1,215 @@
+"""One worker: policy, audit trail, services and engine put together; connections come from the supervisor.
+
+`python -m icapd.server.worker`, started by the supervisor, with the channel to it as descriptor 3. It says
+`Started` once it can take connections, or what is wrong, and ends when it is told to, or when the supervisor
+is gone: with the requests under way answered, or recorded as `server-stopped`.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+import structlog
+import uvloop
+
+from icapd.audit import AuditWriter
+from icapd.errors import AuditError, IcapdError
+from icapd.server.asyncio_engine import AsyncioEngine
+from icapd.server.channel import (
+    SUPERVISOR_SIGNALS,
+    WORKER_END,
+    Channel,
+    Commit,
+    Committed,
+    Drain,
+    Ended,
+    Message,
+    NotStarted,
+    Prepare,
+    Prepared,
+    Report,
+    Start,
+    Started,
+    Take,
+    Tell,
+    receive,
+    send_now,
+)
+from icapd.server.engine import Engine, Peer
+from icapd.server.equipment import Equipment
+from icapd.server.handshakes import HandshakeFailures
+from icapd.server.logging import configure_logging
+from icapd.server.metrics import Metrics
+from icapd.server.pyicap_engine import PyicapEngine
+from icapd.server.session_context import SessionContext
+from icapd.services.body_memory import BodyMemory
+from icapd.services.catalogue import Catalogue
+from icapd.services.configured import codec_limits
+from icapd.settings import Settings
+
+log = structlog.get_logger()
+
+#: Seconds for connections to close once they were told to.
+_LAST = 1.0
+
+
+class Worker:
+    """Serves what the supervisor hands over."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Loads all that can be wrong. Raises ConfigurationError and AuditError."""
+        self._settings = settings
+        self._equipment = Equipment(settings)
+        self._metrics = Metrics()
+        self._handshake_failures = HandshakeFailures(self._metrics.tls_failures.inc)
+        self._prepared: Catalogue | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = 0
+        self._emptied = asyncio.Event()
+        self._audit = AuditWriter.open(
+            settings.audit.database_url, synchronous=settings.audit.synchronous, reserved=True
+        )
+
+    def run(self, end: socket.socket) -> None:
+        """Serve until told to end; `end`: of the channel."""
+        # Rules and modules stay for good: the collector need not look at them again and again.
+        gc.collect()
+        gc.freeze()
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve(end))
+        finally:
+            self._close_audit()
+
+    async def _serve(self, end: socket.socket) -> None:
+        self._told_to_end: asyncio.Future[Drain] = asyncio.get_running_loop().create_future()
+        self._engine = self._make_engine()
+        await self._engine.start()
+        self._channel = Channel(end, self._receive, self._end_without_supervisor)
+        policy = self._equipment.catalogue().policy
+        self._channel.send(Started(policy.istag, tuple(policy.packs), policy.mode))
+        drain = await self._told_to_end
+        timeout = drain.timeout
+        if drain.retire:
+            await self._retire(timeout)
+            timeout = _LAST
+        await self._engine.stop(timeout)
+        # Counted by the supervisor when this process is no more.
+        self._report(Tell(0, metrics=True))
+
+    def _make_engine(self) -> Engine:
+        memory = BodyMemory(self._settings.limits.max_body_memory)
+        self._metrics.body_memory.set_function(lambda: memory.held)
+        context = SessionContext(
+            catalogue=self._equipment.catalogue,
+            audit=self._audit,
+            blocks_unrecorded=self._settings.audit.fail_mode == "closed",
+            codec_limits=codec_limits(self._settings),
+            metrics=self._metrics,
+            memory=memory,
+        )
+        callbacks = self._left, self._handshake_failures.note
+        if self._settings.server.engine == "pyicap":
+            return PyicapEngine(context, self._settings.server, *callbacks)
+        return AsyncioEngine(context, self._settings.server, *callbacks)
+
+    async def _retire(self, timeout: float) -> None:  # noqa: ASYNC109 (for the connections, not for this call)
+        self._engine.retire()
+        if self._open:
+            self._emptied.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), timeout)
+
+    def _receive(self, message: Message, descriptor: int | None) -> None:
+        match message:
+            case Take(peer, tls):
+                assert descriptor is not None
+                connection = socket.socket(fileno=descriptor)
+                context = self._equipment.tls.current() if tls and self._equipment.tls else None
+                self._open += 1
+                self._engine.take(connection, peer, context)
+            case Tell():
+                self._report(message)
+            case Prepare(number):
+                task = asyncio.get_running_loop().create_task(self._prepare(number))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case Commit(number):
+                if self._prepared is not None:
+                    self._equipment.put_in_force(self._prepared)
+                    self._prepared = None
+                self._channel.send(Committed(number))
+            case Drain():
+                self._end(message)
+
+    def _left(self, peer: Peer) -> None:
+        self._open -= 1
+        if not self._open:
+            self._emptied.set()
+        self._channel.send(Ended(peer))
+
+    def _end(self, drain: Drain) -> None:
+        if not self._told_to_end.done():
+            self._told_to_end.set_result(drain)
+
+    def _end_without_supervisor(self) -> None:
+        if not self._told_to_end.done():
+            log.error("supervisor-gone", connections=self._engine.connections)
+        self._end(Drain(self._settings.server.shutdown_timeout, retire=False))
+
+    async def _prepare(self, number: int) -> None:
+        try:
+            self._prepared = await asyncio.to_thread(self._equipment.prepare)
+        except IcapdError as error:
+            self._prepared = None
+            self._channel.send(Prepared(number, str(error)))
+        else:
+            policy = self._prepared.policy
+            self._channel.send(Prepared(number, "", policy.istag, tuple(policy.packs), policy.mode))
+
+    def _report(self, tell: Tell) -> None:
+        try:
+            self._audit.check_writable()
+            unwritable = ""
+        except AuditError as error:
+            unwritable = str(error)
+        file = None
+        if tell.metrics:
+            file = os.fdopen(os.memfd_create("icapd-metrics"), "w+b", buffering=0)
+            file.write(self._metrics.text().encode())
+        self._channel.send(Report(tell.number, unwritable), file)
+
+    def _close_audit(self) -> None:
+        try:
+            self._audit.close()
+        except AuditError as error:
+            log.error("audit-failed", error=str(error))
+
+
+def main() -> None:
+    """What the process does."""
+    for number in SUPERVISOR_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
+    end = socket.socket(fileno=WORKER_END)
+    end.set_inheritable(False)
+    try:
+        start, _ = receive(end)
+    except (EOFError, OSError):
+        return
+    assert isinstance(start, Start)
+    configure_logging(start.log_format, is_worker=True)
+    try:
+        worker = Worker(start.settings)
+    except IcapdError as error:
+        send_now(end, NotStarted(str(error), error.exit_code))
+        sys.exit(error.exit_code)
+    worker.run(end)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Turns without sockets: one commit for many, fairness between connections, and what becomes of failures."""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support import wire
+from support.policies import SECRET, demo_policy
+from support.sessions import Workbench
+
+from icapd.audit import AuditRecord
+from icapd.errors import AuditError
+from icapd.policy import Policy
+from icapd.server.session import Session
+from icapd.server.session_context import Pending, SessionContext
+from icapd.server.turns import Turns
+
+CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
+SECRET_BODY = wire.respmod(wire.OK, wire.chunked(b"KEY-" + SECRET, ieof=True), Preview="1024")
+#: Seconds that no test takes.
+LONG = 60.0
+
+
+class Line:
+    """A connection without a socket."""
+
+    def __init__(self, context: SessionContext) -> None:
+        self.session = Session(context, defers=True)
+        self.sent = b""
+
+    @property
+    def pending(self) -> Pending | None:
+        return self.session.pending
+
+    def work(self, data: bytes) -> None:
+        self.sent += self.session.receive(data)
+
+    def settle(self, durable: bool) -> None:
+        self.sent += self.session.settle(durable)
+
+    @property
+    def statuses(self) -> list[int]:
+        return [int(status) for status in re.findall(rb"ICAP/1\.0 (\d{3}) ", self.sent)]
+
+
+class Loop:
+    """Calls what is to be called soon, when it is told to."""
+
+    def __init__(self) -> None:
+        self.calls: deque[Callable[[], None]] = deque()
+
+    def run_once(self) -> None:
+        self.calls.popleft()()
+
+    def run(self) -> None:
+        while self.calls:
+            self.run_once()
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    return demo_policy(tmp_path_factory.mktemp("rules"))
+
+
+@pytest.fixture
+def bench(policy: Policy, tmp_path: Path) -> Iterator[Workbench]:
+    bench = Workbench(policy, tmp_path)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def commits(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many records each commit had."""
+    sizes: list[int] = []
+    write_all = bench.context.audit.write_all
+
+    def counting(records: list[AuditRecord]) -> None:
+        sizes.append(len(records))
+        write_all(records)
+
+    monkeypatch.setattr(bench.context.audit, "write_all", counting)
+    return sizes
+
+
+def test_records_of_one_turn_are_one_commit(bench: Workbench, commits: list[int]) -> None:
+    loop = Loop()
+    turns = Turns(bench.context, 10, loop.calls.append, LONG)
+    lines = [Line(bench.context) for _ in range(5)]
+    for line in lines:
+        turns.add(line, CLEAN)
+    assert [line.sent for line in lines] == [b""] * 5
+    loop.run()
+    assert [line.statuses for line in lines] == [[204]] * 5
+    assert commits == [5]
+
+
+def test_requests_in_one_piece_are_answered_in_order_each_behind_its_commit(
+    bench: Workbench, commits: list[int]
+) -> None:
+    loop = Loop()
+    turns = Turns(bench.context, 10, loop.calls.append, LONG)
+    line = Line(bench.context)
+    turns.add(line, CLEAN + SECRET_BODY + wire.options() + CLEAN)
+    turns.add(line, CLEAN)
+    loop.run()
+    assert line.statuses == [204, 200, 200, 204, 204]
+    assert sum(commits) == 4
+
+
+def test_turn_ends_when_its_time_is_up(bench: Workbench) -> None:
+    loop = Loop()
+    turns = Turns(bench.context, 10, loop.calls.append, turn=0.0)
+    lines = [Line(bench.context) for _ in range(3)]
+    for line in lines:
+        turns.add(line, CLEAN)
+    loop.run_once()
+    assert [bool(line.sent) for line in lines] == [True, False, False]
+    loop.run()
+    assert all(line.statuses == [204] for line in lines)
+
+
+def test_what_has_waited_too_long_meets_the_fail_mode(bench: Workbench) -> None:
+    loop = Loop()
+    turns = Turns(bench.context, -1.0, loop.calls.append)
+    line = Line(replace(bench.context, is_overloaded=turns.is_overloaded))
+    turns.add(line, SECRET_BODY)
+    loop.run()
+    assert line.statuses == [204]
+    (record,) = bench.take_records()
+    assert (record.disposition, record.skip_reason) == ("bypassed", "overload")
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_record_that_fails_keeps_no_other_from_being_written(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    write_all = bench.context.audit.write_all
+
+    def failing(records: list[AuditRecord]) -> None:
+        if broken or any(record.verdict == "redacted" for record in records):
+            raise AuditError("disk full")
+        write_all(records)
+
+    monkeypatch.setattr(bench.context.audit, "write_all", failing)
+    loop = Loop()
+    turns = Turns(bench.context, 10, loop.calls.append, LONG)
+    context = replace(bench.context, blocks_unrecorded=True)
+    clean, secret = Line(context), Line(context)
+    turns.add(clean, CLEAN)
+    turns.add(secret, SECRET_BODY)
+    loop.run()
+    assert clean.statuses == ([200] if broken else [204])
+    assert secret.statuses == [200]
+    assert b"could not be recorded" in secret.sent and b"KEY-" not in secret.sent
+    # Both connections go on.
+    turns.add(secret, wire.options())
+    loop.run()
+    assert secret.statuses == [200, 200]

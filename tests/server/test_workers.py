@@ -1,0 +1,301 @@
+"""A server of several processes: who gets what, and what becomes of it when one of them dies."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import wire
+from support.icapd import PATIENCE, Server, ask, serving
+from support.policies import RULES, SECRET, demo_policy
+from support.processes import children, lives
+
+JSON = b'{"key": "KEY-%b"}' % SECRET
+RESPMOD = wire.respmod(wire.OK, wire.chunked(JSON, ieof=True), Preview="1024")
+
+
+def settings(workers: int, **server: float) -> str:
+    lines = [f"{key} = {value}\n" for key, value in server.items()]
+    return (
+        f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nworkers = {workers}\n{"".join(lines)}'
+        '[policy]\ndirectory = "rules"\nwatch = false\n'
+    )
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "rules").mkdir()
+    demo_policy(tmp_path / "rules")
+    return tmp_path
+
+
+@pytest.fixture
+def pair(directory: Path) -> Iterator[Server]:
+    """A server of two workers."""
+    with serving(directory, settings(2)) as server:
+        yield server
+
+
+def workers_of(server: Server) -> list[int]:
+    return children(server.process.pid)
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for something that no event tells of."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def worker_behind(server: Server, connection: socket.socket) -> int:
+    """The process at the other end of a connection."""
+    ours, theirs = connection.getsockname()[1], connection.getpeername()[1]
+    (inode,) = [
+        fields[9]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if (fields := line.split())[1].endswith(f":{theirs:04X}") and fields[2].endswith(f":{ours:04X}")
+    ]
+    (worker,) = [
+        pid
+        for pid in workers_of(server)
+        if any(
+            os.readlink(descriptor) == f"socket:[{inode}]" for descriptor in Path(f"/proc/{pid}/fd").iterdir()
+        )
+    ]
+    return worker
+
+
+@pytest.mark.parametrize(("workers", "connections"), [(2, 4), (3, 7)])
+def test_few_connections_are_spread_evenly(directory: Path, workers: int, connections: int) -> None:
+    with serving(directory, settings(workers)) as server, contextlib.ExitStack() as stack:
+        load: Counter[int] = Counter()
+        for _ in range(connections):
+            connection = stack.enter_context(server.connect())
+            assert b"KEY-[REDACTED]" in ask(connection, RESPMOD)
+            load[worker_behind(server, connection)] += 1
+        assert len(load) == workers
+        assert max(load.values()) - min(load.values()) <= 1
+
+
+def test_connection_goes_to_the_worker_with_the_fewest(pair: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(pair.connect()) for _ in range(6)]
+        for connection in connections:
+            ask(connection, wire.options())
+        quiet = worker_behind(pair, connections[0])
+        gone = [one for one in connections if worker_behind(pair, one) == quiet]
+        for connection in gone:
+            connection.close()
+        time_for_news = stack.enter_context(pair.connect())
+        ask(time_for_news, wire.options())
+        assert worker_behind(pair, time_for_news) == quiet
+
+
+def test_killed_worker_takes_only_its_own_connections_along_and_comes_back(pair: Server) -> None:
+    with pair.connect() as first, pair.connect() as second:
+        for connection in (first, second):
+            ask(connection, wire.options())
+        victim, survivor = worker_behind(pair, first), worker_behind(pair, second)
+        assert victim != survivor
+        os.kill(victim, signal.SIGKILL)
+        assert first.recv(1) == b""
+        assert b"KEY-[REDACTED]" in ask(second, RESPMOD)
+        pair.wait_for_log(f"event=worker-died.*pid={victim}.*SIGKILL.*restart_in=0.1")
+        pair.wait_for_log("event=worker-started")
+        until(lambda: len(workers_of(pair)) == 2)
+        with pair.connect() as third:
+            ask(third, wire.options())
+            assert worker_behind(pair, third) not in (victim, survivor)
+
+
+def test_connections_wait_while_the_only_worker_is_started_anew(directory: Path) -> None:
+    with serving(directory, settings(1)) as server:
+        os.kill(workers_of(server)[0], signal.SIGKILL)
+        server.wait_for_log("event=worker-died")
+        with server.connect() as connection:
+            assert b"KEY-[REDACTED]" in ask(connection, RESPMOD)
+
+
+def test_verdicts_seen_before_a_worker_was_killed_have_their_rows_and_streams_are_closed(
+    pair: Server,
+) -> None:
+    """The one that takes its place records what it left open, and nothing of the others."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    opening = wire.respmod(head, wire.chunked(b"data: KEY-%b\n\n" % SECRET)[:-5], path="/stream")
+    with pair.connect() as first, pair.connect() as second:
+        for connection in (first, second):
+            connection.sendall(opening)
+            received = b""
+            while b"KEY-[REDACTED]" not in received:
+                received += connection.recv(65536)
+        os.kill(worker_behind(pair, first), signal.SIGKILL)
+        pair.wait_for_log("event=worker-died")
+        pair.wait_for_log("event=worker-started")
+        with sqlite3.connect(pair.database) as database:
+            cut = database.execute("SELECT disposition, skip_reason FROM audit_event").fetchall()
+            (still_open,) = database.execute("SELECT count(*) FROM audit_open").fetchone()
+        assert cut == [("cut", "server-stopped")]
+        assert still_open == 1
+        second.sendall(b"0\r\n\r\n")
+        while not received.endswith(b"0\r\n\r\n"):
+            received += second.recv(65536)
+    with sqlite3.connect(pair.database) as database:
+        ends = database.execute("SELECT skip_reason FROM audit_event ORDER BY 1").fetchall()
+        assert ends == [(None,), ("server-stopped",)]
+
+
+def test_server_ends_with_its_supervisor(pair: Server) -> None:
+    """kill -9 of the supervisor: its workers end what they have, record it, and go."""
+    whole = wire.respmod(wire.OK, wire.chunked(JSON))
+    workers = workers_of(pair)
+    with pair.connect() as busy, pair.connect() as idle:
+        ask(idle, wire.options())
+        busy.sendall(whole[:-10])
+        until(lambda: len(connections_of(pair)) == 2)
+        pair.process.kill()
+        assert idle.recv(1) == b""
+        reply = ask(busy, whole[-10:])
+        assert b"KEY-[REDACTED]" in reply and b"Connection: close" in reply
+    until(lambda: not any(map(lives, workers)))
+    assert "event=supervisor-gone" in pair.log
+    with sqlite3.connect(pair.database) as database:
+        assert database.execute("SELECT verdict FROM audit_event").fetchall() == [("redacted",)]
+        assert database.execute("SELECT count(*) FROM audit_admin WHERE action = 'stop'").fetchone() == (2,)
+
+
+def connections_of(server: Server) -> list[str]:
+    """The server's side of all open connections."""
+    return [
+        line
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[1].endswith(f":{server.port:04X}") and line.split()[3] == "01"
+    ]
+
+
+def test_next_server_can_start_while_orphans_end_what_they_have(directory: Path) -> None:
+    whole = wire.respmod(wire.OK, wire.chunked(JSON))
+    with serving(directory, settings(1)) as server, server.connect() as busy:
+        busy.sendall(whole[:-10])
+        until(lambda: len(connections_of(server)) == 1)
+        server.process.kill()
+        with serving(directory, settings(1)) as next_server, next_server.connect() as other:
+            assert b"KEY-[REDACTED]" in ask(other, RESPMOD)
+            assert b"KEY-[REDACTED]" in ask(busy, whole[-10:])
+    with sqlite3.connect(server.database) as database:
+        assert database.execute("SELECT verdict FROM audit_event").fetchall() == [("redacted",)] * 2
+
+
+def test_signals_of_a_terminal_are_the_supervisors(pair: Server) -> None:
+    for worker in workers_of(pair):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
+            os.kill(worker, number)
+    with pair.connect() as connection:
+        assert b"KEY-[REDACTED]" in ask(connection, RESPMOD)
+    assert pair.stop(signal.SIGINT) == 0
+
+
+def test_reload_is_taken_by_all_workers_or_by_none(pair: Server) -> None:
+    rules = pair.directory / "rules" / "demo.toml"
+    with pair.connect() as first, pair.connect() as second:
+
+        def tags() -> set[bytes]:
+            replies = [ask(connection, wire.options()) for connection in (first, second)]
+            return {line for reply in replies for line in reply.split(b"\r\n") if line.startswith(b"ISTag")}
+
+        (before,) = tags()
+        rules.write_text(RULES.replace("severity = ", "severty = ", 1))
+        pair.process.send_signal(signal.SIGHUP)
+        pair.wait_for_log("event=reload-refused.*demo.toml")
+        assert tags() == {before}
+        rules.write_text(RULES.replace("KEY-", "TOKEN-"))
+        pair.process.send_signal(signal.SIGHUP)
+        pair.wait_for_log("event=reloaded")
+        (after,) = tags()
+        assert after != before
+
+
+def test_worker_that_is_started_anew_has_the_policy_of_the_others(pair: Server) -> None:
+    """It reads the files as they are now; the others follow."""
+    (pair.directory / "rules" / "demo.toml").write_text(RULES.replace("KEY-", "TOKEN-"))
+    victim, survivor = workers_of(pair)
+    os.kill(victim, signal.SIGKILL)
+    pair.wait_for_log("event=worker-started")
+    pair.wait_for_log("event=reloaded")
+    for _ in range(2):
+        with pair.connect() as connection:
+            assert ask(connection, RESPMOD).startswith(b"ICAP/1.0 204")
+    assert survivor in workers_of(pair)
+
+
+def test_worker_inherits_only_its_channel(pair: Server) -> None:
+    with pair.connect() as connection:
+        ask(connection, wire.options())
+        listening = listening_inodes(pair.port)
+        for worker in workers_of(pair):
+            links = [os.readlink(descriptor) for descriptor in Path(f"/proc/{worker}/fd").iterdir()]
+            assert not listening & set(links)
+            # Its channel, and its share of the one connection.
+            assert sum(link.startswith("socket:") for link in links) <= 4
+        connection.close()
+
+
+def listening_inodes(port: int) -> set[str]:
+    return {
+        f"socket:[{fields[9]}]"
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if (fields := line.split())[1].endswith(f":{port:04X}") and fields[3] == "0A"
+    }
+
+
+def test_max_connections_follows_the_limit_of_open_files(directory: Path) -> None:
+    """96 files are 32 besides those that a process needs: 16 connections, and as many that are not inspected."""
+    with serving(directory, settings(1), limits={"NOFILE": 96}) as server, contextlib.ExitStack() as stack:
+        assert "event=fewer-connections" in server.log
+        connections = [stack.enter_context(server.connect()) for _ in range(32)]
+        reply = ask(connections[0], wire.options())
+        assert re.search(rb"\r\nMax-Connections: (\d+)\r\n", reply)[1] == b"5"  # type: ignore[index]
+        for connection in connections:
+            assert ask(connection, wire.options()).startswith(b"ICAP/1.0 200")
+        with server.connect() as waiting:
+            waiting.sendall(wire.options())
+            connections[0].close()
+            assert waiting.recv(12) == b"ICAP/1.0 200"
+
+
+def test_threads_of_load_survive_the_death_of_workers(pair: Server) -> None:
+    """Clients that connect again, as Squid does, see failures only on what the dead one had."""
+    stop, failures, answered = threading.Event(), [], Counter[bool]()
+
+    def load() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(OSError, AssertionError), pair.connect() as connection:
+                while not stop.is_set():
+                    reply = ask(connection, RESPMOD)
+                    if not reply:
+                        failures.append(time.monotonic())
+                        break
+                    answered[b"KEY-[REDACTED]" in reply] += 1
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    until(lambda: answered[True] > 200)
+    os.kill(workers_of(pair)[0], signal.SIGKILL)
+    pair.wait_for_log("event=worker-died")
+    pair.wait_for_log("event=worker-started")
+    before = answered[True]
+    until(lambda: answered[True] > before + 200)
+    stop.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not answered[False]
+    assert len(failures) <= 2
