@@ -6,7 +6,7 @@ It takes part as far as it goes (version 5.3.5 of Debian 12):
   before it, which Squid hands on (`adaptation_masterx_shared_names X-ICAP-E2G`); here it is fetched once.
 - It has no preview: Squid sends it every body whole, and larger ones on a connection each.
 - It looks at text/*, not at application/json or application/javascript: those pass unseen.
-- Patterns for bodies are `contentregexplist`: replaced, never blocked or counted, and what was found is not told.
+- Patterns for bodies are `contentregexplist`: replaced, never blocked or counted; what was found is not told.
 """
 
 import re

@@ -21,7 +21,8 @@ from icapd.settings import Settings
 CONTINUE = b"ICAP/1.0 100 Continue\r\n\r\n"
 UNMODIFIED = b'ICAP/1.0 204 No modifications needed\r\nISTag: "floor"\r\n\r\n'
 OPTIONS = (
-    b'ICAP/1.0 200 OK\r\nMethods: REQMOD, RESPMOD\r\nISTag: "floor"\r\nPreview: 4096\r\nTransfer-Preview: *\r\n'
+    b'ICAP/1.0 200 OK\r\nMethods: REQMOD, RESPMOD\r\nISTag: "floor"\r\n'
+    b"Preview: 4096\r\nTransfer-Preview: *\r\n"
     b"Allow: 204\r\nEncapsulated: null-body=0\r\n\r\n"
 )
 _FLAGS = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY

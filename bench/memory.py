@@ -2,7 +2,7 @@
 
     python -m bench.memory [--idle 10000] [--slow 500] [--body-size 10G] [--workers 1]
 
-Four scenes, each with the RSS of all of icapd's processes before, at its peak, and after: idle connections that
+Four scenes, each with the RSS of all of icapd's processes before, at its peak, and after: idle ones that
 had one transaction each; slow ones, half of them trickling a body in and half of them reading an echo as
 slowly; and one body through RESPMOD as text that is inspected as it flows, then as an image that is not.
 """
@@ -16,8 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from bench.cases import REQUEST, Case
@@ -125,9 +125,9 @@ def slow(server: Icapd, count: int) -> str:
                 sender.sendall(wire[position : position + step])
             position += step
             for reader in readers:
-                with _ignoring_blocks():
+                with suppress(BlockingIOError):
                     unsent[reader] = unsent[reader][reader.send(unsent[reader]) :]
-                with _ignoring_blocks():
+                with suppress(BlockingIOError):
                     read += len(reader.recv(step))
             time.sleep(_SLOW_TICK)
     return f"{len(senders)} sending and {len(readers)} reading {SLOW_RATE} bytes a second; {read} bytes read"
@@ -170,7 +170,7 @@ def _converse(connection: socket.socket, head: bytes, block: bytes, size: int) -
                     unsent, is_ended = memoryview(ending), True
                 elif not unsent:
                     poll.modify(connection, select.POLLIN)
-                with _ignoring_blocks():
+                with suppress(BlockingIOError):
                     unsent = unsent[connection.send(unsent) :]
             if event & ~select.POLLOUT:
                 data = connection.recv(4 * CHUNK)
@@ -229,14 +229,6 @@ class _EchoReader:
         return True
 
 
-@contextmanager
-def _ignoring_blocks() -> Iterator[None]:
-    try:
-        yield
-    except BlockingIOError:
-        pass
-
-
 def _response_head(media_type: str, size: int) -> bytes:
     return f"HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {size}\r\n\r\n".encode()
 
@@ -280,22 +272,25 @@ def main() -> None:
         # icapd inherits it.
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     RoomyIcapd.workers = options.workers
-    with tempfile.TemporaryDirectory(prefix="icapd-bench-", ignore_cleanup_errors=True) as name:
-        with running(RoomyIcapd(Path(name), free_port())) as server:
-            assert isinstance(server, Icapd)
-            _warm_up(server)
-            print(
-                "| scene | RSS before, MB | peak, MB | after, MB | CPU, s | took, s | |\n|---|---|---|---|---|---|---|"
+    with ExitStack() as stack:
+        directory = tempfile.TemporaryDirectory(prefix="icapd-bench-", ignore_cleanup_errors=True)
+        name = stack.enter_context(directory)
+        server = stack.enter_context(running(RoomyIcapd(Path(name), free_port())))
+        assert isinstance(server, Icapd)
+        _warm_up(server)
+        print(
+            "| scene | RSS before, MB | peak, MB | after, MB | CPU, s | took, s | |\n"
+            "|---|---|---|---|---|---|---|"
+        )
+        measure(server, f"{options.idle} idle connections", lambda: idle(server, options.idle))
+        measure(server, f"{options.slow} slow connections", lambda: slow(server, options.slow))
+        for media_type, how in (("text/plain", "inspected"), ("image/png", "echoed")):
+            size_name = f"{options.body_size / _UNITS['G']:g} GB"
+            measure(
+                server,
+                f"{size_name} of {media_type}, {how}",
+                lambda media_type=media_type: flow(server, media_type, options.body_size),  # type: ignore[misc]
             )
-            measure(server, f"{options.idle} idle connections", lambda: idle(server, options.idle))
-            measure(server, f"{options.slow} slow connections", lambda: slow(server, options.slow))
-            for media_type, how in (("text/plain", "inspected"), ("image/png", "echoed")):
-                size_name = f"{options.body_size / _UNITS['G']:g} GB"
-                measure(
-                    server,
-                    f"{size_name} of {media_type}, {how}",
-                    lambda media_type=media_type: flow(server, media_type, options.body_size),  # type: ignore[misc]
-                )
 
 
 def _warm_up(server: Icapd) -> None:

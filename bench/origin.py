@@ -44,7 +44,8 @@ class Origin(asyncio.Protocol):
             path = head.split(b" ", 2)[1]
             if path == b"/events":
                 self._transport.write(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                    b"Transfer-Encoding: chunked\r\n\r\n"
                 )
                 self._send_event()
             else:

@@ -20,7 +20,7 @@ SATURATED = 0.9
 class Figures:
     """One server with one case, from all turns.
 
-    Of each figure the best turn counts, not the mean: other work on the machine and cold caches only ever add.
+    Of each figure the best turn counts, not the mean: other work on the machine and cold caches only add.
     Servers take turns case by case, so that a busy minute hits all of them.
     """
 

@@ -126,7 +126,5 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
             tls, certificate=placed(tls.certificate), key=placed(tls.key), client_ca=placed(tls.client_ca)
         ),
         policy=msgspec.structs.replace(policy, directory=placed(policy.directory)),
-        audit=msgspec.structs.replace(
-            audit, database_url=url, fingerprint_key=placed(audit.fingerprint_key)
-        ),
+        audit=msgspec.structs.replace(audit, database_url=url, fingerprint_key=placed(audit.fingerprint_key)),
     )

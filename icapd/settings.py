@@ -38,8 +38,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     allow_from: tuple[str, ...] = LOOPBACK
     #: Networks whose X-Client-IP, user and group headers are believed; `unix` means the Unix socket.
     trust_identity_from: tuple[str, ...] = (*LOOPBACK, "unix")
-    #: Connections at one time whose traffic is inspected, in all workers; OPTIONS tells Squid a third of it as
-    #: Max-Connections of each service. Up to as many more meet the services' fail mode, the rest wait.
+    #: Connections at one time whose traffic is inspected, in all workers; OPTIONS tells Squid a third of it
+    #: as Max-Connections of each service. Up to as many more meet the services' fail mode, the rest wait.
     max_connections: int = 1000
     #: Of them, connections of one address; 0: as many as there are. Useful where several Squids share icapd.
     max_connections_per_peer: int = 0
@@ -119,8 +119,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_trailer: int = 16 * KiB
     #: A request's body up to this size is held back until its verdict; a larger one is inspected as it flows.
     max_buffered_request: int = 1 * MiB
-    #: The same for a response's. Debian's Squid 5.7, 6.8 to 6.13 and 7.0.1 read no more than 64 KiB of a response
-    #: before ours begins (bug 5352): held back for longer, it hangs.
+    #: The same for a response's. Debian's Squid 5.7, 6.8 to 6.13 and 7.0.1 read no more than 64 KiB of a
+    #: response before ours begins (bug 5352): held back for longer, it hangs.
     max_buffered_response: int = 60 * KiB
     #: Bytes of all bodies together that one worker holds back; beyond it bodies flow whatever their size.
     max_body_memory: int = 256 * MiB
@@ -188,7 +188,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             if value and split_address(value) is None:
                 problems.append(("server", key, f"must be HOST:PORT, not {value!r}"))
         if not (self.server.listen or self.server.listen_tls or self.server.listen_unix):
-            problems.append(("server", "listen", "nothing is listened on; set this, listen_tls or listen_unix"))
+            problem = "nothing is listened on; set this, listen_tls or listen_unix"
+            problems.append(("server", "listen", problem))
         for key in ("allow_from", "trust_identity_from"):
             problems += [
                 ("server", key, f"must be networks such as 192.0.2.0/24, not {network!r}")

@@ -11,6 +11,7 @@ from typing import cast
 import structlog
 
 from icapd.server.engine import Peer
+from icapd.server.handshakes import NothingSent
 from icapd.server.session import Session
 from icapd.server.session_context import Pending, SessionContext
 from icapd.server.turns import Turns
@@ -52,6 +53,8 @@ class IcapProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._session.abandon("client-gone")
+        if self._is_tls and self._is_new:
+            self._engine.handshake_failed(self.peer.address, NothingSent())
         self._engine.end(self)
 
     def pause_writing(self) -> None:
@@ -128,7 +131,7 @@ class IcapProtocol(asyncio.Protocol):
         # A request's head is timed from its first byte, so that a byte now and then does not keep it open.
         if not self._session.is_reading_head:
             self._last_activity = time.monotonic()
-        self._is_new = False
+        self._is_new = self._is_new and not data
         if not self._waiting and self._session.is_idle and data.startswith(b"OPTIONS "):
             # Squid holds everything up for it, and it is done at once: it needs no turn.
             self._work(data)
@@ -187,7 +190,7 @@ class AsyncioEngine:
         self.context = replace(context, is_overloaded=self.turns.is_overloaded)
         self._settings = settings
         self._left = left
-        self._handshake_failed = handshake_failed
+        self.handshake_failed = handshake_failed
         self._connections: set[IcapProtocol] = set()
         #: Connections that are not yet made, above all those in a TLS handshake.
         self._beginnings: set[asyncio.Task[None]] = set()
@@ -211,7 +214,7 @@ class AsyncioEngine:
         for connection in self._connections:
             connection.retire()
 
-    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 (for the connections, not for this call)
+    async def stop(self, grace: float) -> None:
         assert self._sweeper is not None
         self._sweeper.cancel()
         for task in tuple(self._beginnings):
@@ -221,7 +224,7 @@ class AsyncioEngine:
         self._emptied.clear()
         if self.connections:
             try:
-                await asyncio.wait_for(self._emptied.wait(), timeout)
+                await asyncio.wait_for(self._emptied.wait(), grace)
             except TimeoutError:
                 log.warning("stop-cut", connections=len(self._connections))
                 for connection in tuple(self._connections):
@@ -254,7 +257,7 @@ class AsyncioEngine:
         except (OSError, asyncio.CancelledError) as error:
             connection.close()
             if tls is not None and isinstance(error, OSError):
-                self._handshake_failed(peer.address, error)
+                self.handshake_failed(peer.address, error)
             self._beginnings.discard(task)
             self._ended(peer)
         else:

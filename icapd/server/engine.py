@@ -1,4 +1,4 @@
-"""What an engine is: it carries the bytes of accepted connections, and knows nothing of how they were accepted."""
+"""What an engine is: it carries the bytes of accepted connections, however they were accepted."""
 
 from dataclasses import dataclass
 from socket import socket
@@ -47,5 +47,5 @@ class Engine(Protocol):
         Before a restart: Squid gives up a connection that is closed under a request it just sent.
         """
 
-    async def stop(self, timeout: float) -> None:
-        """Close idle connections, let requests under way end for up to `timeout` seconds, cut the rest."""
+    async def stop(self, grace: float) -> None:
+        """Close idle connections, let requests under way end for up to `grace` seconds, cut the rest."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 #: Seconds in which a request must be there, and in which its answer must be taken.
 TIMEOUT = 5.0
@@ -11,6 +13,11 @@ MAX_CONNECTIONS = 32
 #: Bytes behind a request that are read and dropped: unread ones would reset the connection, and take the
 #: answer from the peer (RFC 9112 section 9.6).
 MAX_EXCESS = 64 * 1024
+
+
+# From 3.13 on, a closing server removes the socket's file by the name it was bound by, which may be gone by
+# then; whoever bound it removes it.
+_KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 
 class ExchangeServer:
@@ -34,7 +41,9 @@ class ExchangeServer:
     async def start(self, listening: socket.socket) -> None:
         """Serve what connects to this socket, which is bound already."""
         if listening.family == socket.AF_UNIX:
-            self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=self._max_size)
+            self._server = await asyncio.start_unix_server(
+                self._serve, sock=listening, limit=self._max_size, **_KEEP_FILE
+            )
         else:
             self._server = await asyncio.start_server(self._serve, sock=listening, limit=self._max_size)
 

@@ -11,6 +11,13 @@ from icapd.server.log_limit import LogLimit
 log = structlog.get_logger()
 
 
+class NothingSent(ConnectionError):
+    """The client closed the connection behind the handshake without a byte.
+
+    In TLS 1.3 the server has its end of the handshake before the client has looked at the certificate.
+    """
+
+
 class HandshakeFailures:
     """Counts all of them, and logs each cause of each address once a minute."""
 
@@ -34,6 +41,11 @@ def handshake_problem(error: BaseException) -> str:
         # Only those that OpenSSL raised have a reason.
         reason = getattr(error, "reason", None) or type(error).__name__
         return _HINTS.get(reason, reason)
+    if isinstance(error, NothingSent):
+        return (
+            "the client went without a word behind the handshake: it may not take [tls] certificate, or "
+            "does not know who issued it; Squid: tls-cafile"
+        )
     return "it ended, or took too long, within the handshake"
 
 

@@ -9,7 +9,7 @@ import structlog
 
 
 class _Lossy:
-    """A stream that loses what can't be written: a full disk behind the log is no reason to cut a connection."""
+    """A stream that loses what can't be written: a full disk of the log is no reason to cut a connection."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

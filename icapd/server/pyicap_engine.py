@@ -88,9 +88,9 @@ class PyicapEngine:
         """End each connection with its next answer, which says so; an idle one may wait for its request."""
         self.open_connections.retire()
 
-    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - for the connections, not for this call
-        """Close idle connections, let requests under way end for up to `timeout` seconds, cut the rest."""
-        await asyncio.to_thread(self.open_connections.end_all, timeout)
+    async def stop(self, grace: float) -> None:
+        """Close idle connections, let requests under way end for up to `grace` seconds, cut the rest."""
+        await asyncio.to_thread(self.open_connections.end_all, grace)
 
     # --- for the handlers, in their threads
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -259,7 +260,7 @@ def test_close_cuts_what_does_not_end_and_records_it(directory: Path) -> None:
         ask(connection, wire.respmod(TEXT, wire.chunked(b"KEY-"), Preview="4"))
         icapd.close()
         assert connection.recv(1) == b""
-    with sqlite3.connect(directory / "icapd.db") as database:
+    with closing(sqlite3.connect(directory / "icapd.db")) as database:
         assert database.execute("SELECT skip_reason FROM audit_event").fetchall() == [("server-stopped",)]
 
 
@@ -320,16 +321,21 @@ def test_example_of_the_manual_runs(directory: Path) -> None:
     program = directory / "site_server.py"
     program.write_text(example[1])
     command = [sys.executable, program, config_of(directory), "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    rules = directory / "rules" / "demo.toml"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
+            assert process.stdout is not None and process.stderr is not None
             ready = process.stdout.readline().split()
             with socket.create_connection(("127.0.0.1", int(ready[1])), PATIENCE) as connection:
                 stamp = wire.reqmod(Allow="204").replace(b"/reqmod", b"/stamp")
                 for _ in range(2):
                     assert b"\r\nX-Stamp: seen\r\n" in ask(connection, stamp)
                     assert body_of(ask(connection, ours(KEY))) == b"KEY-[REDACTED]"
-                (directory / "rules" / "demo.toml").write_text(RULES.replace("KEY-", "TOKEN-"))
+                rules.write_text(RULES.replace("severity = ", "severty = ", 1))
+                process.send_signal(signal.SIGHUP)
+                # pyicap logs each request of the site's own services there as well.
+                assert any("severty" in line for line in process.stderr)
+                rules.write_text(RULES.replace("KEY-", "TOKEN-"))
                 process.send_signal(signal.SIGHUP)
                 while body_of(ask(connection, ours(KEY))) != KEY:
                     pass

@@ -67,9 +67,7 @@ def worker_behind(server: Server, connection: socket.socket) -> int:
     (worker,) = [
         pid
         for pid in workers_of(server)
-        if any(
-            os.readlink(descriptor) == f"socket:[{inode}]" for descriptor in Path(f"/proc/{pid}/fd").iterdir()
-        )
+        if f"socket:[{inode}]" in {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
     ]
     return worker
 
@@ -159,33 +157,41 @@ def test_server_ends_with_its_supervisor(pair: Server) -> None:
     workers = workers_of(pair)
     with pair.connect() as busy, pair.connect() as idle:
         ask(idle, wire.options())
-        busy.sendall(whole[:-10])
-        until(lambda: len(connections_of(pair)) == 2)
+        begin(pair, busy, whole[:-10])
         pair.process.kill()
         assert idle.recv(1) == b""
+        # Both workers know by then, and tell the peer of the request that is under way.
+        until(lambda: pair.log.count("event=supervisor-gone") == len(workers))
         reply = ask(busy, whole[-10:])
         assert b"KEY-[REDACTED]" in reply and b"Connection: close" in reply
     until(lambda: not any(map(lives, workers)))
-    assert "event=supervisor-gone" in pair.log
     with sqlite3.connect(pair.database) as database:
         assert database.execute("SELECT verdict FROM audit_event").fetchall() == [("redacted",)]
         assert database.execute("SELECT count(*) FROM audit_admin WHERE action = 'stop'").fetchone() == (2,)
 
 
-def connections_of(server: Server) -> list[str]:
-    """The server's side of all open connections."""
-    return [
-        line
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
-        if line.split()[1].endswith(f":{server.port:04X}") and line.split()[3] == "01"
-    ]
+def begin(server: Server, connection: socket.socket, data: bytes) -> None:
+    """Send the beginning of a request, and wait until it is with a worker."""
+    ask(connection, wire.options())
+    connection.sendall(data)
+    ours = f":{connection.getsockname()[1]:04X}"
+
+    def is_read() -> bool:
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        (line,) = [line for line in lines if line.split()[2].endswith(ours)]
+        return line.split()[4].endswith(":00000000")
+
+    until(is_read)
+    # An answer to another says that what was read before it was looked at.
+    for _ in workers_of(server):
+        with server.connect() as other:
+            ask(other, wire.options())
 
 
 def test_next_server_can_start_while_orphans_end_what_they_have(directory: Path) -> None:
     whole = wire.respmod(wire.OK, wire.chunked(JSON))
     with serving(directory, settings(1)) as server, server.connect() as busy:
-        busy.sendall(whole[:-10])
-        until(lambda: len(connections_of(server)) == 1)
+        begin(server, busy, whole[:-10])
         server.process.kill()
         with serving(directory, settings(1)) as next_server, next_server.connect() as other:
             assert b"KEY-[REDACTED]" in ask(other, RESPMOD)
@@ -241,7 +247,7 @@ def test_worker_inherits_only_its_channel(pair: Server) -> None:
         ask(connection, wire.options())
         listening = listening_inodes(pair.port)
         for worker in workers_of(pair):
-            links = [os.readlink(descriptor) for descriptor in Path(f"/proc/{worker}/fd").iterdir()]
+            links = [str(descriptor.readlink()) for descriptor in Path(f"/proc/{worker}/fd").iterdir()]
             assert not listening & set(links)
             # Its channel, and its share of the one connection.
             assert sum(link.startswith("socket:") for link in links) <= 4
@@ -257,8 +263,8 @@ def listening_inodes(port: int) -> set[str]:
 
 
 def test_max_connections_follows_the_limit_of_open_files(directory: Path) -> None:
-    """96 files are 32 besides those that a process needs: 16 connections, and as many that are not inspected."""
-    with serving(directory, settings(1), limits={"NOFILE": 96}) as server, contextlib.ExitStack() as stack:
+    """96 files are 32 besides those a process needs: 16 connections, and as many that are not inspected."""
+    with serving(directory, settings(1), limits={"nofile": 96}) as server, contextlib.ExitStack() as stack:
         assert "event=fewer-connections" in server.log
         connections = [stack.enter_context(server.connect()) for _ in range(32)]
         reply = ask(connections[0], wire.options())

@@ -1,4 +1,4 @@
-"""Real Squid, real icapd and mixed traffic for as long as you like; every byte and every audit row is checked."""
+"""Real Squid, real icapd and mixed traffic for as long as you like; each byte and each row is checked."""
 
 import secrets
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Bodies that can be made again and again, piece by piece: the origin, the client and the check need not keep them."""
+"""Bodies that can be made again and again, piece by piece: nobody needs to keep them."""
 
 import gzip
 import json

@@ -50,7 +50,8 @@ async def slow_upload(visit: Visit) -> None:
 async def origin_dies_by_length(visit: Visit) -> None:
     """The row says that something is missing, and the client sees it wherever its length is still told.
 
-    A body that flows past the rules has no length any more; Squid ends it as if it were whole and to break the ICAP connection off instead would count as a failure of icapd's.
+    A body that flows past the rules has no length any more; Squid ends it as if it were whole, and to break
+    the ICAP connection off instead would count as a failure of icapd's.
     """
     body = text(visit.rng, visit.rng.choice((3 * KiB, 50 * KiB, 300 * KiB, 3 * MiB))).sent
     size = await _dies(visit, body, "length", is_seen=body.size <= MAX_HELD_RESPONSE)
@@ -73,7 +74,7 @@ async def archive_dies(visit: Visit) -> None:
     visit.expect_response(body)
 
 
-#: Bytes that are on their way when an end dies may be lost, and with them what they would have made of a body.
+#: Bytes on their way when an end dies may be lost, and with them what they would have made of a body.
 EITHER = ("unmodified", "echoed")
 
 

@@ -13,7 +13,7 @@ import httpx
 import requests
 import urllib3
 from soak.bodies import Body, Digest, Hasher
-from soak.wire import Head, chunk, read_body, read_head
+from soak.wire import Head, chunk, read_body, read_head, send
 
 #: Seconds; far above anything measured, below patience.
 TIMEOUT = 120.0
@@ -232,8 +232,7 @@ class Tunnel:
     async def send_body(self, request: Request) -> None:
         assert request.body is not None
         for block in request.body.blocks():
-            self.writer.write(chunk(block) if request.chunked else block)
-            await self.writer.drain()
+            await send(self.writer, chunk(block) if request.chunked else block)
         if request.chunked:
             self.writer.write(chunk(b""))
 

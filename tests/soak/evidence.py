@@ -1,10 +1,10 @@
 """What Squid's logs and the audit tables say of a run, side by side.
 
-How Squid counts: `noteFailure()` for every exception in an ICAP transaction (a bad or missing reply, a timeout,
-a connection that ends early), which its icap.log shows as ICAP_ERR_OTHER; more of them than
-`icap_service_failure_limit` since the last OPTIONS, and cache.log says "suspending ICAP service". The count itself
-is shown nowhere, so the soak's Squid has a limit of 0: the first failure is heard. ICAP_ERR_GONE is not counted:
-there the HTTP client went, and Squid with it.
+How Squid counts: `noteFailure()` for every exception in an ICAP transaction (a bad or missing reply, a
+timeout, a connection that ends early), which its icap.log shows as ICAP_ERR_OTHER; more of them than
+`icap_service_failure_limit` since the last OPTIONS, and cache.log says "suspending ICAP service". The count
+itself is shown nowhere, so the soak's Squid has a limit of 0: the first failure is heard. ICAP_ERR_GONE is
+not counted: there the HTTP client went, and Squid with it.
 """
 
 from collections import Counter, defaultdict
@@ -169,7 +169,10 @@ def _is(wanted: object, value: object) -> bool:
     return value in wanted if isinstance(wanted, tuple) else value == wanted
 
 
-_SHOWN = "method_icap http_method verdict disposition inspection skip_reason http_status request_bytes response_bytes"
+_SHOWN = (
+    "method_icap http_method verdict disposition inspection skip_reason http_status"
+    " request_bytes response_bytes"
+)
 
 
 def _shown(row: AuditRow) -> str:

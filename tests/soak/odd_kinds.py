@@ -164,7 +164,7 @@ _UPGRADE = {
 
 
 async def upgrade_dropped(visit: Visit) -> None:
-    """Without a line that allows the protocol Squid takes the Upgrade away, and the origin answers in HTTP."""
+    """Without a line that allows the protocol Squid takes the Upgrade away; the origin answers in HTTP."""
     body = Body.of(b"websocket only", "text/plain")
     visit.replies(Reply(status=426, body=body))
     visit.check(await visit.fetch(visit.request(headers=_UPGRADE), "by hand"), body, 426)

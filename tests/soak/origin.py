@@ -11,7 +11,7 @@ from typing import Literal
 
 import trustme
 from soak.bodies import Body, Digest, Hasher
-from soak.wire import Head, chunk, read_body, read_head
+from soak.wire import Head, chunk, read_body, read_head, send
 
 from icapd.fleet.demo_origin import HOST, LOOPBACK
 
@@ -138,8 +138,7 @@ class Origin:
                     await writer.drain()
                     await asyncio.sleep(reply.pause)
                 piece = block[start : start + (reply.piece or len(block))][:left]
-                writer.write(chunk(piece) if reply.framing == "chunked" else piece)
-                await writer.drain()
+                await send(writer, chunk(piece) if reply.framing == "chunked" else piece)
                 if left is not None:
                     left -= len(piece)
                     if left <= 0:

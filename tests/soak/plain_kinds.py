@@ -5,6 +5,8 @@ from soak.origin import Reply
 from soak.visit import MAX_HELD_REQUEST, Visit
 
 KiB, MiB = 1024, 1024 * 1024
+#: The max_size of the rule content.response-size.
+LARGE = 100 * MiB
 PAGE = b"<!DOCTYPE html><html><body><p>%b</p></body></html>" % (b"all is well " * 400)
 
 
@@ -81,12 +83,14 @@ def _expect_redaction(visit: Visit, sent: Body) -> None:
 
 
 async def big_archive(visit: Visit) -> None:
-    await _download(visit, binary(visit.rng, visit.rng.randrange(50, 200) * MiB))
+    body = binary(visit.rng, visit.rng.randrange(50, 200) * MiB)
+    # The pack "content" notes what is larger.
+    await _download(visit, body, verdict="logged" if body.size > LARGE else "allowed")
 
 
 async def big_log(visit: Visit) -> None:
     """Flows, with secrets in it."""
-    log = text(visit.rng, visit.rng.randrange(50, 120) * MiB, secrets=20)
+    log = text(visit.rng, visit.rng.randrange(50, 100) * MiB, secrets=20)
     visit.replies(Reply(body=log.sent))
     visit.check(await visit.fetch(visit.request(), "httpx", "requests", "by hand"), log.expected)
     _expect_redaction(visit, log.sent)
@@ -96,11 +100,11 @@ async def big_clean_log(visit: Visit) -> None:
     await _download(visit, text(visit.rng, visit.rng.randrange(2, 30) * MiB).sent)
 
 
-async def _download(visit: Visit, body: Body) -> None:
+async def _download(visit: Visit, body: Body, **fields: object) -> None:
     visit.replies(Reply(body=body))
     visit.check(await visit.fetch(visit.request(), "httpx", "requests", "by hand"), body)
     visit.expect_request()
-    visit.expect_response(body)
+    visit.expect_response(body, **fields)
 
 
 async def events(visit: Visit) -> None:

@@ -1,9 +1,10 @@
-"""One soak from its set-up to its result: Squid, icapd and the origin, the mix, and what the logs say of it."""
+"""One soak from its set-up to its result: Squid, icapd and the origin, the mix, and what the logs say."""
 
 import asyncio
 import contextlib
 import dataclasses
 import json
+import logging
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +23,8 @@ from icapd.fleet.demo_origin import HOST, LOOPBACK
 from icapd.fleet.demo_state import DemoOptions, prepare
 from icapd.fleet.squid_conf import Destination
 
-#: squid.conf as it is shipped, but for what a soak must see: the first failure instead of none, answers from the
-#: cache, and WebSockets that are let through.
+#: squid.conf as it is shipped, but for what a soak must see: the first failure instead of none, answers from
+#: the cache, and WebSockets that are let through.
 CHANGES = {
     "icap_service_failure_limit -1": "icap_service_failure_limit 0",
     "cache deny all": "acl cached urlpath_regex ^/soak/[0-9]+/cached_\ncache deny !cached",
@@ -63,6 +64,8 @@ def soak(
     progress: Callable[[Ledger], None] = lambda _: None,
 ) -> Result:
     """Run one. `keep`: a directory that stays, with Squid's and icapd's logs and the audit tables."""
+    # It complains of each write to an end that has gone, which is what some visits are about.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     origin = Origin()
     with contextlib.ExitStack() as stack:
         state = keep or stack.enter_context(state_directory())
@@ -123,7 +126,7 @@ def _squid_and_icapd(options: DemoOptions) -> Iterator[None]:
 
 
 async def _settle(options: DemoOptions) -> None:
-    """Until each transaction that Squid has logged has its row, or the time is up: the check then says which."""
+    """Until each transaction that Squid has logged has its row, or time is up: the check then says which."""
     deadline = time.monotonic() + SETTLING
     while time.monotonic() < deadline:
         rows = await asyncio.to_thread(_rows, options)

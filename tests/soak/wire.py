@@ -1,4 +1,4 @@
-"""HTTP/1.1 as both ends of the soak read and write it: heads, and bodies by length, by chunks, or to the end."""
+"""HTTP/1.1 as both ends of the soak read and write it: heads, bodies by length, by chunks, or to the end."""
 
 import asyncio
 from collections.abc import Callable
@@ -58,6 +58,14 @@ async def _read_exactly(reader: asyncio.StreamReader, size: int, sink: Callable[
             raise asyncio.IncompleteReadError(b"", size)
         sink(data)
         size -= len(data)
+
+
+async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Raises ConnectionResetError when the other end has gone: asyncio would only complain in its log."""
+    if writer.transport.is_closing():
+        raise ConnectionResetError
+    writer.write(data)
+    await writer.drain()
 
 
 def chunk(data: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -11,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -94,15 +92,16 @@ def serving(
 ) -> Iterator[Server]:
     """A server that is ready; `text`: icapd.toml, with a plain [server] section unless it has its own.
 
-    `limits`: resources of its processes, by their names in setrlimit(2) without RLIMIT_.
+    `limits`: of its processes, by their options of prlimit(1).
     """
     config = configure(directory, text, program)
+    # prlimit(1) becomes the server, with the same id.
+    prlimit = ["prlimit", *(f"--{name}={limit}" for name, limit in limits.items())] if limits else []
     process = subprocess.Popen(
-        [str(program), "--config", str(config), "serve"],
+        [*prlimit, str(program), "--config", str(config), "serve"],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **(environment or {})},
-        preexec_fn=partial(_limit, limits) if limits else None,
     )
     server = Server(process, directory)
     try:
@@ -118,11 +117,6 @@ def serving(
         process.wait(PATIENCE)
         assert process.stderr is not None
         process.stderr.close()
-
-
-def _limit(limits: dict[str, int]) -> None:
-    for name, limit in limits.items():
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
 
 
 def ask(connection: socket.socket, data: bytes) -> bytes:
