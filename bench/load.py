@@ -102,7 +102,7 @@ def run_load(
     *,
     seconds: float,
     connections: int,
-    warm_up: int = 3,
+    warm_up: int = 1,
     started: Callable[[], None] = lambda: None,
     ended: Callable[[], None] = lambda: None,
 ) -> Load:

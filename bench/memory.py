@@ -23,7 +23,8 @@ from pathlib import Path
 from bench.cases import REQUEST, Case
 from bench.load import run_load
 from bench.measure import usage_of
-from bench.servers import Icapd, free_port, running
+from bench.processes import free_port, running
+from bench.servers import Icapd
 from bench.wire import CHUNK, Answer, Offer, encode
 
 #: Seconds between two looks at the memory.
@@ -276,7 +277,6 @@ def main() -> None:
         directory = tempfile.TemporaryDirectory(prefix="icapd-bench-", ignore_cleanup_errors=True)
         name = stack.enter_context(directory)
         server = stack.enter_context(running(RoomyIcapd(Path(name), free_port())))
-        assert isinstance(server, Icapd)
         _warm_up(server)
         print(
             "| scene | RSS before, MB | peak, MB | after, MB | CPU, s | took, s | |\n"
@@ -284,13 +284,10 @@ def main() -> None:
         )
         measure(server, f"{options.idle} idle connections", lambda: idle(server, options.idle))
         measure(server, f"{options.slow} slow connections", lambda: slow(server, options.slow))
-        for media_type, how in (("text/plain", "inspected"), ("image/png", "echoed")):
-            size_name = f"{options.body_size / _UNITS['G']:g} GB"
-            measure(
-                server,
-                f"{size_name} of {media_type}, {how}",
-                lambda media_type=media_type: flow(server, media_type, options.body_size),  # type: ignore[misc]
-            )
+        size = options.body_size
+        name = f"{size / _UNITS['G']:.3g} GB"
+        measure(server, f"{name} of text, inspected", lambda: flow(server, "text/plain", size))
+        measure(server, f"{name} of an image, echoed", lambda: flow(server, "image/png", size))
 
 
 def _warm_up(server: Icapd) -> None:

@@ -81,7 +81,7 @@ def _draw_cpu(space: plt.Axes, results: Results, panel: str) -> None:
             label=server,
         )
     space.set_title(panel if "," in panel else f"{panel}, clean")
-    space.set_xlabel("body, KB")
+    space.set_xlabel("size of the body")
     space.set_ylabel("server CPU per transaction, µs")
     space.set_xticks([size / 1024 for size in SIZES.values()], list(SIZES))
     space.minorticks_off()

@@ -15,8 +15,9 @@ import trustme
 
 from bench.measure import usage_of
 from bench.origin import bodies
-from bench.proxied_client import Tunnel, event_lags
-from bench.servers import CIcapEcho, Server, Unavailable, free_port, running
+from bench.processes import Unavailable, free_port, running
+from bench.proxied_client import Connection, Tunnel, event_lags
+from bench.servers import CIcapEcho, Server
 from icapd.fleet import demo
 from icapd.fleet.demo_origin import HOST
 from icapd.fleet.demo_state import DemoOptions, prepare
@@ -105,7 +106,7 @@ def _take_turn(
 ) -> None:
     """Many connections for throughput and CPU, then one alone for the latency."""
     with ExitStack() as stack:
-        connections = [stack.enter_context(tunnel.open()) for _ in range(CONNECTIONS)]
+        connections = [stack.enter_context(Connection(tunnel)) for _ in range(CONNECTIONS)]
         for connection in connections:
             connection.get(path, body)
         counts = [0] * CONNECTIONS

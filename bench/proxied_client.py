@@ -5,10 +5,9 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import uvloop
 
@@ -28,18 +27,16 @@ class Tunnel:
     host: str
     port: int
 
-    @contextmanager
-    def open(self) -> "Iterator[Connection]":
+    def connect(self) -> ssl.SSLSocket:
         """A TLS connection to the origin, as far as its client can tell."""
         context = ssl.create_default_context(cafile=str(self.ca))
-        with socket.create_connection(("127.0.0.1", self.proxy_port), TIMEOUT) as plain:
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            plain.sendall(self.connect_request)
-            answer = plain.recv(65536)
-            if not answer.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(f"the proxy refuses: {answer[:100]!r}")
-            with context.wrap_socket(plain, server_hostname=self.host) as secure:
-                yield Connection(secure, self.authority)
+        plain = socket.create_connection(("127.0.0.1", self.proxy_port), TIMEOUT)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.sendall(self.connect_request)
+        answer = plain.recv(65536)
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"the proxy refuses: {answer[:100]!r}")
+        return context.wrap_socket(plain, server_hostname=self.host)
 
     @property
     def connect_request(self) -> bytes:
@@ -52,17 +49,26 @@ class Tunnel:
 
 
 class Connection:
-    """Keeps alive, and checks every body."""
+    """Keeps alive as long as the proxy does, and checks every body."""
 
-    def __init__(self, secure: ssl.SSLSocket, authority: str) -> None:
-        self._socket, self._authority = secure, authority
+    def __init__(self, tunnel: Tunnel) -> None:
+        self._tunnel = tunnel
+        self._socket = tunnel.connect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
 
     def get(self, path: str, expected: bytes) -> None:
         """One request; RuntimeError unless exactly `expected` comes back."""
-        self._socket.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {self._authority}\r\nAccept: */*\r\n\r\n".encode()
-        )
-        data = b""
+        data = self._ask(path)
+        if not data:
+            # The proxy ended the connection behind the last answer: what any client does then.
+            self._socket.close()
+            self._socket = self._tunnel.connect()
+            data = self._ask(path)
         while b"\r\n\r\n" not in data:
             data += self._receive()
         head, _, rest = data.partition(b"\r\n\r\n")
@@ -70,6 +76,15 @@ class Connection:
         body = self._by_length(rest, int(length[1])) if length else self._chunked(rest)
         if not head.startswith(b"HTTP/1.1 200") or body != expected:
             raise RuntimeError(f"{path}: a wrong answer through the proxy: {head[:200]!r}")
+
+    def _ask(self, path: str) -> bytes:
+        """The first bytes of the answer; none from a connection that has ended."""
+        request = f"GET {path} HTTP/1.1\r\nHost: {self._tunnel.authority}\r\nAccept: */*\r\n\r\n"
+        try:
+            self._socket.sendall(request.encode())
+            return self._socket.recv(256 * 1024)
+        except (ConnectionError, ssl.SSLEOFError):
+            return b""
 
     def _by_length(self, rest: bytes, length: int) -> bytes:
         pieces = [rest]

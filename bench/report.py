@@ -133,8 +133,8 @@ def _speed_table(results: Results) -> Iterator[str]:
     yield "### Throughput, latency, memory"
     yield ""
     yield (
-        f"Transactions a second with {CONNECTIONS} connections; `~`: client-limited, the server had CPU "
-        "left. Then p50 / p99 in ms with one connection."
+        f"Transactions a second with {CONNECTIONS} connections; `~`: the server was not busy all the time, "
+        "so the client, or other work on the machine, set the pace. Then p50 / p99 in ms with one connection."
     )
     yield ""
     yield from _head(["message", *results.servers])

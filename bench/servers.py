@@ -1,15 +1,10 @@
-"""icapd and its peers: how each is configured and started, and what it must answer."""
+"""icapd and its peers: how each is configured, and what it must answer."""
 
 import importlib.util
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,15 +13,10 @@ from bench import e2guardian
 from bench.cases import Case
 from bench.guide_patterns import PATTERNS
 from bench.load import Check, WrongAnswer
+from bench.processes import Unavailable, free_port
 from bench.wire import Answer
 
-START_TIMEOUT = 60.0  # seconds; several servers start side by side, and icapd proves all its rules
-STOP_TIMEOUT = 20.0  # seconds until a server that was asked to end is made to
 REDACTED = b"[REDACTED]"
-
-
-class Unavailable(Exception):
-    """This peer can't run here; the message says why, and the report repeats it."""
 
 
 @dataclass
@@ -147,7 +137,7 @@ class IcapdOnPyicap(Icapd):
 
 
 class CIcapEcho(Server):
-    """c-icap's echo service, which reads everything, inspects nothing, and sends it back."""
+    """c-icap's echo service: inspects nothing, answers previews by 204 or by the body again, by turns."""
 
     name = "c-icap echo"
     cores = os.cpu_count() or 1
@@ -274,61 +264,3 @@ SERVERS: tuple[type[Server], ...] = (
     BareFloor,
     Floor,
 )
-
-
-@contextmanager
-def running(server: Server) -> Iterator[Server]:
-    """The server, taking connections, until the context ends; whatever happens no process of it stays."""
-    server.directory.mkdir(parents=True, exist_ok=True)
-    command = server.command()
-    log_file = server.directory / "output.log"
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-    server.pid = process.pid
-    try:
-        _wait_until_it_listens(server, process, log_file)
-        yield server
-    finally:
-        stop(process)
-
-
-def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and its session: asked first, made to after a while."""
-    with suppress(ProcessLookupError):
-        process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_TIMEOUT)
-    for pid in session_members(process.pid):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    process.wait(STOP_TIMEOUT)
-
-
-def session_members(session: int) -> list[int]:
-    """The processes of a session. A child that makes a session of its own is not found."""
-    members = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            if int(stat.read_text().rpartition(")")[2].split()[3]) == session:
-                members.append(int(stat.parent.name))
-    return members
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_it_listens(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while process.poll() is None and time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", server.port)) == 0:
-                return
-        time.sleep(0.05)
-    how = "does not listen" if process.poll() is None else f"ended with {process.returncode}"
-    raise Unavailable(f"{how}: {log.read_text(errors='replace').strip()[-300:]}")

@@ -8,7 +8,8 @@ from pathlib import Path
 from bench.cases import Case
 from bench.load import Load, WrongAnswer, run_load
 from bench.measure import Usage, usage_of
-from bench.servers import Server, Unavailable, free_port, running
+from bench.processes import Unavailable, free_port, running
+from bench.servers import Server
 from bench.wire import Offer, ask_options, encode
 
 CONNECTIONS = 8

@@ -66,6 +66,7 @@ class AuditWriter:
         self._turn = locks.Turn(file, self.writer_id)
         self._identity = _identity(file)
         self._thread_lock = threading.Lock()
+        self._failing = False  # the last transaction could not be committed
         self._closed = False
 
     @classmethod
@@ -124,9 +125,14 @@ class AuditWriter:
             connection.execute(statements.DELETE_OPEN, (self.writer_id, record.event_id))
 
     def check_writable(self) -> None:
-        """AuditError when a record could not be written now, as far as can be told without writing one."""
-        with self._transaction():
-            pass
+        """AuditError when a record could not be written now, as far as can be told without writing one.
+
+        Once that has failed, only a write tells that there is room again: of a row that nobody ever sees.
+        """
+        with self._transaction() as connection:
+            if self._failing:
+                connection.execute(statements.REPLACE_OPEN, (self.writer_id, "", ""))
+                connection.execute(statements.DELETE_OPEN, (self.writer_id, ""))
 
     def close(self) -> None:
         """Notes the stop and lets go of the file; once is enough, and more does no harm."""
@@ -218,8 +224,10 @@ class AuditWriter:
                 with self._turn, self._connection:
                     self._connection.execute("BEGIN IMMEDIATE")
                     yield self._connection
+                self._failing = False
             except sqlite3.Error as error:
                 self._sequence = sequence
+                self._failing = True
                 raise sqlite.failure(self.file, error) from error
             except BaseException:
                 self._sequence = sequence

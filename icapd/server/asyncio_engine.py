@@ -36,6 +36,7 @@ class IcapProtocol(asyncio.Protocol):
         self._drains_since: float | None = None
         self._waiting = 0  # pieces of data that wait for their turn
         self._is_tls = False
+        self._is_ending = False  # it is we who close it
         self._must_not_read = False  # the peer takes nothing of what it was sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -53,7 +54,7 @@ class IcapProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._session.abandon("client-gone")
-        if self._is_tls and self._is_new:
+        if self._is_tls and self._is_new and not self._is_ending:
             self._engine.handshake_failed(self.peer.address, NothingSent())
         self._engine.end(self)
 
@@ -169,6 +170,7 @@ class IcapProtocol(asyncio.Protocol):
             self._transport.write(data)
 
     def _close(self) -> None:
+        self._is_ending = True
         if self._transport is not None:
             self._transport.close()
 
@@ -262,10 +264,14 @@ class AsyncioEngine:
             self._ended(peer)
         else:
             self._beginnings.discard(task)
+            self._tell_when_empty()
 
     def _ended(self, peer: Peer) -> None:
         self._left(peer)
         self._count()
+        self._tell_when_empty()
+
+    def _tell_when_empty(self) -> None:
         if not self.connections:
             self._emptied.set()
 

@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from icapd.server import descriptors
 from icapd.server.engine import Peer
 from icapd.settings import Settings
 
@@ -195,11 +196,15 @@ class Channel:
         end: socket.socket,
         on_message: Callable[[Message, int | None], None],
         on_end: Callable[[], None],
+        room: descriptors.Room | None = None,
     ) -> None:
-        """`on_message` owns the descriptor that it gets. `on_end`: the other side is gone."""
+        """`on_message` owns the descriptor that it gets. `on_end`: the other side is gone.
+
+        `room`: messages wait while there is none for a descriptor; without it, they come without theirs.
+        """
         end.setblocking(False)
         self._end = end
-        self._on_message, self._on_end = on_message, on_end
+        self._on_message, self._on_end, self._room = on_message, on_end, room
         self._waiting: deque[tuple[bytes, Descriptor | None]] = deque()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(end, self._receive)
@@ -265,10 +270,18 @@ class Channel:
                 descriptor.close()
         self._loop.remove_writer(self._end)
 
+    def _resume(self) -> None:
+        if self.is_open:
+            self._loop.add_reader(self._end, self._receive)
+
     def _receive(self) -> bool:
         """Take what has arrived; returns whether there may be more."""
         for _ in range(_BATCH):
             if not self.is_open:
+                return False
+            if self._room is not None and not self._room.is_there(self.fileno()):
+                self._loop.remove_reader(self._end)
+                self._loop.call_later(descriptors.PAUSE, self._resume)
                 return False
             try:
                 message, descriptor = receive(self._end)

@@ -207,8 +207,16 @@ class Pool:
         place.timer = asyncio.get_running_loop().call_later(seconds, self._refill, place)
 
     def _refill(self, place: _Place) -> None:
-        place.worker = WorkerProcess.spawn(self, self._start, place.worker.restarts + 1)
-        place.vacant, place.timer = "", None
+        try:
+            place.worker = WorkerProcess.spawn(self, self._start, place.worker.restarts + 1)
+        except OSError as error:
+            # No descriptors, processes or memory left: others may give something back.
+            place.deaths += 1
+            seconds = backoff.delay(place.deaths)
+            log.error("worker-not-started", problem=str(error), restart_in=seconds)
+            place.timer = asyncio.get_running_loop().call_later(seconds, self._refill, place)
+        else:
+            place.vacant, place.timer = "", None
 
     def _note_change(self) -> None:
         self._change.set()

@@ -1,9 +1,7 @@
 """One ICAP connection without its socket: bytes in, bytes out, each record durable before its verdict."""
 
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import assert_never
 
 import structlog
@@ -25,6 +23,7 @@ from icapd.icap import (
     UnsupportedRequest,
 )
 from icapd.server.engine import LOCAL, Peer
+from icapd.server.internal_error import log_internal_error
 from icapd.server.session_context import Pending, SessionContext
 from icapd.services.adaptation import Adaptation
 from icapd.services.answers import Record, Step
@@ -57,6 +56,9 @@ class Session:
         self._body_work = 0  # nanoseconds spent on the current request's body
         self._peer_closed = False
         self._connection = Connection(context.codec_limits, pauses=pauses)
+        if peer.overloaded:
+            # It must not stay in the client's pool when there is room again.
+            self._connection.close_after_response()
         self._adaptation: Adaptation | None = None
         self._service: Service | None = None
         self._ended = False  # abandoned: nothing that still arrives is looked at
@@ -198,14 +200,7 @@ class Session:
         try:
             steps = decide(*arguments)
         except Exception as error:
-            # The message of an unforeseen error may quote the body: only its kind and its place are logged.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            log.error(
-                "internal-error",
-                txn_id=self._adaptation.transaction.txn_id,
-                error=type(error).__name__,
-                place=f"{Path(place.filename).name}:{place.lineno}",
-            )
+            log_internal_error(error, self._adaptation.transaction.txn_id)
             steps = self._adaptation.fail(self._connection.is_mid_response)
         out = self._perform(steps)
         if self._adaptation.is_done:

@@ -75,6 +75,10 @@ class Credentials:
         context.minimum_version = _VERSIONS[settings.minimum_version]
         # Else a client could have us compute handshakes without end on one connection (CVE-2011-1473).
         context.options |= ssl.OP_NO_RENEGOTIATION
+        # A ticket of TLS 1.3 follows the handshake by itself. Squid 5.7 reads it and the OPTIONS answer,
+        # both before it has noticed that the OPTIONS went out, and counts a failure of the service.
+        # Each worker has other keys: the next connection could seldom use a ticket anyway.
+        context.num_tickets = 0
         try:
             context.load_cert_chain(settings.certificate, settings.key or None, password="")
         except OSError as error:

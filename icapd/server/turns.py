@@ -7,12 +7,14 @@ however much work waits. A commit costs about the same for one record as for ten
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import structlog
 
 from icapd.audit import AuditRecord
 from icapd.errors import AuditError
+from icapd.server.internal_error import log_internal_error
 from icapd.server.session_context import Pending, SessionContext
 
 log = structlog.get_logger()
@@ -35,6 +37,9 @@ class Working(Protocol):
 
     def settle(self, durable: bool) -> None:
         """What was pending has been written, or could not be; `pending` may be set anew."""
+
+    def abort(self, reason: str) -> None:
+        """End now, whatever is under way."""
 
 
 class Turns:
@@ -93,7 +98,7 @@ class Turns:
             else:
                 self._queue.popleft()
                 self._waited = time.monotonic() - since
-                connection.work(data)
+                self._guard(connection, partial(connection.work, data))
                 if connection.pending is not None:
                     self._staged.append(connection)
             if time.monotonic() >= end:
@@ -111,9 +116,17 @@ class Turns:
         pending = [connection.pending for connection in staged]
         durable = self._written([each.record for each in pending if each is not None])
         for connection, is_durable in zip(staged, durable, strict=True):
-            connection.settle(is_durable)
+            self._guard(connection, partial(connection.settle, is_durable))
             if connection.pending is not None:
                 self.stage(connection)
+
+    def _guard(self, connection: Working, work: Callable[[], None]) -> None:
+        """Do it; a defect of ours ends this connection, and no other one of the turn."""
+        try:
+            work()
+        except Exception as error:
+            log_internal_error(error)
+            connection.abort("internal-error")
 
     def _written(self, records: Sequence[AuditRecord]) -> list[bool]:
         """Which of the records are durable now: all, unless one of them, or the database, is at fault."""

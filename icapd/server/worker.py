@@ -11,7 +11,8 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from typing import IO
 
 import structlog
 import uvloop
@@ -39,6 +40,7 @@ from icapd.server.channel import (
     receive,
     send_now,
 )
+from icapd.server.descriptors import Room
 from icapd.server.engine import Engine, Peer
 from icapd.server.equipment import Equipment
 from icapd.server.handshakes import HandshakeFailures
@@ -87,16 +89,17 @@ class Worker:
 
     async def _serve(self, end: socket.socket) -> None:
         self._told_to_end: asyncio.Future[Drain] = asyncio.get_running_loop().create_future()
+        #: By another message, while it retires.
+        self._told_to_stop: asyncio.Future[Drain] = asyncio.get_running_loop().create_future()
         self._engine = self._make_engine()
         await self._engine.start()
-        self._channel = Channel(end, self._receive, self._end_without_supervisor)
+        self._channel = Channel(end, self._receive, self._end_without_supervisor, Room())
         policy = self._equipment.catalogue().policy
         self._channel.send(Started(policy.istag, tuple(policy.packs), policy.mode))
         drain = await self._told_to_end
         timeout = drain.timeout
         if drain.retire:
-            await self._retire(timeout)
-            timeout = _LAST
+            timeout = await self._retire(timeout)
         await self._engine.stop(timeout)
         # Counted by the supervisor when this process is no more.
         self._report(Tell(0, metrics=True))
@@ -117,12 +120,16 @@ class Worker:
             return PyicapEngine(context, self._settings.server, *callbacks)
         return AsyncioEngine(context, self._settings.server, *callbacks)
 
-    async def _retire(self, timeout: float) -> None:  # noqa: ASYNC109 (for the connections, not for this call)
+    async def _retire(self, timeout: float) -> float:  # noqa: ASYNC109 (for the connections, not for this call)
+        """Let connections end by themselves, unless told to stop; returns the seconds for the rest."""
         self._engine.retire()
         if self._open:
             self._emptied.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._emptied.wait(), timeout)
+            emptied = asyncio.create_task(self._emptied.wait())
+            ends = (emptied, self._told_to_stop)
+            await asyncio.wait(ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            emptied.cancel()
+        return self._told_to_stop.result().timeout if self._told_to_stop.done() else _LAST
 
     def _receive(self, message: Message, descriptor: int | None) -> None:
         match message:
@@ -155,6 +162,8 @@ class Worker:
     def _end(self, drain: Drain) -> None:
         if not self._told_to_end.done():
             self._told_to_end.set_result(drain)
+        elif not drain.retire and not self._told_to_stop.done():
+            self._told_to_stop.set_result(drain)
 
     def _end_without_supervisor(self) -> None:
         if not self._told_to_end.done():
@@ -177,11 +186,17 @@ class Worker:
             unwritable = ""
         except AuditError as error:
             unwritable = str(error)
-        file = None
-        if tell.metrics:
+        self._channel.send(Report(tell.number, unwritable), self._metrics_file() if tell.metrics else None)
+
+    def _metrics_file(self) -> IO[bytes] | None:
+        """None when the system has no room for it: then what was last told stands."""
+        with suppress(OSError), ExitStack() as undo:
             file = os.fdopen(os.memfd_create("icapd-metrics"), "w+b", buffering=0)
+            undo.callback(file.close)
             file.write(self._metrics.text().encode())
-        self._channel.send(Report(tell.number, unwritable), file)
+            undo.pop_all()
+            return file
+        return None
 
     def _close_audit(self) -> None:
         try:

@@ -1,8 +1,10 @@
 """The tests' own HTTPS origin: the demonstration's, with routes that remember each secret they send."""
 
 import gzip
+import itertools
 import json
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 
@@ -12,6 +14,7 @@ EVENTS = 5
 EVENT_INTERVAL = 1.0  # seconds, by the issue that asks for the measurement
 #: The event that carries a secret.
 SECRET_EVENT = 2
+TICK_INTERVAL = 0.1  # seconds
 BLOCK = 64 * 1024
 
 #: What a download consists of, repeated: words like a log's, and bytes like an archive's.
@@ -34,6 +37,7 @@ class RecordingOrigin(DemoOrigin):
                 "/secret-gzip": self._send_secret_gzip,
                 "/secret-page": self._send_secret_page,
                 "/events": self._send_events,
+                "/ticks": self._send_ticks,
                 "/download": _send_download,
                 "/connection": lambda handler: handler.send_json({"requests": handler.requests}),
                 "/echo": _echo,
@@ -41,6 +45,8 @@ class RecordingOrigin(DemoOrigin):
         )
         #: Every secret that left here.
         self.secrets: list[str] = []
+        #: Set it to end the streams of /ticks.
+        self.ticked = threading.Event()
 
     def _secret(self) -> str:
         self.secrets.append(access_key_id())
@@ -70,6 +76,16 @@ class RecordingOrigin(DemoOrigin):
             if number == SECRET_EVENT:
                 event["aws_access_key_id"] = self._secret()
             handler.send_chunk(b"data: %b\n\n" % json.dumps(event).encode())
+        handler.send_chunk(b"")
+
+    def _send_ticks(self, handler: OriginHandler) -> None:
+        """Events without an end of their own, each with a secret."""
+        handler.start("text/event-stream", Transfer_Encoding="chunked")
+        for number in itertools.count():
+            event = {"number": number, "aws_access_key_id": self._secret()}
+            handler.send_chunk(b"data: %b\n\n" % json.dumps(event).encode())
+            if self.ticked.wait(TICK_INTERVAL):
+                break
         handler.send_chunk(b"")
 
 

@@ -1,21 +1,18 @@
 """Real Squid and real icapd between clients and an origin of the tests' own, set up as by scripts/run."""
 
 import json
-import shutil
-import socket
 import ssl
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import requests
 from click.testing import CliRunner
 from recording_origin import RecordingOrigin
+from support.places import free_ports, state_directory
 
 from icapd.cli import main
 from icapd.fleet import demo
@@ -126,27 +123,9 @@ class Stack:
         ]
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
-        return [bound.getsockname()[1] for bound in sockets]
-
-
 @contextmanager
-def state_directory() -> Iterator[Path]:
-    """A directory that Squid's own user can reach, which pytest's tmp_path is not."""
-    path = Path(tempfile.mkdtemp(prefix="icapd-e2e-"))
-    path.chmod(0o755)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
-
-
-@contextmanager
-def running_stack() -> Iterator[Stack]:
-    """A stack on ports and in a directory of its own."""
+def running_stack(workers: int = 1) -> Iterator[Stack]:
+    """A stack on ports and in a directory of its own; `workers`: icapd's processes."""
     with state_directory() as state, RecordingOrigin() as origin, DemoOrigin() as stranger:
         ca_file = state / "origin-ca.pem"
         ca_file.write_bytes(origin.ca_pem)
@@ -157,6 +136,7 @@ def running_stack() -> Iterator[Stack]:
             proxy_port=proxy_port,
             icap_port=icap_port,
             http_port=http_port,
+            workers=workers,
             origin_cas=(ca_file,),
             allowed_destinations=(
                 Destination(HOST, origin.port),

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import trustme
 from recording_origin import RecordingOrigin
-from stack import CLIENT_TIMEOUT, Stack, free_ports, state_directory
+from stack import CLIENT_TIMEOUT, Stack
+from support.places import free_ports, state_directory
 
 from icapd.fleet import demo
 from icapd.fleet.demo_origin import HOST, LOOPBACK, DemoOrigin

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from stack import CLIENT_TIMEOUT, free_ports, state_directory
+from stack import CLIENT_TIMEOUT
+from support.places import free_ports, state_directory
 
 from icapd.fleet import probes
 

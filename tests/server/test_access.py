@@ -19,6 +19,7 @@ from icapd.audit import search
 pytestmark = pytest.mark.usefixtures("engine")
 
 HOST = "icap.example"
+ENGINES = ["asyncio", "pyicap"]
 PLAIN = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\n'
 
 
@@ -79,8 +80,9 @@ def assert_closed(connection: socket.socket) -> None:
         assert connection.recv(100) == b""
 
 
-def test_icaps_with_a_client_certificate(tmp_path: Path, ca: trustme.CA) -> None:
-    with serving_tls(tmp_path, ca, tls='client_ca = "clients.pem"\n') as (server, port):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_icaps_with_a_client_certificate(tmp_path: Path, ca: trustme.CA, engine: str) -> None:
+    with serving_tls(tmp_path, ca, f'engine = "{engine}"\n', 'client_ca = "clients.pem"\n') as (server, port):
         with connect_tls(port, client_context(ca, ca)) as connection:
             assert_serves(connection)
             answer = ask(connection, wire.reqmod(Allow="204"))
@@ -94,10 +96,14 @@ def test_icaps_with_a_client_certificate(tmp_path: Path, ca: trustme.CA) -> None
         assert server.stop() == 0
 
 
-def test_large_body_travels_through_tls(tmp_path: Path, ca: trustme.CA) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_large_body_travels_through_tls(tmp_path: Path, ca: trustme.CA, engine: str) -> None:
     body = os.urandom(3 << 20).hex().encode()
     http = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)
-    with serving_tls(tmp_path, ca) as (_, port), connect_tls(port, client_context(ca)) as connection:
+    with (
+        serving_tls(tmp_path, ca, f'engine = "{engine}"\n') as (_, port),
+        connect_tls(port, client_context(ca)) as connection,
+    ):
         pieces = [body[start : start + 65536] for start in range(0, len(body), 65536)]
         connection.settimeout(PATIENCE)
         with connection.makefile("rwb") as stream:
@@ -141,8 +147,9 @@ def test_broken_replacement_is_told_and_changes_nothing(tmp_path: Path, ca: trus
         assert f"tls.certificate: {tmp_path}/icapd.pem: holds no certificate" in server.log
 
 
-def test_handshake_that_does_not_come_ends_in_time(tmp_path: Path, ca: trustme.CA) -> None:
-    with serving_tls(tmp_path, ca, server="first_byte_timeout = 0.5\n") as (server, port):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_handshake_that_does_not_come_ends_in_time(tmp_path: Path, ca: trustme.CA, engine: str) -> None:
+    with serving_tls(tmp_path, ca, f'engine = "{engine}"\nfirst_byte_timeout = 0.5\n') as (server, port):
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
             assert_closed(connection)
         server.wait_for_log("event=tls-handshake-failed address=127.0.0.1 .*took too long")

@@ -404,6 +404,14 @@ def test_reload_does_not_wait_for_the_interval(tmp_path: Path, ca: trustme.CA) -
     assert "tls.key" in (tls.reload() or "")
 
 
+def test_nothing_follows_the_handshake_of_tls_1_3_by_itself(tmp_path: Path, ca: trustme.CA) -> None:
+    ends = connect(server_context(write_certificate(tmp_path, ca)), client_context(ca))
+    assert_talk(ends)
+    session = ends[1].session
+    assert session is None or not session.has_ticket
+    close(ends)
+
+
 def test_client_of_a_ca_that_was_withdrawn_does_not_return_by_its_session(
     tmp_path: Path, ca: trustme.CA, stranger: trustme.CA
 ) -> None:

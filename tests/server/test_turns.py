@@ -160,3 +160,48 @@ def test_record_that_fails_keeps_no_other_from_being_written(
     turns.add(secret, wire.options())
     loop.run()
     assert secret.statuses == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([CLEAN * 5], id="at once"),
+        pytest.param([CLEAN * 3, CLEAN * 2], id="in two pieces"),
+        pytest.param([CLEAN * 2 + CLEAN[:50], CLEAN[50:] + CLEAN * 2], id="cut within one"),
+    ],
+)
+def test_pipelined_requests_are_recorded_once_each(bench: Workbench, pieces: list[bytes]) -> None:
+    loop = Loop()
+    turns = Turns(bench.context, 10, loop.calls.append, LONG)
+    lines = [Line(bench.context) for _ in range(3)]
+    for piece in pieces:
+        for line in lines:
+            turns.add(line, piece)
+    loop.run()
+    assert [line.statuses for line in lines] == [[204] * 5] * 3
+    records = bench.take_records()
+    assert len({record.event_id for record in records}) == len(records) == 15
+
+
+class Faulty(Line):
+    """A connection in whose work there is a defect of ours."""
+
+    aborted = ""
+
+    def settle(self, durable: bool) -> None:
+        super().settle(durable)
+        raise ZeroDivisionError
+
+    def abort(self, reason: str) -> None:
+        self.aborted = reason
+
+
+def test_defect_in_one_connection_leaves_the_others_their_answers(bench: Workbench) -> None:
+    loop = Loop()
+    turns = Turns(bench.context, 10, loop.calls.append, LONG)
+    faulty, other = Faulty(bench.context), Line(bench.context)
+    for line in (faulty, other):
+        turns.add(line, CLEAN)
+    loop.run()
+    assert faulty.aborted == "internal-error"
+    assert other.statuses == [204]

@@ -9,12 +9,12 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import wire
-from support.icapd import PATIENCE, Server, ask, serving
+from support.icapd import PATIENCE, Server, ask, serving, until
 from support.policies import RULES, SECRET, demo_policy
 from support.processes import children, lives
 
@@ -46,14 +46,6 @@ def pair(directory: Path) -> Iterator[Server]:
 
 def workers_of(server: Server) -> list[int]:
     return children(server.process.pid)
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that no event tells of."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def worker_behind(server: Server, connection: socket.socket) -> int:

@@ -214,7 +214,8 @@ class Tunnel:
             await writer.start_tls(context, server_hostname=authority.rpartition(":")[0])
             yield cls(reader, writer)
         finally:
-            writer.transport.abort()
+            if not writer.transport.is_closing():
+                writer.transport.abort()
 
     async def send_head(self, request: Request) -> None:
         """The head alone, with the length of the body in it."""

@@ -98,9 +98,9 @@ def unjoined(evidence: Evidence) -> Iterator[str]:
     for line in evidence.transactions:
         if line.txn_id == "-" and line.outcome != "ICAP_ERR_GONE":
             yield f"a transaction without an id: {line}"
-    unlogged = recorded - logged
-    if Counter(method for _, method in unlogged.elements()) != nameless:
-        yield f"rows without a transaction: {unlogged}; transactions without an id: {nameless}"
+    unlogged = [row for row in evidence.rows if not logged[row["txn_id"], row["method_icap"]]]
+    if Counter(row["method_icap"] for row in unlogged) != nameless:
+        yield f"transactions without an id {dict(nameless)}, but these rows: {[_shown(row) for row in unlogged]}"
     ids = {row["txn_id"] for row in evidence.rows}
     for access in evidence.access:
         if access.txn_id != "-" and access.txn_id not in ids:

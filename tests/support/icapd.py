@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,3 +157,11 @@ def _exactly(stream: "socket.SocketIO | object", size: int) -> bytes:
         assert piece, "the server closed the connection within its reply"
         data += piece
     return data
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for something that no event tells of."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
