@@ -39,14 +39,12 @@ def test_client_that_never_reads_is_stopped_and_loses_its_place(directory: Path)
             # Until the server takes no more, and then takes the connection away.
             with pytest.raises(ConnectionError):
                 while sent < OFFERED:
-                    sent += greedy.send(CHUNK)
+                    # A piece may be taken in part.
+                    sent += greedy.send(CHUNK[sent % len(CHUNK) :])
                     assert is_inspected(other)
         assert peak_memory(worker) - before < ALLOWED
         until(lambda: has_place(server))
-        cut = query(
-            server, "SELECT disposition, skip_reason FROM audit_event WHERE disposition != 'redacted'"
-        )
-        assert ("cut", "timeout") in cut or ("cut", "client-gone") in cut
+        assert query(server, "SELECT count(*) FROM audit_event WHERE disposition = 'cut'") == [(1,)]
 
 
 def has_place(server: Server) -> bool:

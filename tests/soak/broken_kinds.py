@@ -1,9 +1,11 @@
 """Visits that break off, or take their time: origins that die, clients that leave, both slow."""
 
 import asyncio
+import contextlib
 from typing import Literal
 
 from soak.bodies import Body, binary, json_document, text
+from soak.clients import NoAnswer
 from soak.origin import Reply
 from soak.visit import MAX_HELD_RESPONSE, Visit
 from soak.wire import chunk
@@ -148,8 +150,9 @@ async def early_answer(visit: Visit) -> None:
     upload, body = text(visit.rng, 5 * MiB).sent, Body.of(b"too large", "text/plain")
     visit.replies(Reply(status=413, body=body, early=True))
     async with visit.tunnel() as tunnel:
-        answer = await tunnel.ask(visit.request("POST", body=upload))
-    visit.check(answer, body, 413)
+        # Squid closes on what still comes of the upload, and the reset may overtake the answer.
+        with contextlib.suppress(NoAnswer):
+            visit.check(await tunnel.ask(visit.request("POST", body=upload)), body, 413)
     visit.expect_request(
         "POST",
         upload,

@@ -25,6 +25,10 @@ class WentWrong(AssertionError):
     """Something is not as it was sent, or as it should be recorded."""
 
 
+class NoAnswer(WentWrong):
+    """The connection ended before the answer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What a client sends through the proxy."""
@@ -292,7 +296,7 @@ async def _read_final_head(reader: asyncio.StreamReader) -> tuple[Head, tuple[in
     while True:
         head = await read_head(reader)
         if head is None:
-            raise WentWrong("the proxy closed the connection instead of answering")
+            raise NoAnswer("the proxy closed the connection instead of answering")
         if head.status >= 200 or head.status == 101:
             return head, tuple(informational)
         informational.append(head.status)

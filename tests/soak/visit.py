@@ -35,7 +35,7 @@ class Row:
     #: Bytes of the body that came.
     size: Sizes = 0
     status: int | None = None
-    #: Whether Squid logs its end as that of a transaction whose client went.
+    #: Whether the client may go within it, and even before icapd has read the request: then there is no row.
     gone: bool = False
 
 
