@@ -186,8 +186,8 @@ def test_idle_connection_is_closed(directory: Path) -> None:
         assert connection.recv(1) == b""
 
 
-def test_client_that_never_reads_loses_its_place(directory: Path) -> None:
-    limits = "max_connections = 1\nstall_timeout = 0.2\n"
+def test_client_that_sends_on_and_never_reads_its_block_page_loses_its_place(directory: Path) -> None:
+    limits = "max_connections = 1\nstall_timeout = 0.2\ndrain_timeout = 0.2\n"
     text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nworkers = 1\n{limits}' + POLICY
     image = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"
     # Without the rule on sizes: it would cut the image, and end it soon.

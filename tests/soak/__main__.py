@@ -50,7 +50,9 @@ def main(minutes: float, workers: int, seed: int | None, kinds: str, keep: Path 
 
 def summary(result: Result) -> Table:
     """A line for each kind of visit."""
-    table = Table(caption=f"{result.transactions} ICAP transactions, {result.rows} audit rows")
+    dropped = result.ledger.dropped
+    caption = f"{result.transactions} ICAP transactions, {result.rows} audit rows, {dropped} uploads dropped"
+    table = Table(caption=caption)
     for name in ("kind", "visits", "MiB", "mean s", "problems"):
         table.add_column(name, justify="left" if name == "kind" else "right")
     for kind, tally in sorted(result.ledger.tallies.items()):

@@ -162,4 +162,4 @@ async def early_answer(visit: Visit) -> None:
         size=range(upload.size + 1),
         gone=True,
     )
-    visit.expect_response(body, "POST", 413)
+    visit.expect_response(body, "POST", 413, gone=True)

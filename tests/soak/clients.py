@@ -90,6 +90,13 @@ Client = Callable[[Proxy, Request], Awaitable[Answer]]
 
 async def with_httpx(proxy: Proxy, request: Request) -> Answer:
     """httpx, asynchronous."""
+    try:
+        return await _with_httpx(proxy, request)
+    except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        raise NoAnswer(f"httpx: {error!r}") from error
+
+
+async def _with_httpx(proxy: Proxy, request: Request) -> Answer:
     collector = _Collector()
     context = ssl.create_default_context(cafile=proxy.ca)
     content = _asynchronous(request.body) if request.chunked and request.body else _data(request)
@@ -118,7 +125,10 @@ def _data(request: Request) -> bytes | None:
 
 async def with_requests(proxy: Proxy, request: Request) -> Answer:
     """requests, in a thread."""
-    return await asyncio.to_thread(_with_requests, proxy, request)
+    try:
+        return await asyncio.to_thread(_with_requests, proxy, request)
+    except requests.ConnectionError as error:
+        raise NoAnswer(f"requests: {error!r}") from error
 
 
 def _with_requests(proxy: Proxy, request: Request) -> Answer:
@@ -149,6 +159,8 @@ def _with_requests(proxy: Proxy, request: Request) -> Answer:
 
 #: curl's exit codes for a body that broke off: partial file, receive error.
 _CURL_BROKE_OFF = (18, 56)
+#: For a connection that ended before an answer: empty reply, send error, receive error.
+_CURL_NO_ANSWER = (52, 55, 56)
 
 
 async def with_curl(proxy: Proxy, request: Request) -> Answer:
@@ -166,6 +178,8 @@ async def with_curl(proxy: Proxy, request: Request) -> Answer:
         *command, request.url, stdin=pipe, stdout=pipe, stderr=pipe, env={}, limit=2**20
     )
     output, complaint = await process.communicate(_data(request) or b"")
+    if process.returncode in _CURL_NO_ANSWER and not output:
+        raise NoAnswer(f"curl: {complaint.decode().strip()}")
     if process.returncode not in (0, *_CURL_BROKE_OFF) or not output:
         raise WentWrong(f"curl ended with {process.returncode}: {complaint.decode().strip()}")
     reader = asyncio.StreamReader(limit=2**20)

@@ -103,6 +103,8 @@ async def _soak(
     evidence = Evidence.read(options.log, _rows(options))
     result = Result(ledger, len(evidence.transactions), len(evidence.rows))
     result.problems += [*failures(evidence), *unjoined(evidence)]
+    if ledger.dropped > 2 + ledger.uploads // 50:
+        result.problems.append(f"Squid dropped {ledger.dropped} of about {ledger.uploads} large uploads")
     for path, problem in misrecorded(evidence, ledger.rows):
         kind = path.rpartition("/")[2]
         ledger.of(kind).problems.append(f"{path}: {problem}")

@@ -71,6 +71,8 @@ class Visit:
         self.rows: list[Row] = []
         #: Bytes of bodies, both ways.
         self.bytes = 0
+        #: Bytes of its largest request body.
+        self.upload = 0
 
     # --- asking
 
@@ -94,6 +96,7 @@ class Visit:
         """A request for the visit's path, or one `below` it."""
         if body is not None:
             self.bytes += body.size
+            self.upload = max(self.upload, body.size)
         url = f"https://{self.authority}{self.path}{below}"
         return Request(url=url, method=method, headers=headers or {}, body=body, chunked=chunked)
 
