@@ -93,6 +93,7 @@ class IcapProtocol(asyncio.Protocol):
             self._drains_since = None
             since, limit = self._last_activity, self._silence(settings)
         if now - since > limit:
+            self._is_ending = True
             self._write(self._session.time_out())
             self._close()
 
@@ -102,6 +103,7 @@ class IcapProtocol(asyncio.Protocol):
 
     def drain(self) -> None:
         """Close once the request under way is answered; at once when there is none."""
+        self._is_ending = True
         self._session.close_after_response()
         if self._session.is_idle and not self._waiting:
             self._close()
@@ -170,7 +172,6 @@ class IcapProtocol(asyncio.Protocol):
             self._transport.write(data)
 
     def _close(self) -> None:
-        self._is_ending = True
         if self._transport is not None:
             self._transport.close()
 

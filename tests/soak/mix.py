@@ -16,8 +16,8 @@ USERS = 12
 #: Seconds that one visit may take; far above anything measured.
 PATIENCE = 200.0
 
-#: Bytes from which Squid 5 may drop an upload that goes on more slowly than it comes (bug 5405). As squid.conf is
-#: shipped: now and then, on a machine under load. Without its client_request_buffer_max_size: most of them.
+#: Bytes from which Squid 5 may drop an upload that goes on more slowly than it comes (bug 5405): now and then
+#: with squid.conf as it is shipped, on a machine under load; mostly without its client_request_buffer_max_size.
 DROPPABLE = 512 * 1024
 
 #: How often each kind comes; the first round has each of them once.
