@@ -17,7 +17,7 @@ USERS = 12
 PATIENCE = 200.0
 
 #: Bytes from which Squid 5 may drop an upload that goes on more slowly than it comes (bug 5405): now and then
-#: with squid.conf as it is shipped, on a machine under load; mostly without its client_request_buffer_max_size.
+#: with squid.conf as shipped, on a machine under load; mostly without its client_request_buffer_max_size.
 DROPPABLE = 512 * 1024
 
 #: How often each kind comes; the first round has each of them once.
