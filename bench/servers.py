@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +21,7 @@ REDACTED = b"[REDACTED]"
 
 
 @dataclass
-class Server:
+class Server(ABC):
     """One server and how to run it. Subclasses say what it is; one object is one running server."""
 
     #: In tables and for --only.
@@ -37,9 +38,9 @@ class Server:
     #: Set once it runs: also the id of its session, which all of its processes belong to.
     pid: int = 0
 
+    @abstractmethod
     def command(self) -> list[str]:
         """Write its configuration; returns its command line. Raises Unavailable."""
-        raise NotImplementedError
 
     def check(self, case: Case) -> Check:
         """A function that raises WrongAnswer for any answer but the right one."""

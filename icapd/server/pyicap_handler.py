@@ -6,8 +6,6 @@ as icapd's codec (blocking_wire.py), so requests of both kinds may come in any o
 """
 
 import time
-import traceback
-from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Protocol
 
@@ -19,6 +17,7 @@ from icapd.icap.grammar import parse_request_line
 from icapd.server.blocking_wire import Wire, WireReader, WireWriter
 from icapd.server.conversation import Conversation, Surroundings
 from icapd.server.engine import Peer
+from icapd.server.internal_error import log_internal_error, place_of
 from icapd.server.pyicap_compat import BaseICAPRequestHandler, ICAPError
 from icapd.server.session import Session
 from icapd.server.site_request import SiteRequest
@@ -102,8 +101,8 @@ class _SharedConnection:
         try:
             self._converse(tls)
         except Exception as error:
-            # Its message may quote the body, so that the server's own report of it must not appear.
-            log.error("internal-error", error=type(error).__name__, place=_place(error))
+            # The server's own report of it would show its message.
+            log_internal_error(error)
         finally:
             self._session.abandon("server-stopped" if wire.was_cut else "client-gone")
             wire.close()
@@ -171,7 +170,7 @@ class _SharedConnection:
         except ConnectionError:
             return False
         except Exception as problem:
-            log.error("site-service-failed", error=type(problem).__name__, place=_place(problem))
+            log.error("site-service-failed", error=type(problem).__name__, place=place_of(problem))
         if goes_on and wire.sent and handler.has_body and not handler.eob:
             goes_on = request.skip_body(self._host.settings.drain_timeout)
         if not wire.sent:
@@ -179,8 +178,3 @@ class _SharedConnection:
             goes_on = False
         self._conversation.lingers = not goes_on
         return goes_on and not self._host.open_connections.is_ending
-
-
-def _place(error: BaseException) -> str:
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{Path(place.filename).name}:{place.lineno}"

@@ -44,6 +44,7 @@ from icapd.server.descriptors import Room
 from icapd.server.engine import Engine, Peer
 from icapd.server.equipment import Equipment
 from icapd.server.handshakes import HandshakeFailures
+from icapd.server.internal_error import log_of_loop
 from icapd.server.logging import configure_logging
 from icapd.server.metrics import Metrics
 from icapd.server.pyicap_engine import PyicapEngine
@@ -88,6 +89,7 @@ class Worker:
             self._close_audit()
 
     async def _serve(self, end: socket.socket) -> None:
+        asyncio.get_running_loop().set_exception_handler(log_of_loop)
         self._told_to_end: asyncio.Future[Drain] = asyncio.get_running_loop().create_future()
         #: By another message, while it retires.
         self._told_to_stop: asyncio.Future[Drain] = asyncio.get_running_loop().create_future()
