@@ -130,7 +130,7 @@ class IcapdOnPyicap(Icapd):
     engine = "pyicap"
 
     def command(self) -> list[str]:
-        if importlib.util.find_spec("icapd.server.pyicap_engine") is None:
+        if importlib.util.find_spec("icapd.server.pyicap_engine.engine") is None:
             raise Unavailable("this icapd has no pyicap engine")
         if importlib.util.find_spec("pyicap") is None:
             raise Unavailable("pyicap is not installed: pip install -e '.[bench]'")

@@ -12,7 +12,7 @@ from icapd.audit.database import Database
 from icapd.errors import ConfigurationError, IcapdError
 from icapd.policy import load_policy
 from icapd.server.fingerprint_key import load_or_create_key
-from icapd.server.tls import DATE_FORMAT, Credentials
+from icapd.server.listening.tls import DATE_FORMAT, Credentials
 from icapd.services.configured import rules_directory
 from icapd.settings import Settings
 

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from icapd.cli.tables import console
 from icapd.errors import ConfigurationError, UnreachableError
-from icapd.server import control_client
-from icapd.server.control import ServerStatus
+from icapd.server.control import control_client
+from icapd.server.control.control_server import ServerStatus
 from icapd.settings import Settings
 
 _TIMEOUT = click.option(

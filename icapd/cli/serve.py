@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from icapd.configuration import load_settings
-from icapd.server import restart
-from icapd.server.logging import configure_logging
-from icapd.server.supervisor import Supervisor
+from icapd.server.supervision import restart
+from icapd.server.supervision.supervisor import Supervisor
+from icapd.server.telemetry.logging import configure_logging
 
 
 @click.command()

@@ -11,7 +11,7 @@ from typing import cast
 import structlog
 
 from icapd.server.engine import Peer
-from icapd.server.handshakes import NothingSent
+from icapd.server.listening.handshakes import NothingSent
 from icapd.server.session import Session
 from icapd.server.session_context import Pending, SessionContext
 from icapd.server.turns import Turns

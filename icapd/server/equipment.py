@@ -5,7 +5,7 @@ from pathlib import Path
 from icapd.inspection import Fingerprinter
 from icapd.policy import load_policy
 from icapd.server.fingerprint_key import load_or_create_key
-from icapd.server.tls import TlsContext, server_context
+from icapd.server.listening.tls import TlsContext, server_context
 from icapd.services.catalogue import Catalogue, make_catalogue
 from icapd.services.configured import inspection_limits, rules_directory, service_options
 from icapd.settings import Settings

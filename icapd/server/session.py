@@ -23,8 +23,8 @@ from icapd.icap import (
     UnsupportedRequest,
 )
 from icapd.server.engine import LOCAL, Peer
-from icapd.server.internal_error import log_internal_error
 from icapd.server.session_context import Pending, SessionContext
+from icapd.server.telemetry.internal_error import log_internal_error
 from icapd.services.adaptation import Adaptation
 from icapd.services.answers import Record, Step
 from icapd.services.catalogue import Catalogue, Service

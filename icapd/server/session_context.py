@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from icapd.audit import AuditRecord, AuditWriter
 from icapd.icap.limits import CodecLimits
-from icapd.server.metrics import Metrics
+from icapd.server.telemetry.metrics import Metrics
 from icapd.services.adaptation import Adaptation
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue

@@ -14,8 +14,8 @@ import structlog
 
 from icapd.audit import AuditRecord
 from icapd.errors import AuditError
-from icapd.server.internal_error import log_internal_error
 from icapd.server.session_context import Pending, SessionContext
+from icapd.server.telemetry.internal_error import log_internal_error
 
 log = structlog.get_logger()
 

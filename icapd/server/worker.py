@@ -20,7 +20,13 @@ import uvloop
 from icapd.audit import AuditWriter
 from icapd.errors import AuditError, IcapdError
 from icapd.server.asyncio_engine import AsyncioEngine
-from icapd.server.channel import (
+from icapd.server.engine import Engine, Peer
+from icapd.server.equipment import Equipment
+from icapd.server.listening.descriptors import Room
+from icapd.server.listening.handshakes import HandshakeFailures
+from icapd.server.pyicap_engine.engine import PyicapEngine
+from icapd.server.session_context import SessionContext
+from icapd.server.supervision.channel import (
     SUPERVISOR_SIGNALS,
     WORKER_END,
     Channel,
@@ -40,15 +46,9 @@ from icapd.server.channel import (
     receive,
     send_now,
 )
-from icapd.server.descriptors import Room
-from icapd.server.engine import Engine, Peer
-from icapd.server.equipment import Equipment
-from icapd.server.handshakes import HandshakeFailures
-from icapd.server.internal_error import log_of_loop
-from icapd.server.logging import configure_logging
-from icapd.server.metrics import Metrics
-from icapd.server.pyicap_engine import PyicapEngine
-from icapd.server.session_context import SessionContext
+from icapd.server.telemetry.internal_error import log_of_loop
+from icapd.server.telemetry.logging import configure_logging
+from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue
 from icapd.services.configured import codec_limits

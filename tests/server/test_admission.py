@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from structlog.testing import capture_logs
 
-from icapd.server.admission import Admission, Refusal
 from icapd.server.engine import Peer
-from icapd.server.log_limit import INTERVAL, MAX_REMEMBERED
+from icapd.server.listening.admission import Admission, Refusal
+from icapd.server.telemetry.log_limit import INTERVAL, MAX_REMEMBERED
 from icapd.settings import Server
 
 FLEET = Server(

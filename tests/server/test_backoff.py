@@ -2,7 +2,7 @@
 
 import pytest
 
-from icapd.server.backoff import LONGEST_DELAY, STEADY, deaths_in_a_row, delay
+from icapd.server.supervision.backoff import LONGEST_DELAY, STEADY, deaths_in_a_row, delay
 
 
 def test_delay_doubles_up_to_the_longest() -> None:

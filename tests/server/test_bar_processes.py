@@ -100,8 +100,12 @@ def test_overload_is_no_error_but_the_fail_mode(directory: Path, mode: str) -> N
         reply = ask(second, respmod(JSON))
         assert reply.startswith(b"ICAP/1.0 204" if mode == "open" else b"ICAP/1.0 200")
         assert mode == "open" or b"HTTP/1.1 403 " in reply
-        # OPTIONS tell as they always do.
-        assert ask(second, wire.options()).startswith(b"ICAP/1.0 200")
+        # It must not stay in the client's pool when there is room again.
+        assert b"\r\nConnection: close\r\n" in reply
+        assert second.recv(1) == b""
+        with server.connect() as third:
+            # OPTIONS tell as they always do.
+            assert ask(third, wire.options()).startswith(b"ICAP/1.0 200")
         reasons = sorted(str(row["skip_reason"]) for row in rows(server))
         assert reasons == ["None", "overload"]
 

@@ -14,8 +14,9 @@ from support.policies import RULES, demo_policy
 from support.supervision import LoneSupervision
 
 from icapd.errors import ConfigurationError, IcapdError, RestartError, UnreachableError
-from icapd.server import control_client, exchange_server, unix_socket
-from icapd.server.control import MAX_REQUEST, ControlServer
+from icapd.server.control import control_client, exchange_server
+from icapd.server.control.control_server import MAX_REQUEST, ControlServer
+from icapd.server.listening import unix_socket
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import uvloop
 
-from icapd.server.internal_error import log_of_loop
+from icapd.server.telemetry.internal_error import log_of_loop
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

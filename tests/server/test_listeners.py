@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from icapd.errors import ConfigurationError
-from icapd.server.listeners import Listeners, check
+from icapd.server.listening.listeners import Listeners, check
 from icapd.settings import Server
 
 

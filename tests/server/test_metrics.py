@@ -19,10 +19,10 @@ from support.policies import RULES, demo_policy
 
 from icapd.audit import AuditRecord
 from icapd.audit.record import FindingRecord
-from icapd.server.labels import CLOSED, FROM_PACKS, OTHER, SKIP_REASONS
-from icapd.server.merged_metrics import MergedMetrics
-from icapd.server.metrics import Metrics, SupervisorMetrics
-from icapd.server.supervision import WorkerStatus
+from icapd.server.control.supervision import WorkerStatus
+from icapd.server.telemetry.labels import CLOSED, FROM_PACKS, OTHER, SKIP_REASONS
+from icapd.server.telemetry.merged_metrics import MergedMetrics
+from icapd.server.telemetry.metrics import Metrics, SupervisorMetrics
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,7 +15,7 @@ import pytest
 from support.icapd import PATIENCE, serving
 from support.policies import RULES, demo_policy
 
-from icapd.server.notify import Notifier
+from icapd.server.supervision.notify import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -13,8 +13,8 @@ from support.icapd import serving
 from support.policies import RULES, demo_policy
 from support.supervision import LoneSupervision
 
-from icapd.server.policy_watch import LOOK, QUIET, PolicyWatch
-from icapd.server.supervision import ReloadResult
+from icapd.server.control.supervision import ReloadResult
+from icapd.server.supervision.policy_watch import LOOK, QUIET, PolicyWatch
 
 #: Seconds after which a change that should have been noticed counts as missed.
 PATIENCE = 20.0

@@ -20,8 +20,8 @@ from support.policies import KEY, RULES, SECRET, demo_policy
 
 from icapd.audit import migrations
 from icapd.server.engine import LOCAL, Peer
-from icapd.server.pyicap_engine import PyicapEngine
-from icapd.server.pyicap_mount import Icapd
+from icapd.server.pyicap_engine.engine import PyicapEngine
+from icapd.server.pyicap_engine.mount import Icapd
 
 TEXT = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 IMAGE = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"

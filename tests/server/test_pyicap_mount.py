@@ -21,9 +21,9 @@ from support.site import SiteHandler, site
 
 from icapd.audit import migrations
 from icapd.errors import ConfigurationError, PolicyError
-from icapd.server.pyicap_compat import BaseICAPRequestHandler
-from icapd.server.pyicap_handler import IcapdRequestHandler
-from icapd.server.pyicap_mount import Icapd
+from icapd.server.pyicap_engine.compat import BaseICAPRequestHandler
+from icapd.server.pyicap_engine.handler import IcapdRequestHandler
+from icapd.server.pyicap_engine.mount import Icapd
 
 TEXT = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 

@@ -15,8 +15,8 @@ from support.icapd import PATIENCE, ask, serving
 from support.policies import demo_policy
 from support.supervision import LoneSupervision
 
-from icapd.server import exchange_server, status_pages
-from icapd.server.status_pages import MAX_REQUEST, StatusPages
+from icapd.server.control import exchange_server, status_pages
+from icapd.server.control.status_pages import MAX_REQUEST, StatusPages
 
 
 class Pages:

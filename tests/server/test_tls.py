@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 
 from icapd.errors import ConfigurationError
-from icapd.server.handshakes import HandshakeFailures, handshake_problem
-from icapd.server.log_limit import INTERVAL
-from icapd.server.tls import STAT_INTERVAL, Credentials, TlsContext, server_context
+from icapd.server.listening.handshakes import HandshakeFailures, handshake_problem
+from icapd.server.listening.tls import STAT_INTERVAL, Credentials, TlsContext, server_context
+from icapd.server.telemetry.log_limit import INTERVAL
 from icapd.settings import Tls
 
 HOST = "icap.example"

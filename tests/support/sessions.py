@@ -12,9 +12,9 @@ from icapd.audit import AuditRecord, AuditWriter, migrations
 from icapd.icap.limits import CodecLimits
 from icapd.policy import Policy
 from icapd.server.engine import LOCAL, Peer
-from icapd.server.metrics import Metrics
 from icapd.server.session import Session
 from icapd.server.session_context import SessionContext
+from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from socketserver import ThreadingMixIn
 
-from icapd.server.pyicap_compat import BaseICAPRequestHandler, ICAPServer
-from icapd.server.pyicap_mount import Icapd
+from icapd.server.pyicap_engine.compat import BaseICAPRequestHandler, ICAPServer
+from icapd.server.pyicap_engine.mount import Icapd
 
 
 class SiteHandler(BaseICAPRequestHandler):

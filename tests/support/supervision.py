@@ -7,8 +7,8 @@ from pathlib import Path
 
 from icapd.errors import PolicyError, RestartError
 from icapd.policy import PolicyStore
-from icapd.server.metrics import Metrics, SupervisorMetrics
-from icapd.server.supervision import ReloadResult, WorkerState, WorkerStatus
+from icapd.server.control.supervision import ReloadResult, WorkerState, WorkerStatus
+from icapd.server.telemetry.metrics import Metrics, SupervisorMetrics
 
 
 class LoneSupervision:

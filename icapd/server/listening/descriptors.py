@@ -4,7 +4,7 @@ import os
 
 import structlog
 
-from icapd.server.log_limit import LogLimit
+from icapd.server.telemetry.log_limit import LogLimit
 
 log = structlog.get_logger()
 

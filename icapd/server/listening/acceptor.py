@@ -8,12 +8,12 @@ from collections.abc import Iterable
 
 import structlog
 
-from icapd.server.admission import Admission, Refusal
 from icapd.server.engine import Peer
-from icapd.server.listeners import Listener
-from icapd.server.log_limit import LogLimit
-from icapd.server.metrics import SupervisorMetrics
-from icapd.server.pool import Pool
+from icapd.server.listening.admission import Admission, Refusal
+from icapd.server.listening.listeners import Listener
+from icapd.server.supervision.pool import Pool
+from icapd.server.telemetry.log_limit import LogLimit
+from icapd.server.telemetry.metrics import SupervisorMetrics
 from icapd.settings import Server
 
 log = structlog.get_logger()

@@ -9,8 +9,8 @@ import structlog
 
 from icapd import __version__
 from icapd.errors import RestartError
-from icapd.server.exchange_server import ExchangeServer
-from icapd.server.supervision import ReloadResult, Supervision, WorkerStatus
+from icapd.server.control.exchange_server import ExchangeServer
+from icapd.server.control.supervision import ReloadResult, Supervision, WorkerStatus
 
 log = structlog.get_logger()
 

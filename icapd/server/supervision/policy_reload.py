@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from icapd.server.channel import Prepared
-from icapd.server.worker_process import WorkerGone, WorkerProcess
+from icapd.server.supervision.channel import Prepared
+from icapd.server.supervision.worker_process import WorkerGone, WorkerProcess
 
 #: Seconds for loading and proving all rules, on a machine that is busy.
 PREPARE_TIMEOUT = 120.0

@@ -14,13 +14,13 @@ import structlog
 from icapd.errors import RemoteProtocolError
 from icapd.icap import ErrorReply, writer
 from icapd.icap.grammar import parse_request_line
-from icapd.server.blocking_wire import Wire, WireReader, WireWriter
-from icapd.server.conversation import Conversation, Surroundings
 from icapd.server.engine import Peer
-from icapd.server.internal_error import log_internal_error, place_of
-from icapd.server.pyicap_compat import BaseICAPRequestHandler, ICAPError
+from icapd.server.pyicap_engine.blocking_wire import Wire, WireReader, WireWriter
+from icapd.server.pyicap_engine.compat import BaseICAPRequestHandler, ICAPError
+from icapd.server.pyicap_engine.conversation import Conversation, Surroundings
+from icapd.server.pyicap_engine.site_request import SiteRequest
 from icapd.server.session import Session
-from icapd.server.site_request import SiteRequest
+from icapd.server.telemetry.internal_error import log_internal_error, place_of
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class Host(Surroundings, Protocol):
 
 
 class IcapdRequestHandler(BaseICAPRequestHandler):
-    """Serves one connection. An engine, or `mount` (pyicap_mount.py), makes the subclass that is used.
+    """Serves one connection. An engine, or `mount` (mount.py), makes the subclass that is used.
 
     What pyicap does to a connection that others share is put right here, and only that: `parse_request`,
     `read_chunk` and `send_error` take the place of its own. Names begin with `icapd`, since a site's handler

@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from watchfiles import awatch
 
-from icapd.server.supervision import Supervision
+from icapd.server.control.supervision import Supervision
 
 log = structlog.get_logger()
 

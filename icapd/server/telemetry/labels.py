@@ -8,7 +8,7 @@ from typing import get_args
 
 from icapd.audit import Disposition
 from icapd.audit.record import IcapMethod, Verdict
-from icapd.server.supervision import WorkerState
+from icapd.server.control.supervision import WorkerState
 
 #: What a value becomes that is not of its label's set.
 OTHER = "other"

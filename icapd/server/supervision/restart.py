@@ -19,11 +19,11 @@ import msgspec
 
 from icapd import audit
 from icapd.errors import RestartError
-from icapd.server import listeners
-from icapd.server.channel import SUPERVISOR_SIGNALS
 from icapd.server.equipment import Equipment
-from icapd.server.listeners import Setting
-from icapd.server.worker_process import Passport
+from icapd.server.listening import listeners
+from icapd.server.listening.listeners import Setting
+from icapd.server.supervision.channel import SUPERVISOR_SIGNALS
+from icapd.server.supervision.worker_process import Passport
 from icapd.settings import Settings
 
 #: Seconds for a trial; loading and proving all rules takes a second or two.

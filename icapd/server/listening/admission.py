@@ -13,7 +13,7 @@ from typing import Literal
 import structlog
 
 from icapd.server.engine import Peer
-from icapd.server.log_limit import LogLimit
+from icapd.server.telemetry.log_limit import LogLimit
 from icapd.settings import Server
 
 log = structlog.get_logger()

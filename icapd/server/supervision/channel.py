@@ -19,8 +19,8 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from icapd.server import descriptors
 from icapd.server.engine import Peer
+from icapd.server.listening import descriptors
 from icapd.settings import Settings
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from icapd.errors import ConfigurationError
-from icapd.server import unix_socket
+from icapd.server.listening import unix_socket
 from icapd.settings import Server, split_address
 
 Setting = Literal["listen", "listen_tls", "listen_unix", "http_listen", "control"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from icapd.server.log_limit import LogLimit
+from icapd.server.telemetry.log_limit import LogLimit
 
 log = structlog.get_logger()
 

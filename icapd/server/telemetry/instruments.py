@@ -10,7 +10,7 @@ from threading import Lock
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from icapd.server.labels import closed
+from icapd.server.telemetry.labels import closed
 
 
 class Count(Collector):

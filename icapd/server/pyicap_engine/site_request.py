@@ -6,7 +6,7 @@ from icapd.errors import RemoteProtocolError
 from icapd.icap import BodyData, PreviewEnd
 from icapd.icap.chunked import ChunkedReader
 from icapd.icap.limits import CodecLimits
-from icapd.server.blocking_wire import READ_SIZE, Wire
+from icapd.server.pyicap_engine.blocking_wire import READ_SIZE, Wire
 
 
 class SiteRequest:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from icapd.server.metrics import Metrics
+from icapd.server.telemetry.metrics import Metrics
 
 
 class Gate:

@@ -6,11 +6,11 @@ from collections.abc import Coroutine, Iterable
 
 import structlog
 
-from icapd.server.control import ControlServer
-from icapd.server.notify import Notifier
-from icapd.server.policy_watch import PolicyWatch
-from icapd.server.status_pages import StatusPages
-from icapd.server.supervision import Supervision
+from icapd.server.control.control_server import ControlServer
+from icapd.server.control.status_pages import StatusPages
+from icapd.server.control.supervision import Supervision
+from icapd.server.supervision.notify import Notifier
+from icapd.server.supervision.policy_watch import PolicyWatch
 from icapd.services.configured import rules_directory
 from icapd.settings import Settings
 

@@ -6,8 +6,8 @@ from http import HTTPStatus
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from icapd.server.exchange_server import ExchangeServer
-from icapd.server.supervision import Supervision
+from icapd.server.control.exchange_server import ExchangeServer
+from icapd.server.control.supervision import Supervision
 
 #: Bytes of a request's head. Monitoring sends a few hundred.
 MAX_REQUEST = 8192

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import structlog
 
 from icapd.errors import ConfigurationError, IcapdError
-from icapd.server import backoff
-from icapd.server.channel import Start, Started
+from icapd.server.control.supervision import WorkerStatus
 from icapd.server.engine import Peer
-from icapd.server.supervision import WorkerStatus
-from icapd.server.worker_process import KILL_AFTER, Passport, WorkerProcess
+from icapd.server.supervision import backoff
+from icapd.server.supervision.channel import Start, Started
+from icapd.server.supervision.worker_process import KILL_AFTER, Passport, WorkerProcess
 
 log = structlog.get_logger()
 

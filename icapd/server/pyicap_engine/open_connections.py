@@ -5,8 +5,8 @@ import threading
 
 import structlog
 
-from icapd.server.blocking_wire import Wire
-from icapd.server.gate import Gate
+from icapd.server.pyicap_engine.blocking_wire import Wire
+from icapd.server.pyicap_engine.gate import Gate
 
 log = structlog.get_logger()
 

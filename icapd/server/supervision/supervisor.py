@@ -19,22 +19,22 @@ import uvloop
 
 from icapd import audit
 from icapd.errors import IcapdError, RestartError
-from icapd.server import restart
-from icapd.server.acceptor import Acceptor, capacity
-from icapd.server.admission import Admission
-from icapd.server.channel import Start
-from icapd.server.control_plane import ControlPlane
+from icapd.server.control.supervision import ReloadResult, WorkerStatus
 from icapd.server.engine import Peer
 from icapd.server.fingerprint_key import load_or_create_key
-from icapd.server.listeners import Listeners
-from icapd.server.merged_metrics import MergedMetrics
-from icapd.server.metrics import SupervisorMetrics
-from icapd.server.notify import Notifier
-from icapd.server.policy_reload import reload_all
-from icapd.server.pool import Pool
-from icapd.server.restart import Estate
-from icapd.server.supervision import ReloadResult, WorkerStatus
-from icapd.server.worker_process import WorkerGone, WorkerProcess
+from icapd.server.listening.acceptor import Acceptor, capacity
+from icapd.server.listening.admission import Admission
+from icapd.server.listening.listeners import Listeners
+from icapd.server.supervision import restart
+from icapd.server.supervision.channel import Start
+from icapd.server.supervision.control_plane import ControlPlane
+from icapd.server.supervision.notify import Notifier
+from icapd.server.supervision.policy_reload import reload_all
+from icapd.server.supervision.pool import Pool
+from icapd.server.supervision.restart import Estate
+from icapd.server.supervision.worker_process import WorkerGone, WorkerProcess
+from icapd.server.telemetry.merged_metrics import MergedMetrics
+from icapd.server.telemetry.metrics import SupervisorMetrics
 from icapd.settings import Settings
 
 log = structlog.get_logger()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from icapd.audit import AuditRecord
-from icapd.server.instruments import Count, Spread, Spreads, Tally
-from icapd.server.labels import CLOSED, RELOAD_RESULTS, STAGES
-from icapd.server.supervision import WorkerStatus
+from icapd.server.control.supervision import WorkerStatus
+from icapd.server.telemetry.instruments import Count, Spread, Spreads, Tally
+from icapd.server.telemetry.labels import CLOSED, RELOAD_RESULTS, STAGES
 
 #: Seconds. From a GET that is answered at once to a large body that flows for minutes.
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30, 300)

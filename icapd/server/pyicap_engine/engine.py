@@ -12,10 +12,10 @@ from typing import NamedTuple
 import structlog
 
 from icapd.server.engine import Peer
-from icapd.server.gate import Gate
-from icapd.server.open_connections import OpenConnections
-from icapd.server.pyicap_compat import ICAPServer
-from icapd.server.pyicap_handler import IcapdRequestHandler
+from icapd.server.pyicap_engine.compat import ICAPServer
+from icapd.server.pyicap_engine.gate import Gate
+from icapd.server.pyicap_engine.handler import IcapdRequestHandler
+from icapd.server.pyicap_engine.open_connections import OpenConnections
 from icapd.server.session_context import SessionContext
 from icapd.settings import Server as ServerSettings
 

@@ -12,15 +12,15 @@ from typing import Any, Self
 from icapd.audit import AuditWriter
 from icapd.configuration import load_settings
 from icapd.errors import ConfigurationError
-from icapd.server.admission import Admission, Refusal
 from icapd.server.engine import Peer
 from icapd.server.equipment import Equipment
-from icapd.server.gate import Gate
-from icapd.server.metrics import Metrics
-from icapd.server.open_connections import OpenConnections
-from icapd.server.pyicap_compat import BaseICAPRequestHandler
-from icapd.server.pyicap_handler import METHODS, IcapdRequestHandler
+from icapd.server.listening.admission import Admission, Refusal
+from icapd.server.pyicap_engine.compat import BaseICAPRequestHandler
+from icapd.server.pyicap_engine.gate import Gate
+from icapd.server.pyicap_engine.handler import METHODS, IcapdRequestHandler
+from icapd.server.pyicap_engine.open_connections import OpenConnections
 from icapd.server.session_context import SessionContext
+from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
 from icapd.services.configured import codec_limits
 from icapd.settings import Settings

@@ -3,8 +3,8 @@
 import time
 from typing import Protocol
 
-from icapd.server.blocking_wire import Wire
-from icapd.server.open_connections import OpenConnections
+from icapd.server.pyicap_engine.blocking_wire import Wire
+from icapd.server.pyicap_engine.open_connections import OpenConnections
 from icapd.server.session import Session
 from icapd.server.session_context import SessionContext
 from icapd.settings import Server as ServerSettings

@@ -13,8 +13,10 @@ from typing import Protocol, Self
 import msgspec
 
 from icapd.errors import IcapdError
-from icapd.server import channel
-from icapd.server.channel import (
+from icapd.server.control.supervision import WorkerState
+from icapd.server.engine import Peer
+from icapd.server.supervision import channel
+from icapd.server.supervision.channel import (
     Channel,
     Commit,
     Committed,
@@ -31,8 +33,6 @@ from icapd.server.channel import (
     Take,
     Tell,
 )
-from icapd.server.engine import Peer
-from icapd.server.supervision import WorkerState
 
 #: The program.
 WORKER_MODULE = "icapd.server.worker"

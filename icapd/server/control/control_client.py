@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 
 from icapd.errors import IcapdError, RestartError, UnreachableError
-from icapd.server import unix_socket
-from icapd.server.control import Answer, Command, Request, ServerStatus
-from icapd.server.supervision import ReloadResult
+from icapd.server.control.control_server import Answer, Command, Request, ServerStatus
+from icapd.server.control.supervision import ReloadResult
+from icapd.server.listening import unix_socket
 
 #: Bytes of an answer: a thousand workers' states are 200 KiB.
 MAX_ANSWER = 1024 * 1024

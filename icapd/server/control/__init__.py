@@ -1,0 +1,1 @@
+"""What a running server can be asked and told: the control socket and the status pages."""

@@ -1,0 +1,1 @@
+"""The parent of the workers: it keeps them alive, gives them the policy, and replaces itself."""
