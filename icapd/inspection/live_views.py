@@ -30,8 +30,9 @@ class LiveViews:
         self._block_size = block_size
         # A window ends between characters: up to three bytes before the end that it would have.
         self._margin = rules.window + MAX_CHARACTER_LENGTH
-        ids = [rule.id for rule in rules.body_rules]
-        self._readings = [Reading(ids, self._margin, kind) for kind in (None, *escapes)]
+        self._readings = [Reading(self._margin)]
+        # Kinds that have not occurred: a reading begins with its first escape, and few streams have all.
+        self._absent = list(escapes)
         self._is_complete = False
 
     @property
@@ -47,6 +48,10 @@ class LiveViews:
     def extend(self, data: bytes, *, is_last: bool = False) -> None:
         self._is_complete = is_last
         for reading in self._readings:
+            data = reading.extend(data, is_last)
+        while self._absent and self._absent[0].occur_in(data):
+            reading = self._readings[-1].decoded(self._absent.pop(0), len(data))
+            self._readings.append(reading)
             data = reading.extend(data, is_last)
 
     def next_block(self) -> list[int] | None:

@@ -15,9 +15,10 @@ class OffsetMap:
 
     __slots__ = ("_decoded", "_source")
 
-    def __init__(self) -> None:
-        self._source = [0, 0]
-        self._decoded = [0, 0]
+    def __init__(self, literal: int = 0) -> None:
+        """`literal`: bytes that both texts begin with."""
+        self._source = [0, literal]
+        self._decoded = [0, literal]
 
     @property
     def source_end(self) -> int:

@@ -1,6 +1,5 @@
 """One reading of a stream: the bytes as they come, or the same with their escapes decoded."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from icapd.inspection.escapes import Escapes
@@ -14,6 +13,7 @@ class Scan(NamedTuple):
     """What was asked of the rules and what they answered."""
 
     window: bytes
+    start: int
     stop: int
     resume: dict[str, int]
     matches: list[Match]
@@ -26,17 +26,30 @@ class Reading:
     Offsets count from the beginning of the reading.
     """
 
-    def __init__(self, rule_ids: Iterable[str], margin: int, escapes: Escapes | None) -> None:
+    def __init__(self, margin: int) -> None:
         #: How the reading comes out of the one before; without meaning in the first.
         self.offsets = OffsetMap()
         self.start = 0
-        self._escapes = escapes
-        self._undecoded = b""
         self._margin = margin
-        self._buffer = bytearray()
+        self._escapes: Escapes | None = None
+        self._undecoded = b""
+        self._buffer = b""
         self._base = 0
-        # Where each rule's search goes on: behind its last match.
-        self._resume = dict.fromkeys(rule_ids, 0)
+        # Where a rule's search goes on that has a match which ends behind the block's start.
+        self._resume: dict[str, int] = {}
+
+    def decoded(self, escapes: Escapes, ahead: int) -> "Reading":
+        """A reading of this one with escapes decoded, of which none occurs but in the last `ahead` bytes.
+
+        Those are not yet in it. So far both are the same, and so is all that was found in them.
+        """
+        reading = Reading(self._margin)
+        reading._escapes = escapes
+        reading._buffer = self._buffer[: len(self._buffer) - ahead]
+        reading.start, reading._base = self.start, self._base
+        reading.offsets = OffsetMap(reading.end)
+        reading._resume = dict(self._resume)
+        return reading
 
     @property
     def end(self) -> int:
@@ -44,10 +57,10 @@ class Reading:
 
     @property
     def passage(self) -> Passage:
-        return Passage(bytes(self._buffer), self._base)
+        return Passage(self._buffer, self._base)
 
     def between(self, start: int, end: int) -> bytes:
-        return bytes(self._buffer[start - self._base : end - self._base])
+        return self._buffer[start - self._base : end - self._base]
 
     def extend(self, data: bytes, is_last: bool) -> bytes:
         """Take the next bytes of the reading before; returns what they add to this one."""
@@ -74,14 +87,15 @@ class Reading:
         first = character_start(self._buffer, max(0, self.start - self._margin - self._base))
         last = stop + self._margin - self._base
         last = character_start(self._buffer, last) if last < len(self._buffer) else len(self._buffer)
-        window, base = bytes(self._buffer[first:last]), self._base + first
-        resume = {rule: max(offset, self.start) - base for rule, offset in self._resume.items()}
+        window, base = self._buffer[first:last], self._base + first
+        start, stop = self.start - base, stop - base
+        resume = {rule: end - base for rule, end in self._resume.items() if end > self.start}
         scan = before
-        if scan is None or (scan.window, scan.stop, scan.resume) != (window, stop - base, resume):
+        if scan is None or (scan.window, scan.start, scan.stop, scan.resume) != (window, start, stop, resume):
             resume_after = dict(resume)
-            matches = rules.scan("body", window, stop=stop - base, resume=resume_after, timeout=timeout)
-            scan = Scan(window, stop - base, resume, matches, resume_after)
-        self._resume = {rule: offset + base for rule, offset in scan.resume_after.items()}
+            matches = rules.scan("body", window, start=start, stop=stop, resume=resume_after, timeout=timeout)
+            scan = Scan(window, start, stop, resume, matches, resume_after)
+        self._resume = {rule: end + base for rule, end in scan.resume_after.items()}
         return scan, base
 
     def move_to(self, start: int) -> None:
@@ -89,7 +103,7 @@ class Reading:
         self.start = start
         needed = start - self._margin - MAX_CHARACTER_LENGTH
         if needed > self._base:
-            del self._buffer[: needed - self._base]
+            self._buffer = self._buffer[needed - self._base :]
             self._base = needed
             self.offsets.forget(needed)
 

@@ -72,19 +72,20 @@ class RuleSet:
         target: str,
         text: bytes,
         *,
+        start: int = 0,
         stop: int | None = None,
         resume: dict[str, int] | None = None,
         timeout: float = SCAN_TIMEOUT,
     ) -> list[Match]:
         """Every match of every rule on the target, in the order of their spans; of each rule none overlap.
 
-        A window of a longer text is scanned with `stop`, before which a match must begin, and `resume`: by
-        rule id, where its search begins (default 0; what stands before still counts as context). `resume` is
-        brought up to date: it then says where each rule's last match ended, also one that a validator refused
-        and that is therefore not in the answer. Raises ScanTimeout when it all takes longer than `timeout`.
+        A window of a longer text is scanned from `start` on, before which all is context, for matches that
+        begin before `stop`. `resume` has the rules, by id, whose search begins further on: behind their last
+        match. It is brought up to date, also by a match that a validator refused and that is therefore not in
+        the answer. Raises ScanTimeout when it all takes longer than `timeout`.
         """
         prefilters = self._prefilters.get(target, ())
-        return _scan(prefilters, text, len(text) if stop is None else stop, resume, timeout)
+        return _scan(prefilters, text, start, len(text) if stop is None else stop, resume, timeout)
 
     def fields_may_match(self, texts: Iterable[bytes]) -> bool:
         """False when surely no rule on single values matches any part of these texts."""
@@ -102,7 +103,7 @@ class RuleSet:
             *self._named_headers.get(name.lower(), ()),
             *self._exact_headers.get(name, ()),
         )
-        return _scan(prefilters, value, len(value) + 1, None, timeout, empty=True)
+        return _scan(prefilters, value, 0, len(value) + 1, None, timeout, empty=True)
 
     def scan_size(self, size: int, text: bytes | None = None) -> list[CompiledRule]:
         """The rules that a body of so many bytes is too large for; with its text, characters can be told."""
@@ -147,6 +148,7 @@ def _by_name(
 def _scan(
     prefilters: Sequence[Prefilter],
     text: bytes,
+    start: int,
     stop: int,
     resume: dict[str, int] | None,
     timeout: float,
@@ -160,11 +162,11 @@ def _scan(
     matches: list[Match] = []
     for prefilter in prefilters:
         for rule in prefilter.candidates(text):
-            start = resume.get(rule.id, 0) if resume else 0
-            found, end = rule.find(subject, start, stop, deadline, empty=empty)
+            begin = resume.get(rule.id, start) if resume else start
+            found, end = rule.find(subject, begin, stop, deadline, empty=empty)
             if found:
                 matches += found
-            if resume is not None:
+            if resume is not None and end > start:
                 resume[rule.id] = end
     if len(matches) > 1:
         matches.sort(key=_POSITION)

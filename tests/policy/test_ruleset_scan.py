@@ -143,12 +143,13 @@ def test_windows_find_what_the_whole_holds(compiled: Make, text: bytes, block_si
 def in_windows(rules: RuleSet, text: bytes, block_size: int) -> list[tuple[str | int, ...]]:
     """Scan block by block, each with a window's worth of bytes around it, as a stream would."""
     found: list[tuple[str | int, ...]] = []
-    ends = {rule.id: 0 for rule in rules.rules}
+    ends: dict[str, int] = {}
     for block in range(0, len(text), block_size):
         begin = aligned(text, max(0, block - rules.window))
         window = text[begin : aligned(text, block + block_size + rules.window)]
-        resume = {rule_id: max(block, end) - begin for rule_id, end in ends.items()}
-        matches = rules.scan("body", window, stop=block + block_size - begin, resume=resume)
+        resume = {rule_id: end - begin for rule_id, end in ends.items() if end > block}
+        start, stop = block - begin, block + block_size - begin
+        matches = rules.scan("body", window, start=start, stop=stop, resume=resume)
         found += [(match.rule.id, *(offset + begin for offset in match[1:])) for match in matches]
         ends = {rule_id: end + begin for rule_id, end in resume.items()}
     return found
