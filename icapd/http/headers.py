@@ -16,20 +16,24 @@ _OBS_FOLD = re.compile(rb"\r\n[ \t]+")
 MAX_FIELDS = 256
 
 
+_NEEDS_A_LOOK = (b" ", b"\t", b"\n")
+
+
 class FieldGrammar:
     """What counts as a field line, by what counts as a name."""
 
     def __init__(self, name: bytes) -> None:
         self.name = re.compile(name)
-        line = rb"(%b):[ \t]*+([^\r\n\x00]*+)(?:\r\n|\Z)" % name.replace(b"]+", b"]++")
-        self._lines = re.compile(rb"(?:%b)*+" % line.replace(b"(%b)", b"(?:%b)"))
-        self._line = re.compile(line)
+        line = rb"^(%b):[ \t]*+([^\r\n\x00]*+)(?:\r\n|\Z)" % name.replace(b"]+", b"]++")
+        self._line = re.compile(line, re.MULTILINE)
 
     def split(self, lines: bytes) -> tuple[tuple[bytes, bytes], ...] | None:
         """Names and values of plain lines; None when one of them needs a closer look."""
-        if b" \r\n" in lines or b"\t\r\n" in lines or lines[-1:] in (b" ", b"\t", b"\n"):
+        if b" \r\n" in lines or b"\t\r\n" in lines or lines.endswith(_NEEDS_A_LOOK):
             return None
-        return tuple(self._line.findall(lines)) if self._lines.fullmatch(lines) else None
+        items = tuple(self._line.findall(lines))
+        # A match begins and ends with a line: as many of them as lines, and each line is one.
+        return items if len(items) == lines.count(b"\n") + 1 else None
 
 
 #: RFC 9110 section 5.1: a name is a token.
@@ -43,8 +47,8 @@ class Headers:
     """The field lines of one message, in their order, with their spelling and their duplicates."""
 
     items: tuple[tuple[bytes, bytes], ...] = ()
-    # Values by lower-case name, made when first asked for.
-    _values: dict[bytes, list[bytes]] | None = field(default=None, init=False, repr=False, compare=False)
+    # The first value of each lower-case name, made when first asked for.
+    _values: dict[bytes, bytes] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def parse(cls, lines: bytes, max_fields: int = MAX_FIELDS, grammar: FieldGrammar = STRICT) -> "Headers":
@@ -65,26 +69,31 @@ class Headers:
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of that name (case-insensitive), or None."""
-        values = self._by_name().get(name.lower())
-        return values[0] if values else None
+        return self._first_values().get(name.lower())
 
     def get_all(self, name: bytes) -> tuple[bytes, ...]:
         """Every value of that name (case-insensitive), in order."""
-        return tuple(self._by_name().get(name.lower(), ()))
+        wanted = name.lower()
+        values = self._first_values()
+        if wanted not in values:
+            return ()
+        if len(values) == len(self.items):
+            return (values[wanted],)
+        return tuple(value for name, value in self.items if name.lower() == wanted)
 
-    def _by_name(self) -> dict[bytes, list[bytes]]:
+    def _first_values(self) -> dict[bytes, bytes]:
         values = self._values
         if values is None:
-            values = {}
-            for name, value in self.items:
-                values.setdefault(name.lower(), []).append(value)
+            values = {name.lower(): value for name, value in reversed(self.items)}
             object.__setattr__(self, "_values", values)
         return values
 
     def get_list(self, name: bytes) -> tuple[bytes, ...]:
         """The members of a comma-separated list field, its repeated lines merged (RFC 9110 section 5.3)."""
-        members = (part.strip(b" \t") for value in self.get_all(name) for part in value.split(b","))
-        return tuple(member for member in members if member)
+        values = self.get_all(name)
+        if not values:
+            return ()
+        return tuple([member for part in b",".join(values).split(b",") if (member := part.strip(b" \t"))])
 
     def without(self, *names: bytes) -> "Headers":
         """The same fields less all those of the given names (case-insensitive)."""
@@ -108,7 +117,7 @@ class Headers:
 
     def encode(self) -> bytes:
         """The field lines, each with its CRLF."""
-        return b"".join(b"%s: %s\r\n" % item for item in self.items)
+        return b"".join([b"%s: %s\r\n" % item for item in self.items])
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(self.items)

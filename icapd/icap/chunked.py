@@ -49,7 +49,9 @@ class ChunkedReader:
     def _read_data(self, buffer: bytearray) -> BodyData | None:
         if not buffer:
             return None
-        data = bytes(buffer[: self._remaining])
+        # One copy: a slice of a bytearray is one already.
+        with memoryview(buffer) as view:
+            data = bytes(view[: self._remaining])
         del buffer[: len(data)]
         self._remaining -= len(data)
         if self._in_preview:

@@ -1,6 +1,5 @@
 """The Encapsulated header (RFC 3507 section 4.4.1): which parts a message has, and where each begins."""
 
-import itertools
 import re
 from dataclasses import dataclass
 
@@ -50,12 +49,18 @@ class Encapsulated:
             # An unknown method is whatever the peer wrote; messages do not repeat it.
             asked = method if method in _LEGAL else "this method"
             raise RemoteProtocolError(f"Encapsulated names parts that {asked} does not have")
-        heads = [(name, int(start)) for name, start in (("req-hdr", request), ("res-hdr", response)) if start]
-        starts = [start for _, start in heads] + [end]
-        if starts[0] != 0 or any(later <= earlier for earlier, later in itertools.pairwise(starts)):
+        heads: list[tuple[str, int, int]] = []
+        then = end
+        for name, offset in (("res-hdr", response), ("req-hdr", request)):
+            if offset is not None:
+                start = int(offset)
+                if start >= then:
+                    raise RemoteProtocolError("Encapsulated: the offsets must begin at 0 and rise")
+                heads.insert(0, (name, start, then))
+                then = start
+        if then != 0:
             raise RemoteProtocolError("Encapsulated: the offsets must begin at 0 and rise")
-        placed = tuple((name, start, then) for (name, start), then in zip(heads, starts[1:], strict=True))
-        return cls(placed, end, kind != b"null")
+        return cls(tuple(heads), end, kind != b"null")
 
     def check_sizes(self, max_http_head: int) -> None:
         """RemoteProtocolError when a head is longer than allowed, before a byte of it is waited for."""

@@ -1,5 +1,7 @@
 """From a whole ICAP request head to the event that it is."""
 
+from collections.abc import Iterable
+
 from icapd.errors import RemoteProtocolError
 from icapd.http.headers import Headers
 from icapd.icap.encapsulated import Encapsulated
@@ -8,6 +10,7 @@ from icapd.icap.grammar import parse_request_line
 from icapd.icap.limits import CodecLimits
 
 _NOTHING = Encapsulated(heads=(), length=0, has_body=False)
+_METHODS = {method.value: method for method in Method}
 # More digits than any preview has; Squid never asks for more than 64 KiB.
 _MAX_PREVIEW_DIGITS = 10
 
@@ -31,22 +34,22 @@ class IcapHead:
         self.encapsulated = self._parse_encapsulated()
         self.encapsulated.check_sizes(limits.max_http_head)
         self.preview = self._parse_preview()
-        self.wants_close = b"close" in {token.lower() for token in headers.get_list(b"connection")}
+        self.wants_close = b"close" in _lower(headers.get_list(b"connection"))
 
     def _parse_encapsulated(self) -> Encapsulated:
         values = self._headers.get_list(b"encapsulated")
         if values:
-            return Encapsulated.parse(b", ".join(values), self._method)
-        if self._method in Method.__members__:
+            return Encapsulated.parse(b",".join(values), self._method)
+        if self._method in _METHODS:
             raise RemoteProtocolError(f"{self._method} without an Encapsulated header")
         return _NOTHING
 
     def _parse_preview(self) -> int | None:
-        values = set(self._headers.get_all(b"preview"))
+        values = self._headers.get_all(b"preview")
         if not values:
             return None
-        value = values.pop()
-        if values or not value.isdigit() or len(value) > _MAX_PREVIEW_DIGITS:
+        value = values[0]
+        if len(set(values)) > 1 or not value.isdigit() or len(value) > _MAX_PREVIEW_DIGITS:
             raise RemoteProtocolError("Preview is not one number of bytes")
         return int(value)
 
@@ -55,13 +58,14 @@ class IcapHead:
         headers, path = self._headers, self._path
         if self._method == "OPTIONS":
             return OptionsRequest(path=path, headers=headers, allow=self._allow())
-        if self._method not in Method.__members__:
+        method = _METHODS.get(self._method)
+        if method is None:
             return UnsupportedRequest(path=path, headers=headers, method=self._method)
         request_head, response_head = self.encapsulated.cut(http_heads, self._max_fields)
         return ModRequest(
             path=path,
             headers=headers,
-            method=Method[self._method],
+            method=method,
             allow=self._allow(),
             preview=self.preview,
             has_body=self.encapsulated.has_body,
@@ -70,4 +74,8 @@ class IcapHead:
         )
 
     def _allow(self) -> frozenset[bytes]:
-        return frozenset(token.lower() for token in self._headers.get_list(b"allow"))
+        return _lower(self._headers.get_list(b"allow"))
+
+
+def _lower(tokens: Iterable[bytes]) -> frozenset[bytes]:
+    return frozenset(map(bytes.lower, tokens))

@@ -33,6 +33,8 @@ class Views:
         self._decoded: list[View] = []
         for kind in escapes:
             source = self.innermost
+            if not kind.occur_in(source):
+                break
             view = View(kind, source)
             if view.text == source:
                 break

@@ -56,6 +56,10 @@ class RuleSet:
         self._by_selection: dict[Selection, RuleSet] = {}
         self._narrowed = lru_cache(_REMEMBERED_MEDIA_TYPES)(self._narrow)
 
+    def looks_at(self, target: str) -> bool:
+        """Whether any rule looks at the target."""
+        return target in self._prefilters
+
     def for_media_type(self, essence: str) -> "RuleSet":
         """The rules for messages of this media type; "" when it has none, which counts as text."""
         return self._narrowed(essence)

@@ -20,7 +20,7 @@ from icapd.inspection import Inspector
 from icapd.services import answers, blocking
 from icapd.services.answers import AdaptationOptions, Record, Step
 from icapd.services.body_memory import BodyMemory, HeldBody
-from icapd.services.body_plan import BodyPlan, PlanKind, content_length, plan_body, suffices
+from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
 from icapd.services.buffered import read_buffered, reason_of, sample_is_readable
 from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
@@ -48,6 +48,7 @@ class Adaptation:
         self._options = options
         self._virgin = answers.virgin_head(self._request)
         self._head = self._virgin
+        self._announced = Announced.by(self._virgin)
         self._exchange = Exchange(self._request)
         self._held = HeldBody(memory, options.max_buffered_body)
         self._plan: BodyPlan | None = None
@@ -71,7 +72,7 @@ class Adaptation:
         else:
             self._head = examination.head
             self.transaction.add_findings(examination.findings)
-        if self._request.has_body and (length := content_length(self._virgin)) is not None:
+        if self._request.has_body and (length := self._announced.length) is not None:
             self.transaction.add_findings(size_findings(self._inspector.rules.scan_size(length, None)))
         # Frames of a WebSocket pass the proxy in a tunnel: this request is all that is ever seen.
         if answers.is_upgrade(self._virgin) and self._must_stop("partial", "upgrade"):
@@ -143,7 +144,7 @@ class Adaptation:
             return self._after_flow(self._flowing.feed(data))
         fits = self._held.add(data)
         if self._phase is _Phase.PREVIEW and self._request.preview is None:
-            return self._decide() if suffices(self._virgin, self.transaction.body_bytes) else []
+            return self._decide() if self._announced.is_settled_by(self.transaction.body_bytes) else []
         if self._phase is _Phase.BUFFERING and not fits:
             return self._start_inspected_flow()
         return []
@@ -177,7 +178,7 @@ class Adaptation:
         if self.transaction.must_block:
             return self._block_by_rules()
         rules, limit = self._inspector.rules, self._options.max_buffered_body
-        self._plan = plan = plan_body(self._virgin, self._held.sample(), rules, limit)
+        self._plan = plan = plan_body(self._announced, self._held.sample(), rules, limit)
         if plan.kind is PlanKind.SKIP:
             self.transaction.mark("skipped", plan.reason)
             if plan.is_blind and self._options.blocks_uninspected:
@@ -199,7 +200,7 @@ class Adaptation:
     def _finish_buffered(self, trailers: Headers) -> list[Step]:
         assert self._plan is not None
         raw, missing = self._held.sample(), self._note_truncation()
-        with_size = content_length(self._virgin) is None
+        with_size = self._announced.length is None
         reading = read_buffered(self._inspector, self._plan, raw, with_size=with_size)
         if reading.outgrew:
             return self._start_inspected_flow()
@@ -229,7 +230,7 @@ class Adaptation:
 
         Only Content-Length tells; a changed one stays too large by as much, so that the client sees it too.
         """
-        missing = max(0, (content_length(self._virgin) or 0) - self.transaction.body_bytes)
+        missing = max(0, (self._announced.length or 0) - self.transaction.body_bytes)
         if missing:
             self.transaction.mark("partial", "truncated")
         return missing
@@ -254,7 +255,9 @@ class Adaptation:
         self._phase = _Phase.FLOWING
         if self.transaction.disposition != "bypassed":
             self.transaction.disposition = "echoed" if self._head is self._virgin else "redacted"
-        self._flowing = FlowingMessage(self.transaction, flow, self._inspector.rules)
+        self._flowing = FlowingMessage(
+            self.transaction, flow, self._inspector.rules, watches_size=self._announced.length is None
+        )
         begun = self._flowing.begin(head, self._held.release(), self._options)
         # Blocked by what is here already: nothing has left, so a page still can.
         return self._block_by_rules() if self.transaction.must_block else self._after_flow(begun)

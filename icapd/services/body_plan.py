@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from icapd.http import charsets
 from icapd.http.codings import SUPPORTED, parse_content_codings
@@ -44,31 +45,39 @@ class BodyPlan:
 
 def content_codings(headers: Headers) -> tuple[str, ...]:
     """Content-Encoding, however many lines it stands on (RFC 9110 section 5.3)."""
-    return parse_content_codings(b", ".join(headers.get_all(b"content-encoding")))
+    values = headers.get_all(b"content-encoding")
+    return parse_content_codings(b", ".join(values)) if values else ()
 
 
-def content_length(head: MessageHead) -> int | None:
-    """Content-Length where it is one number; None otherwise."""
-    value = head.headers.get(b"content-length")
-    return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
+class Announced(NamedTuple):
+    """What a head says of its body."""
+
+    media_type: MediaType
+    codings: tuple[str, ...]
+    #: Content-Length where it is one number; None otherwise.
+    length: int | None
+
+    @classmethod
+    def by(cls, head: MessageHead) -> "Announced":
+        headers = head.headers
+        length = headers.get(b"content-length")
+        return cls(
+            MediaType.parse(headers.get(b"content-type")),
+            content_codings(headers),
+            int(length) if length is not None and length.isdigit() and len(length) < 20 else None,
+        )
+
+    def is_settled_by(self, received: int) -> bool:
+        """Whether so many bytes of a body show all that plan_body looks for: more would change nothing."""
+        return received >= (SAMPLE if self.media_type.is_opaque or self.codings else _MARK)
 
 
-def suffices(head: MessageHead, received: int) -> bool:
-    """Whether so many bytes of a body show all that plan_body looks for: more would change nothing."""
-    media_type, codings = _described(head)
-    return received >= (SAMPLE if media_type.is_opaque or codings else _MARK)
-
-
-def _described(head: MessageHead) -> tuple[MediaType, tuple[str, ...]]:
-    return MediaType.parse(head.headers.get(b"content-type")), content_codings(head.headers)
-
-
-def plan_body(head: MessageHead, sample: bytes, rules: RuleSet, max_buffered: int) -> BodyPlan:
+def plan_body(announced: Announced, sample: bytes, rules: RuleSet, max_buffered: int) -> BodyPlan:
     """The plan for a body; `sample`: what has arrived of it, as it travels (coded).
 
     Types that say nothing (none, application/octet-stream) are judged by the sample, no further than SAMPLE.
     """
-    media_type, codings = _described(head)
+    media_type, codings, length = announced
     sample = sample[:SAMPLE]
     if media_type.is_opaque:
         if not codings and not looks_like_text(sample):
@@ -78,11 +87,10 @@ def plan_body(head: MessageHead, sample: bytes, rules: RuleSet, max_buffered: in
     if not applicable.body_rules and not applicable.field_rules:
         reason = "no-rules" if is_textual(media_type.essence) else "media-type"
         return BodyPlan(PlanKind.SKIP, media_type, reason=reason)
-    if not SUPPORTED.issuperset(codings):
+    if codings and not SUPPORTED.issuperset(codings):
         return BodyPlan(PlanKind.SKIP, media_type, codings, "unknown-coding")
     if not charsets.is_readable(media_type.charset, b"" if codings else sample):
         return BodyPlan(PlanKind.SKIP, media_type, codings, "charset")
-    length = content_length(head)
     if media_type.is_event_stream or (length is not None and length > max_buffered):
         return BodyPlan(PlanKind.STREAM, media_type, codings)
     return BodyPlan(PlanKind.BUFFER, media_type, codings)

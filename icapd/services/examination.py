@@ -39,8 +39,9 @@ def examine_head(inspector: Inspector, head: MessageHead, request: RequestHead |
     content_type = head.headers.get(b"content-type")
     if content_type is not None:
         findings += inspector.inspect_value("content-type", content_type)
-    for name in file_names_of(head.headers.get(b"content-disposition"), request):
-        findings += inspector.inspect_value("name", name)
+    if inspector.rules.looks_at("name"):
+        for name in file_names_of(head.headers.get(b"content-disposition"), request):
+            findings += inspector.inspect_value("name", name)
     return HeadExamination(head, tuple(findings))
 
 

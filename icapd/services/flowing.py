@@ -8,7 +8,6 @@ from icapd.icap import AdaptedData
 from icapd.policy import Action, RuleSet
 from icapd.services import answers
 from icapd.services.answers import AdaptationOptions, Record, Step
-from icapd.services.body_plan import content_length
 from icapd.services.buffered import reason_of
 from icapd.services.examination import size_findings
 from icapd.services.flow import Flow
@@ -18,12 +17,12 @@ from icapd.services.transaction import Transaction
 class FlowingMessage:
     """Turns a flow into steps, and keeps the record of it ahead of what the client sees."""
 
-    def __init__(self, transaction: Transaction, flow: Flow, rules: RuleSet) -> None:
+    def __init__(self, transaction: Transaction, flow: Flow, rules: RuleSet, *, watches_size: bool) -> None:
+        """`watches_size`: none was announced, which would have been looked at with the head."""
         self._transaction = transaction
         self._flow = flow
         self._rules = rules
-        # An announced size was looked at with the head.
-        self._watches_size = content_length(answers.virgin_head(transaction.request)) is None
+        self._watches_size = watches_size
         self._recorded_findings = 0
         self.is_done = False
 
