@@ -7,7 +7,7 @@ database has it. `database` and `sqlite` hold what the others share: addresses, 
 name the file and the remedy.
 """
 
-from icapd.audit.record import AuditRecord, Disposition, FindingRecord, Inspection, Verdict
+from icapd.audit.record import AuditRecord, Disposition, FindingRecord, Inspection, Phase, Verdict
 from icapd.audit.uuid7 import uuid7
 from icapd.audit.writer import AuditWriter, reserve, serving_file
 
@@ -17,6 +17,7 @@ __all__ = [
     "Disposition",
     "FindingRecord",
     "Inspection",
+    "Phase",
     "Verdict",
     "reserve",
     "serving_file",

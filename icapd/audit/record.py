@@ -10,6 +10,9 @@ import msgspec
 
 from icapd.audit import instants
 
+#: `final`: a transaction's one row. `open`: what it would be if the server died now, for a message that
+#: flows (again: with new findings). `close`: the row that takes the place of the open one.
+Phase = Literal["final", "open", "close"]
 IcapMethod = Literal["REQMOD", "RESPMOD"]
 #: What the policy wanted, mildest first.
 Verdict = Literal["allowed", "logged", "redacted", "blocked"]

@@ -28,7 +28,7 @@ import msgspec
 from icapd import __version__
 from icapd.audit import instants, locks, schema, sqlite, statements
 from icapd.audit.database import Database
-from icapd.audit.record import AuditRecord
+from icapd.audit.record import AuditRecord, Phase
 from icapd.audit.storable import fit_text, storable
 from icapd.errors import AuditError
 
@@ -104,25 +104,24 @@ class AuditWriter:
 
     def write(self, record: AuditRecord) -> None:
         """Commits the record and its findings. AuditError: it can't be done, and nothing of it is stored."""
-        self.write_all((record,))
+        self.write_all((("final", record),))
 
-    def write_all(self, records: Iterable[AuditRecord]) -> None:
-        """Commits the records together. AuditError: it can't be done, and nothing of any is stored."""
-        with self._transaction() as connection:
-            for record in records:
-                self._insert(connection, storable(record))
+    def write_all(self, entries: Iterable[tuple[Phase, AuditRecord]]) -> None:
+        """Commits them together. AuditError: it can't be done, and nothing of any is stored.
 
-    def open_stream(self, record: AuditRecord) -> None:
-        """Commits what a stream's record would be if the server died now, in place of an earlier one's."""
-        text = msgspec.json.encode(storable(record)).decode()
+        A record that is `open` takes the place of an earlier one; `close` drops it.
+        """
         with self._transaction() as connection:
-            connection.execute(statements.REPLACE_OPEN, (self.writer_id, record.event_id, text))
-
-    def close_stream(self, record: AuditRecord) -> None:
-        """Commits the record of a stream that has ended, and drops its provisional one."""
-        with self._transaction() as connection:
-            self._insert(connection, storable(record))
-            connection.execute(statements.DELETE_OPEN, (self.writer_id, record.event_id))
+            for phase, record in entries:
+                fitting = storable(record)
+                key = self.writer_id, record.event_id
+                if phase == "open":
+                    text = msgspec.json.encode(fitting).decode()
+                    connection.execute(statements.REPLACE_OPEN, (*key, text))
+                    continue
+                self._insert(connection, fitting)
+                if phase == "close":
+                    connection.execute(statements.DELETE_OPEN, key)
 
     def check_writable(self) -> None:
         """AuditError when a record could not be written now, as far as can be told without writing one.

@@ -257,10 +257,6 @@ class Connection:
             case _:
                 assert_never(reply)
 
-    def retract(self) -> None:
-        """Forget the final reply just made, which was not sent: another one takes its place."""
-        self._writing = Writing.SILENT
-
     def _send_continue(self) -> bytes:
         # A 100 before the preview's end, or after ieof, fails Squid's transaction.
         if self._reading is not Reading.PAUSED or self._writing is not Writing.SILENT:

@@ -20,6 +20,7 @@ from icapd.icap import (
     OptionsReply,
     OptionsRequest,
     PreviewEnd,
+    Reply,
     UnsupportedRequest,
 )
 from icapd.server.engine import LOCAL, Peer
@@ -43,8 +44,8 @@ class Session:
     ) -> None:
         """With `pauses` it stops behind each request, until `take_rest`.
 
-        With `defers` it leaves a message's one record to the caller, who writes those of many sessions
-        together: it then stops with `pending` set, until `settle`.
+        With `defers` it leaves records to the caller, who writes those of many sessions together: it then
+        stops with `pending` set, until `settle`.
         """
         self._context = context
         self._peer = peer
@@ -97,25 +98,22 @@ class Session:
         assert pending is not None
         metrics = self._context.metrics
         if durable:
-            metrics.observe(pending.record)
+            if pending.phase != "open":
+                metrics.observe(pending.record)
             metrics.audit_lag.observe((time.perf_counter_ns() - pending.since) / 1e9)
         if self._ended:
             return b""
-        out = pending.reply
-        if not durable and self._context.blocks_unrecorded:
-            self._connection.retract()
-            replies = pending.adaptation.record_failed(mid_response=False)
-            out = b"".join(map(self._connection.send, replies))
-        return out + self._advance()
+        must_block = not durable and self._context.blocks_unrecorded
+        return self._perform(self._unrecorded() if must_block else pending.steps) + self._advance()
 
     def _advance(self) -> bytes:
-        out = bytearray()
+        out: list[bytes] = []
         try:
             while self.pending is None and (event := self._connection.next_event()) is not None:
-                out += self._handle(event)
+                out.append(self._handle(event))
         except RemoteProtocolError as error:
-            out += self._answer_error(error)
-        return bytes(out)
+            out.append(self._answer_error(error))
+        return b"".join(out)
 
     def take_rest(self) -> bytes | None:
         """Once a request has ended: what came behind it, for whoever reads on. None before that."""
@@ -128,7 +126,11 @@ class Session:
         """The connection is gone, or will be: record what was under way. `reason`: for the audit row."""
         self._ended = True
         if self._adaptation is not None:
-            for step in self._adaptation.abandon(reason):
+            steps = self._adaptation.abandon(reason)
+            if steps:
+                # What was to be recorded until now is part of what is recorded at its end.
+                self.pending = None
+            for step in steps:
                 self._record(step)
             self._adaptation = None
 
@@ -202,36 +204,38 @@ class Session:
         except Exception as error:
             log_internal_error(error, self._adaptation.transaction.txn_id)
             steps = self._adaptation.fail(self._connection.is_mid_response)
-        out = self._perform(steps)
-        if self._adaptation.is_done:
-            self._adaptation = None
-        return out
+        return self._perform(steps)
 
     def _perform(self, steps: Sequence[Step]) -> bytes:
         """Carry out the steps in order; returns the bytes of the replies among them."""
         assert self._adaptation is not None
-        out = bytearray()
+        out: list[bytes] = []
         for position, step in enumerate(steps):
             if not isinstance(step, Record):
-                out += self._connection.send(step)
-            elif step.phase == "final" and self._defers:
-                replies = (each for each in steps[position + 1 :] if not isinstance(each, Record))
-                reply = b"".join(map(self._connection.send, replies))
-                self.pending = Pending(self._make_record(), reply, self._adaptation, time.perf_counter_ns())
-                return bytes(out)
+                out.append(self._connection.send(step))
+            elif self._defers:
+                behind = steps[position + 1 :]
+                self.pending = Pending(step.phase, self._make_record(), behind, time.perf_counter_ns())
+                return b"".join(out)
             elif not self._record(step) and self._context.blocks_unrecorded:
-                mid_response = self._connection.is_mid_response
-                return bytes(out) + self._perform(self._adaptation.record_failed(mid_response))
-        return bytes(out)
+                out += map(self._connection.send, self._unrecorded())
+                break
+        if self._adaptation.is_done:
+            self._adaptation = None
+        return b"".join(out)
+
+    def _unrecorded(self) -> Sequence[Reply]:
+        """What takes the place of the steps behind a record that could not be written."""
+        assert self._adaptation is not None
+        return self._adaptation.record_failed(self._connection.is_mid_response)
 
     def _record(self, step: Record) -> bool:
         """Make the transaction's record durable; False when that failed."""
-        audit, metrics = self._context.audit, self._context.metrics
+        metrics = self._context.metrics
         record = self._make_record()
         began = time.perf_counter_ns()
-        write = {"final": audit.write, "open": audit.open_stream, "close": audit.close_stream}[step.phase]
         try:
-            write(record)
+            self._context.audit.write_all(((step.phase, record),))
         except AuditError as error:
             metrics.audit_failures.inc()
             log.error("audit-failed", txn_id=record.txn_id, error=str(error))

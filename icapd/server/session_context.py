@@ -1,12 +1,12 @@
 """What sessions share, and what they leave to others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from icapd.audit import AuditRecord, AuditWriter
+from icapd.audit import AuditRecord, AuditWriter, Phase
 from icapd.icap.limits import CodecLimits
 from icapd.server.telemetry.metrics import Metrics
-from icapd.services.adaptation import Adaptation
+from icapd.services.answers import Step
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue
 
@@ -30,10 +30,10 @@ class SessionContext:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A record that must be durable before the reply behind it leaves."""
+    """A record that must be durable before the steps behind it are taken."""
 
+    phase: Phase
     record: AuditRecord
-    reply: bytes
-    adaptation: Adaptation
+    steps: Sequence[Step]
     #: perf_counter_ns.
     since: int

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from icapd.audit import AuditRecord
+from icapd.audit import AuditRecord, Phase
 from icapd.errors import AuditError
 from icapd.server.session_context import Pending, SessionContext
 from icapd.server.telemetry.internal_error import log_internal_error
@@ -110,12 +110,14 @@ class Turns:
 
     def _commit(self) -> None:
         """Write what is pending; what becomes pending by that waits for the next turn."""
-        if not self._staged:
-            return
-        staged, self._staged = self._staged, []
-        pending = [connection.pending for connection in staged]
-        durable = self._written([each.record for each in pending if each is not None])
-        for connection, is_durable in zip(staged, durable, strict=True):
+        entries, staged = [], []
+        for connection in self._staged:
+            # One that has ended meanwhile may have nothing to be written any more.
+            if (pending := connection.pending) is not None:
+                staged.append(connection)
+                entries.append((pending.phase, pending.record))
+        self._staged = []
+        for connection, is_durable in zip(staged, self._written(entries), strict=True):
             self._guard(connection, partial(connection.settle, is_durable))
             if connection.pending is not None:
                 self.stage(connection)
@@ -128,21 +130,23 @@ class Turns:
             log_internal_error(error)
             connection.abort("internal-error")
 
-    def _written(self, records: Sequence[AuditRecord]) -> list[bool]:
+    def _written(self, entries: Sequence[tuple[Phase, AuditRecord]]) -> list[bool]:
         """Which of the records are durable now: all, unless one of them, or the database, is at fault."""
+        if not entries:
+            return []
         began = time.perf_counter()
         try:
-            self._audit.write_all(records)
+            self._audit.write_all(entries)
         except AuditError as error:
-            if len(records) > 1:
-                return [durable for record in records for durable in self._written([record])]
+            if len(entries) > 1:
+                return [durable for entry in entries for durable in self._written([entry])]
             self._metrics.audit_failures.inc()
-            log.error("audit-failed", txn_id=records[0].txn_id, error=str(error))
+            log.error("audit-failed", txn_id=entries[0][1].txn_id, error=str(error))
             return [False]
-        share = (time.perf_counter() - began) / len(records)
-        for _ in records:
+        share = (time.perf_counter() - began) / len(entries)
+        for _ in entries:
             self._audit_clock.observe(share)
-        return [True] * len(records)
+        return [True] * len(entries)
 
     def _oldest_wait(self) -> float:
         return time.monotonic() - self._queue[0][2] if self._queue else 0.0

@@ -1,8 +1,9 @@
 """The final steps of a transaction: its record, then the reply that it backs."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from icapd.audit import Phase
 from icapd.http.adapted import with_via
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
@@ -28,13 +29,9 @@ _RESOLUTIONS = {"redacted": 1, "blocked": 2}
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Make the transaction's record durable now.
+    """Make the transaction's record durable now."""
 
-    `final`: its one row. `open`: provisional, for a message that begins to flow (again: with new findings).
-    `close`: the row that takes the place of the open one.
-    """
-
-    phase: Literal["final", "open", "close"]
+    phase: Phase
 
 
 Step = Reply | Record

@@ -26,10 +26,10 @@ def write_for_ever(url: str, written: Connection) -> None:
         record = make_record(findings=(FINDING,) * FINDINGS, txn_id=f"node-{number}")
         match number % 4:
             case 0:
-                writer.open_stream(record)
+                writer.write_all([("open", record)])
             case 1:
-                writer.open_stream(replace(record, findings=()))
-                writer.close_stream(record)
+                writer.write_all([("open", replace(record, findings=()))])
+                writer.write_all([("close", record)])
             case _:
                 writer.write(record)
         written.send_bytes(record.event_id.encode())

@@ -97,7 +97,7 @@ def test_a_hostile_value_never_loses_its_record(sqlite_url: str, hostile: dict[s
     record = make_record(**hostile)
     with AuditWriter.open(sqlite_url) as writer:
         writer.write(record)
-        writer.open_stream(replace(record, event_id="0" * 36))
+        writer.write_all([("open", replace(record, event_id="0" * 36))])
     with AuditWriter.open(sqlite_url):
         found = records(sqlite_url)
     assert [len(one.findings) for one in found] == [len(record.findings)] * 2
@@ -108,11 +108,11 @@ def test_a_stream_is_one_record_however_often_it_was_renewed(sqlite_url: str, sq
     record = make_record(http_status=200)
     final = replace(record, findings=(FINDING, FINDING), verdict="redacted", latency_us=9)
     with AuditWriter.open(sqlite_url) as writer:
-        writer.open_stream(record)
-        writer.open_stream(replace(record, findings=(FINDING,)))
+        writer.write_all([("open", record)])
+        writer.write_all([("open", replace(record, findings=(FINDING,)))])
         assert records(sqlite_url) == []
         assert rows(sqlite_file, "SELECT count(*) FROM audit_open") == [(1,)]
-        writer.close_stream(final)
+        writer.write_all([("close", final)])
         assert records(sqlite_url) == [final]
         assert rows(sqlite_file, "SELECT count(*) FROM audit_open") == [(0,)]
 
@@ -123,7 +123,7 @@ def test_streams_of_a_dead_server_become_records_at_the_next_start(
     quiet, found = make_record(), make_record(verdict="redacted", findings=(FINDING,))
     with AuditWriter.open(sqlite_url) as writer:
         for record in (quiet, found):
-            writer.open_stream(record)
+            writer.write_all([("open", record)])
     cut: dict[str, Any] = {"disposition": "cut", "inspection": "error", "skip_reason": "server-stopped"}
     for _ in range(2):
         with AuditWriter.open(sqlite_url):

@@ -24,7 +24,7 @@ def write_many(url: str, number: int) -> None:
 
 def leave_a_stream_open(url: str, ready: Connection) -> None:
     writer = AuditWriter.open(url, reserved=True)
-    writer.open_stream(make_record(txn_id="dead"))
+    writer.write_all([("open", make_record(txn_id="dead"))])
     ready.send_bytes(b"")
     signal.pause()
 
@@ -57,7 +57,7 @@ def test_writer_takes_over_the_streams_of_the_dead_only(sqlite_url: str, sqlite_
     processes = get_context("spawn")
     reader, ready = processes.Pipe(duplex=False)
     with reserve(sqlite_url), AuditWriter.open(sqlite_url, reserved=True) as living:
-        living.open_stream(make_record(txn_id="living"))
+        living.write_all([("open", make_record(txn_id="living"))])
         dying = processes.Process(target=leave_a_stream_open, args=(sqlite_url, ready))
         dying.start()
         reader.recv_bytes()

@@ -11,7 +11,7 @@ from support import wire
 from support.policies import SECRET, demo_policy
 from support.sessions import Workbench
 
-from icapd.audit import AuditRecord
+from icapd.audit import AuditRecord, Phase
 from icapd.errors import AuditError
 from icapd.policy import Policy
 from icapd.server.session import Session
@@ -20,6 +20,10 @@ from icapd.server.turns import Turns
 
 CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
 SECRET_BODY = wire.respmod(wire.OK, wire.chunked(b"KEY-" + SECRET, ieof=True), Preview="1024")
+EVENTS_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+#: An event stream that has begun, and its end.
+STREAM = wire.respmod(EVENTS_HEAD, wire.chunked(b"data: one\n\n")[:-5], path="/stream")
+STREAM_END = b"0\r\n\r\n"
 #: Seconds that no test takes.
 LONG = 60.0
 
@@ -78,9 +82,9 @@ def commits(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     write_all = bench.context.audit.write_all
 
-    def counting(records: list[AuditRecord]) -> None:
-        sizes.append(len(records))
-        write_all(records)
+    def counting(entries: list[tuple[Phase, AuditRecord]]) -> None:
+        sizes.append(len(entries))
+        write_all(entries)
 
     monkeypatch.setattr(bench.context.audit, "write_all", counting)
     return sizes
@@ -96,6 +100,31 @@ def test_records_of_one_turn_are_one_commit(bench: Workbench, commits: list[int]
     loop.run()
     assert [line.statuses for line in lines] == [[204]] * 5
     assert commits == [5]
+
+
+def test_messages_that_flow_share_commits_as_well(bench: Workbench, commits: list[int]) -> None:
+    loop = Loop()
+    turns = Turns(bench.context, 10, loop.calls.append, LONG)
+    lines = [Line(bench.context) for _ in range(3)]
+    for piece in (STREAM, STREAM_END):
+        for line in lines:
+            turns.add(line, piece)
+        loop.run()
+    assert all(line.statuses == [200] and line.sent.endswith(STREAM_END) for line in lines)
+    assert commits == [3, 3]
+
+
+def test_flow_whose_client_goes_before_its_first_commit_is_recorded_once(bench: Workbench) -> None:
+    line = Line(bench.context)
+    line.work(STREAM)
+    assert line.pending is not None and line.pending.phase == "open"
+    line.session.abandon("client-gone")
+    turns = Turns(bench.context, 10, (loop := Loop()).calls.append, LONG)
+    turns.stage(line)
+    loop.run()
+    assert line.sent == b"" and not bench.audit.opened
+    (record,) = bench.take_records()
+    assert (record.disposition, record.skip_reason) == ("cut", "client-gone")
 
 
 def test_requests_in_one_piece_are_answered_in_order_each_behind_its_commit(
@@ -140,10 +169,10 @@ def test_record_that_fails_keeps_no_other_from_being_written(
 ) -> None:
     write_all = bench.context.audit.write_all
 
-    def failing(records: list[AuditRecord]) -> None:
-        if broken or any(record.verdict == "redacted" for record in records):
+    def failing(entries: list[tuple[Phase, AuditRecord]]) -> None:
+        if broken or any(record.verdict == "redacted" for _, record in entries):
             raise AuditError("disk full")
-        write_all(records)
+        write_all(entries)
 
     monkeypatch.setattr(bench.context.audit, "write_all", failing)
     loop = Loop()

@@ -8,7 +8,7 @@ from typing import Literal
 
 from support.adapting import catalogue_of
 
-from icapd.audit import AuditRecord, AuditWriter, migrations
+from icapd.audit import AuditRecord, AuditWriter, Phase, migrations
 from icapd.icap.limits import CodecLimits
 from icapd.policy import Policy
 from icapd.server.engine import LOCAL, Peer
@@ -31,18 +31,11 @@ class RecordingAudit(AuditWriter):
         self.opened: list[AuditRecord] = []
         self.records: list[AuditRecord] = []
 
-    def write_all(self, records: Iterable[AuditRecord]) -> None:
-        records = tuple(records)
-        super().write_all(records)
-        self.records += records
-
-    def open_stream(self, record: AuditRecord) -> None:
-        super().open_stream(record)
-        self.opened.append(record)
-
-    def close_stream(self, record: AuditRecord) -> None:
-        super().close_stream(record)
-        self.records.append(record)
+    def write_all(self, entries: Iterable[tuple[Phase, AuditRecord]]) -> None:
+        entries = tuple(entries)
+        super().write_all(entries)
+        for phase, record in entries:
+            (self.opened if phase == "open" else self.records).append(record)
 
 
 class Workbench:
@@ -93,7 +86,7 @@ class Workbench:
         """Write what a session left to be written; what it says then."""
         out = b""
         while session.pending is not None:
-            self.audit.write(session.pending.record)
+            self.audit.write_all([(session.pending.phase, session.pending.record)])
             out += session.settle(durable=True)
         return out
 
