@@ -60,7 +60,10 @@ class LiveViews:
         It has the block size, and a little more where it would end within an escape.
         """
         first, *decoded = self._readings
-        stops = [min(first.start + self._block_size, first.end)]
+        stop = min(first.start + self._block_size, first.end)
+        if not self._is_complete and first.end <= stop + self._margin:
+            return None
+        stops = [stop]
         for reading in decoded:
             if not self._is_complete and reading.offsets.source_end <= stops[-1] + self._margin:
                 return None

@@ -96,6 +96,9 @@ class FormCutter(PlainCutter):
         return pieces
 
 
+_START = attrgetter("start")
+
+
 class Redactor:
     """Writes a text with pieces of it replaced, front to back, in as many steps as the text comes in."""
 
@@ -116,7 +119,7 @@ class Redactor:
     def write(self, passage: Passage, until: int) -> bytes:
         """The text from where the last step ended up to `until`, less the pieces that begin there."""
         out: list[bytes] = []
-        due = bisect_left(self._pieces, until, key=attrgetter("start"))
+        due = bisect_left(self._pieces, until, key=_START) if self._pieces else 0
         for piece in self._pieces[:due]:
             self._copy(passage, piece.start, out)
             if piece.start == self._position and not self._in_number:

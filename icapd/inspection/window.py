@@ -66,9 +66,10 @@ class WindowStage:
                 return b""
             self._begin(data)
         size = self._limits.block_size
+        if len(data) <= size:
+            return self._advance(data)
         # Piece by piece, so that no more is held back than one block needs.
-        pieces = (data[at : at + size] for at in range(0, len(data), size))
-        return b"".join(self._advance(piece) for piece in pieces)
+        return b"".join([self._advance(data[at : at + size]) for at in range(0, len(data), size)])
 
     def finish(self) -> bytes:
         # A stream of nothing but blanks is still where it began.
@@ -86,14 +87,17 @@ class WindowStage:
 
     def _decide(self, stops: Sequence[int]) -> bytes:
         """The block, redacted, as far as it may leave."""
-        found = self._views.scan(stops, self._limits.scan_timeout)
-        # The same span once, in whatever readings a rule found it.
-        hits = sorted({item.hit.place: item for item in found}.values(), key=_position)
-        self._log_new(hits, stops[0])
-        self._spans += [(hit.start, hit.end) for _, hit in hits if hit.redacts]
-        blocked_at = min((begin for begin, hit in hits if hit.blocks), default=None)
-        self.cut = blocked_at is not None
-        written = self._write(stops[0] if blocked_at is None else blocked_at)
+        end = stops[0]
+        found = {item.hit.place: item for item in self._views.scan(stops, self._limits.scan_timeout)}
+        if found or self._logged:
+            # The same span once, in whatever readings a rule found it.
+            hits = sorted(found.values(), key=_position)
+            self._log_new(hits, end)
+            self._spans += [(hit.start, hit.end) for _, hit in hits if hit.redacts]
+            blocked_at = min((begin for begin, hit in hits if hit.blocks), default=None)
+            if blocked_at is not None:
+                self.cut, end = True, blocked_at
+        written = self._write(end)
         self._views.move_to(stops)
         return written
 
@@ -107,9 +111,12 @@ class WindowStage:
 
     def _write(self, until: int) -> bytes:
         passage = self._views.passage
-        due = sorted(span for span in self._spans if span[0] < until)
-        self._spans = [span for span in self._spans if span[0] >= until]
-        self._redactor.replace(piece for start, end in due for piece in self._cutter.cut(passage, start, end))
+        if self._spans:
+            due = sorted(span for span in self._spans if span[0] < until)
+            self._spans = [span for span in self._spans if span[0] >= until]
+            self._redactor.replace(
+                piece for start, end in due for piece in self._cutter.cut(passage, start, end)
+            )
         self._cutter.advance(passage, until)
         return self._redactor.write(passage, until)
 

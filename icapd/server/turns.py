@@ -7,7 +7,6 @@ however much work waits. A commit costs about the same for one record as for ten
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Protocol
 
 import structlog
@@ -98,7 +97,10 @@ class Turns:
             else:
                 self._queue.popleft()
                 self._waited = time.monotonic() - since
-                self._guard(connection, partial(connection.work, data))
+                try:
+                    connection.work(data)
+                except Exception as error:
+                    _abort(connection, error)
                 if connection.pending is not None:
                     self._staged.append(connection)
             if time.monotonic() >= end:
@@ -118,17 +120,12 @@ class Turns:
                 entries.append((pending.phase, pending.record))
         self._staged = []
         for connection, is_durable in zip(staged, self._written(entries), strict=True):
-            self._guard(connection, partial(connection.settle, is_durable))
+            try:
+                connection.settle(is_durable)
+            except Exception as error:
+                _abort(connection, error)
             if connection.pending is not None:
                 self.stage(connection)
-
-    def _guard(self, connection: Working, work: Callable[[], None]) -> None:
-        """Do it; a defect of ours ends this connection, and no other one of the turn."""
-        try:
-            work()
-        except Exception as error:
-            log_internal_error(error)
-            connection.abort("internal-error")
 
     def _written(self, entries: Sequence[tuple[Phase, AuditRecord]]) -> list[bool]:
         """Which of the records are durable now: all, unless one of them, or the database, is at fault."""
@@ -150,3 +147,9 @@ class Turns:
 
     def _oldest_wait(self) -> float:
         return time.monotonic() - self._queue[0][2] if self._queue else 0.0
+
+
+def _abort(connection: Working, error: Exception) -> None:
+    """A defect of ours ends this connection, and no other one of the turn."""
+    log_internal_error(error)
+    connection.abort("internal-error")
