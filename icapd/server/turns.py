@@ -91,7 +91,7 @@ class Turns:
         end = time.monotonic() + self._turn
         while self._queue and len(self._staged) < MAX_RECORDS:
             connection, data, since = self._queue[0]
-            if connection.pending is not None:
+            if _is_pending(connection):
                 # What it sent before comes first: it may have sent several requests at once.
                 self._commit()
             else:
@@ -101,7 +101,7 @@ class Turns:
                     connection.work(data)
                 except Exception as error:
                     _abort(connection, error)
-                if connection.pending is not None:
+                if _is_pending(connection):
                     self._staged.append(connection)
             if time.monotonic() >= end:
                 break
@@ -124,7 +124,7 @@ class Turns:
                 connection.settle(is_durable)
             except Exception as error:
                 _abort(connection, error)
-            if connection.pending is not None:
+            if _is_pending(connection):
                 self.stage(connection)
 
     def _written(self, entries: Sequence[tuple[Phase, AuditRecord]]) -> list[bool]:
@@ -147,6 +147,11 @@ class Turns:
 
     def _oldest_wait(self) -> float:
         return time.monotonic() - self._queue[0][2] if self._queue else 0.0
+
+
+def _is_pending(connection: Working) -> bool:
+    # A call of its own: work and settle change the answer, which a type checker does not see.
+    return connection.pending is not None
 
 
 def _abort(connection: Working, error: Exception) -> None:
