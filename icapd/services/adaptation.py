@@ -254,8 +254,8 @@ class Adaptation:
         self._phase = _Phase.FLOWING
         if self.transaction.disposition != "bypassed":
             self.transaction.disposition = "echoed" if self._head is self._virgin else "redacted"
-        self._flowing = FlowingMessage(self.transaction, flow, self._inspector.rules)
-        begun = self._flowing.begin(head, self._held.release(), self._options)
+        self._flowing = FlowingMessage(self.transaction, flow, self._inspector.rules, self._options)
+        begun = self._flowing.begin(head, self._held.release())
         # Blocked by what is here already: nothing has left, so a page still can.
         return self._block_by_rules() if self.transaction.must_block else self._after_flow(begun)
 

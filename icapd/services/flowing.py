@@ -18,8 +18,11 @@ from icapd.services.transaction import Transaction
 class FlowingMessage:
     """Turns a flow into steps, and keeps the record of it ahead of what the client sees."""
 
-    def __init__(self, transaction: Transaction, flow: Flow, rules: RuleSet) -> None:
+    def __init__(
+        self, transaction: Transaction, flow: Flow, rules: RuleSet, options: AdaptationOptions
+    ) -> None:
         self._transaction = transaction
+        self._options = options
         self._flow = flow
         self._rules = rules
         # An announced size was looked at with the head.
@@ -27,10 +30,10 @@ class FlowingMessage:
         self._recorded_findings = 0
         self.is_done = False
 
-    def begin(self, head: MessageHead, received: bytes, options: AdaptationOptions) -> list[Step]:
+    def begin(self, head: MessageHead, received: bytes) -> list[Step]:
         """The head, and what has arrived so far."""
         first = self.feed(received) if received else []
-        return answers.flow_begins(self._transaction, options, head) + first
+        return answers.flow_begins(self._transaction, self._options, head) + first
 
     def feed(self, data: bytes) -> list[Step]:
         """The next piece of the body."""
@@ -63,7 +66,7 @@ class FlowingMessage:
 
     def _end(self, data: bytes, trailers: Headers = Headers()) -> list[Step]:
         self.is_done = True
-        return answers.flow_ends(self._transaction, data, trailers)
+        return answers.flow_ends(self._transaction, self._options, data, trailers)
 
     def _record_new_findings(self) -> list[Step]:
         """A redaction that a client can see has its record, even if the server dies in mid-stream."""
