@@ -26,10 +26,8 @@ from icapd.server.listening.descriptors import Room
 from icapd.server.listening.handshakes import HandshakeFailures
 from icapd.server.pyicap_engine.engine import PyicapEngine
 from icapd.server.session_context import SessionContext
-from icapd.server.supervision.channel import (
-    SUPERVISOR_SIGNALS,
-    WORKER_END,
-    Channel,
+from icapd.server.supervision.channel import SUPERVISOR_SIGNALS, WORKER_END, Channel, receive, send_now
+from icapd.server.supervision.messages import (
     Commit,
     Committed,
     Drain,
@@ -43,8 +41,6 @@ from icapd.server.supervision.channel import (
     Started,
     Take,
     Tell,
-    receive,
-    send_now,
 )
 from icapd.server.telemetry.internal_error import log_of_loop
 from icapd.server.telemetry.logging import configure_logging

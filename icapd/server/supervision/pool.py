@@ -11,7 +11,7 @@ from icapd.errors import ConfigurationError, IcapdError
 from icapd.server.control.supervision import WorkerStatus
 from icapd.server.engine import Peer
 from icapd.server.supervision import backoff
-from icapd.server.supervision.channel import Start, Started
+from icapd.server.supervision.messages import Start, Started
 from icapd.server.supervision.worker_process import KILL_AFTER, Passport, WorkerProcess
 
 log = structlog.get_logger()

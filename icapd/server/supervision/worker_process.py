@@ -16,8 +16,8 @@ from icapd.errors import IcapdError
 from icapd.server.control.supervision import WorkerState
 from icapd.server.engine import Peer
 from icapd.server.supervision import channel
-from icapd.server.supervision.channel import (
-    Channel,
+from icapd.server.supervision.channel import Channel
+from icapd.server.supervision.messages import (
     Commit,
     Committed,
     Drain,
