@@ -184,7 +184,9 @@ class Worker:
             unwritable = ""
         except AuditError as error:
             unwritable = str(error)
-        self._channel.send(Report(tell.number, unwritable), self._metrics_file() if tell.metrics else None)
+        file = self._metrics_file() if tell.metrics else None
+        if not self._channel.send(Report(tell.number, unwritable), file) and file is not None:
+            file.close()
 
     def _metrics_file(self) -> IO[bytes] | None:
         """None when the system has no room for it: then what was last told stands."""

@@ -100,6 +100,7 @@ class Channel:
         self._end = end
         self._on_message, self._on_end, self._room = on_message, on_end, room
         self._waiting: deque[tuple[bytes, Descriptor | None]] = deque()
+        self._is_alive = True
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(end, self._receive)
 
@@ -107,19 +108,27 @@ class Channel:
         return self._end.fileno()
 
     @property
-    def is_open(self) -> bool:
-        return self._end.fileno() >= 0
+    def is_alive(self) -> bool:
+        """Whether the other side is there, as far as is known: it may be gone, and still be heard."""
+        return self._is_alive
 
     @property
     def is_flushed(self) -> bool:
         """Whether nothing waits to be sent."""
         return not self._waiting
 
-    def send(self, message: Message, descriptor: Descriptor | None = None) -> None:
-        """Send, now or when there is room. The descriptor is closed once the other side has its own."""
-        self._waiting.append((_encoder.encode(message), descriptor))
-        if len(self._waiting) == 1:
-            self._send_waiting()
+    def send(self, message: Message, descriptor: Descriptor | None = None) -> bool:
+        """Send, now or when there is room. The descriptor is closed once the other side has its own.
+
+        False when the other side is gone: nothing is sent, and the descriptor is still the caller's.
+        """
+        if self._is_alive:
+            self._waiting.append((_encoder.encode(message), descriptor))
+            if len(self._waiting) == 1:
+                self._send_waiting()
+            if not self._is_alive:
+                self._waiting.pop()
+        return self._is_alive
 
     def receive_rest(self) -> None:
         """Take what arrived before the other side was gone."""
@@ -128,12 +137,24 @@ class Channel:
 
     def close(self) -> None:
         """Let go of the channel; what still waits is dropped."""
-        if not self.is_open:
+        if not self._is_open:
             return
+        self._is_alive = False
         self._loop.remove_reader(self._end)
         self._loop.remove_writer(self._end)
         self._end.close()
         self._drop_waiting()
+
+    @property
+    def _is_open(self) -> bool:
+        return self._end.fileno() >= 0
+
+    def _send_on(self) -> None:
+        """There may be room for what waits."""
+        if self._is_alive:
+            self._send_waiting()
+        if not self._is_alive:
+            self._drop_waiting()
 
     def _drop_waiting(self) -> None:
         for _, descriptor in self._waiting:
@@ -142,22 +163,20 @@ class Channel:
         self._waiting.clear()
 
     def _send_waiting(self) -> None:
-        if not self.is_open:
-            return
         while self._waiting:
             data, descriptor = self._waiting[0]
             rights = array("i", [descriptor.fileno()] if descriptor is not None else [])
             try:
                 self._end.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else [])
             except BlockingIOError:
-                self._loop.add_writer(self._end, self._send_waiting)
+                self._loop.add_writer(self._end, self._send_on)
                 return
             except OSError as error:
                 if error.errno in _PASSING:
-                    self._loop.call_later(_RETRY_INTERVAL, self._send_waiting)
+                    self._loop.call_later(_RETRY_INTERVAL, self._send_on)
                     return
                 # The other side is gone. Reading will tell, behind what it still said.
-                self._drop_waiting()
+                self._is_alive = False
                 break
             self._waiting.popleft()
             if descriptor is not None:
@@ -165,13 +184,13 @@ class Channel:
         self._loop.remove_writer(self._end)
 
     def _resume(self) -> None:
-        if self.is_open:
+        if self._is_open:
             self._loop.add_reader(self._end, self._receive)
 
     def _receive(self) -> bool:
         """Take what has arrived; returns whether there may be more."""
         for _ in range(_BATCH):
-            if not self.is_open:
+            if not self._is_open:
                 return False
             if self._room is not None and not self._room.is_there(self.fileno()):
                 self._loop.remove_reader(self._end)

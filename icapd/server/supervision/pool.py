@@ -78,7 +78,8 @@ class Pool:
 
     @property
     def serving(self) -> list[WorkerProcess]:
-        return [worker for worker in self.all if worker.state == "serving"]
+        """Those that can take connections, and answer."""
+        return [worker for worker in self.all if worker.state == "serving" and worker.is_alive]
 
     def least_loaded(self) -> WorkerProcess | None:
         """Who takes the next connection: the one with the fewest; None when nobody can."""
