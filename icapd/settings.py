@@ -153,6 +153,11 @@ class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     contact: str = ""
     #: Name by which `Via: ICAP/1.0 NAME` of changed messages tells who changed them; "" leaves it out.
     via: str = "icapd"
+    #: Whether the verdict of a message that flowed is told behind it, to those who allow ICAP trailers. Squid
+    #: allows them always and takes nothing from them. When a read of 5.7's ends within the trailer, and the
+    #: body before it has not left yet, it reads no more: the transaction never ends, is never logged, and
+    #: its connection is lost.
+    verdict_trailer: bool = False
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

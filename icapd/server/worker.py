@@ -26,10 +26,8 @@ from icapd.server.listening.descriptors import Room
 from icapd.server.listening.handshakes import HandshakeFailures
 from icapd.server.pyicap_engine.engine import PyicapEngine
 from icapd.server.session_context import SessionContext
-from icapd.server.supervision.channel import (
-    SUPERVISOR_SIGNALS,
-    WORKER_END,
-    Channel,
+from icapd.server.supervision.channel import SUPERVISOR_SIGNALS, WORKER_END, Channel, receive, send_now
+from icapd.server.supervision.messages import (
     Commit,
     Committed,
     Drain,
@@ -43,8 +41,6 @@ from icapd.server.supervision.channel import (
     Started,
     Take,
     Tell,
-    receive,
-    send_now,
 )
 from icapd.server.telemetry.internal_error import log_of_loop
 from icapd.server.telemetry.logging import configure_logging
@@ -188,7 +184,9 @@ class Worker:
             unwritable = ""
         except AuditError as error:
             unwritable = str(error)
-        self._channel.send(Report(tell.number, unwritable), self._metrics_file() if tell.metrics else None)
+        file = self._metrics_file() if tell.metrics else None
+        if not self._channel.send(Report(tell.number, unwritable), file) and file is not None:
+            file.close()
 
     def _metrics_file(self) -> IO[bytes] | None:
         """None when the system has no room for it: then what was last told stands."""

@@ -200,8 +200,7 @@ class Adaptation:
     def _finish_buffered(self, trailers: Headers) -> list[Step]:
         assert self._plan is not None
         raw, missing = self._held.sample(), self._note_truncation()
-        with_size = self._announced.length is None
-        reading = read_buffered(self._inspector, self._plan, raw, with_size=with_size)
+        reading = read_buffered(self._inspector, self._plan, raw, with_size=self._announced.length is None)
         if reading.outgrew:
             return self._start_inspected_flow()
         if reading.reason:
@@ -255,10 +254,9 @@ class Adaptation:
         self._phase = _Phase.FLOWING
         if self.transaction.disposition != "bypassed":
             self.transaction.disposition = "echoed" if self._head is self._virgin else "redacted"
-        self._flowing = FlowingMessage(
-            self.transaction, flow, self._inspector.rules, watches_size=self._announced.length is None
-        )
-        begun = self._flowing.begin(head, self._held.release(), self._options)
+        rules, has_size = self._inspector.rules, self._announced.length is not None
+        self._flowing = FlowingMessage(self.transaction, flow, rules, self._options, has_size=has_size)
+        begun = self._flowing.begin(head, self._held.release())
         # Blocked by what is here already: nothing has left, so a page still can.
         return self._block_by_rules() if self.transaction.must_block else self._after_flow(begun)
 

@@ -48,6 +48,8 @@ class AdaptationOptions:
     contact: str = ""
     #: Our name in the Via of changed messages; "": no Via.
     via: str = ""
+    #: Whether the verdict of a message that flowed is told behind it, to those who allow trailers.
+    verdict_trailer: bool = False
 
 
 class ChangedPart(NamedTuple):
@@ -107,15 +109,21 @@ def _common_end(one: bytes, other: bytes) -> int:
 
 def flow_begins(transaction: Transaction, options: AdaptationOptions, head: MessageHead) -> list[Step]:
     """The head of a message whose verdict is not known yet: its reply names it in a trailer, if at all."""
-    names = (VERDICT_HEADER,) if transaction.request.allows_trailers else ()
+    names = (VERDICT_HEADER,) if _tells_behind(transaction, options) else ()
     headers = reply_headers(transaction, with_verdict=False)
     return [Record("open"), AdaptedHead(_signed(head, options), True, headers, names)]
 
 
-def flow_ends(transaction: Transaction, data: bytes = b"", trailers: Headers = Headers()) -> list[Step]:
+def flow_ends(
+    transaction: Transaction, options: AdaptationOptions, data: bytes = b"", trailers: Headers = Headers()
+) -> list[Step]:
     """The last piece, and the end. The row is closed before they leave."""
-    told = Headers((_verdict(transaction),)) if transaction.request.allows_trailers else Headers()
+    told = Headers((_verdict(transaction),)) if _tells_behind(transaction, options) else Headers()
     return [Record("close"), AdaptedData(data), AdaptedEnd(trailers, told)]
+
+
+def _tells_behind(transaction: Transaction, options: AdaptationOptions) -> bool:
+    return options.verdict_trailer and transaction.request.allows_trailers
 
 
 def message(

@@ -46,7 +46,13 @@ def service_options(settings: Settings) -> ServiceOptions:
     services, limits = settings.services, settings.limits
 
     def adaptation(fail_mode: str, max_buffered: int) -> AdaptationOptions:
-        return AdaptationOptions(max_buffered, fail_mode == "closed", services.contact, services.via)
+        return AdaptationOptions(
+            max_buffered_body=max_buffered,
+            blocks_uninspected=fail_mode == "closed",
+            contact=services.contact,
+            via=services.via,
+            verdict_trailer=services.verdict_trailer,
+        )
 
     return ServiceOptions(
         preview=services.preview,

@@ -17,19 +17,28 @@ from icapd.services.transaction import Transaction
 class FlowingMessage:
     """Turns a flow into steps, and keeps the record of it ahead of what the client sees."""
 
-    def __init__(self, transaction: Transaction, flow: Flow, rules: RuleSet, *, watches_size: bool) -> None:
-        """`watches_size`: none was announced, which would have been looked at with the head."""
+    def __init__(
+        self,
+        transaction: Transaction,
+        flow: Flow,
+        rules: RuleSet,
+        options: AdaptationOptions,
+        *,
+        has_size: bool,
+    ) -> None:
+        """`has_size`: the head announced it, and with the head it was looked at."""
         self._transaction = transaction
+        self._options = options
         self._flow = flow
         self._rules = rules
-        self._watches_size = watches_size
+        self._has_size = has_size
         self._recorded_findings = 0
         self.is_done = False
 
-    def begin(self, head: MessageHead, received: bytes, options: AdaptationOptions) -> list[Step]:
+    def begin(self, head: MessageHead, received: bytes) -> list[Step]:
         """The head, and what has arrived so far."""
         first = self.feed(received) if received else []
-        return answers.flow_begins(self._transaction, options, head) + first
+        return answers.flow_begins(self._transaction, self._options, head) + first
 
     def feed(self, data: bytes) -> list[Step]:
         """The next piece of the body."""
@@ -62,7 +71,7 @@ class FlowingMessage:
 
     def _end(self, data: bytes, trailers: Headers = Headers()) -> list[Step]:
         self.is_done = True
-        return answers.flow_ends(self._transaction, data, trailers)
+        return answers.flow_ends(self._transaction, self._options, data, trailers)
 
     def _record_new_findings(self) -> list[Step]:
         """A redaction that a client can see has its record, even if the server dies in mid-stream."""
@@ -77,7 +86,7 @@ class FlowingMessage:
 
     def _outgrows_a_limit(self) -> bool:
         """Whether the body has become larger than a rule in force allows."""
-        if not self._watches_size:
+        if self._has_size:
             return False
         known = {finding.rule_id for finding in self._transaction.findings}
         fired = self._rules.scan_size(self._transaction.body_bytes, None)

@@ -7,7 +7,6 @@ import signal
 import socket
 import sqlite3
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -271,17 +270,22 @@ def test_max_connections_follows_the_limit_of_open_files(directory: Path) -> Non
 
 def test_threads_of_load_survive_the_death_of_workers(pair: Server) -> None:
     """Clients that connect again, as Squid does, see failures only on what the dead one had."""
-    stop, failures, answered = threading.Event(), [], Counter[bool]()
+    stop, failures, answered = threading.Event(), Counter[str](), Counter[bool]()
 
     def load() -> None:
         while not stop.is_set():
-            with contextlib.suppress(OSError, AssertionError), pair.connect() as connection:
-                while not stop.is_set():
-                    reply = ask(connection, RESPMOD)
-                    if not reply:
-                        failures.append(time.monotonic())
-                        break
-                    answered[b"KEY-[REDACTED]" in reply] += 1
+            try:
+                with pair.connect() as connection:
+                    while not stop.is_set():
+                        reply = ask(connection, RESPMOD)
+                        if not reply:
+                            failures["closed"] += 1
+                            break
+                        answered[b"KEY-[REDACTED]" in reply] += 1
+            except TimeoutError:
+                failures["unanswered"] += 1
+            except (OSError, AssertionError):
+                failures["broken"] += 1
 
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:
@@ -296,4 +300,7 @@ def test_threads_of_load_survive_the_death_of_workers(pair: Server) -> None:
     for thread in threads:
         thread.join(PATIENCE)
     assert not answered[False]
-    assert len(failures) <= 2
+    assert not failures["unanswered"]
+    # The system closes a dying worker's connections before its channel: each of its two clients may come to
+    # it once more, to be turned away at once.
+    assert failures.total() <= 4

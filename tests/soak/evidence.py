@@ -101,7 +101,11 @@ def unjoined(evidence: Evidence) -> Iterator[str]:
     nameless = Counter(line.method for line in evidence.transactions if line.txn_id == "-")
     unlogged = recorded - logged
     if surplus := Counter(method for _, method in unlogged.elements()) - nameless:
-        rows = [_shown(row) for row in evidence.rows if unlogged[row["txn_id"], row["method_icap"]]]
+        rows = [
+            _shown(row)
+            for row in evidence.rows
+            if row["method_icap"] in surplus and unlogged[row["txn_id"], row["method_icap"]]
+        ]
         yield f"{dict(surplus)} rows without a transaction, among these: {rows}"
     ids = {row["txn_id"] for row in evidence.rows}
     for access in evidence.access:
@@ -179,4 +183,4 @@ _SHOWN = (
 
 
 def _shown(row: AuditRow) -> str:
-    return " ".join(f"{name}={row[name]}" for name in (*_SHOWN.split(), "txn_id"))
+    return " ".join(f"{name}={row[name]}" for name in (*_SHOWN.split(), "path", "occurred_at", "txn_id"))

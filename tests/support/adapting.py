@@ -29,10 +29,18 @@ LIMITS = InspectionLimits(
 
 
 def catalogue_of(
-    policy: Policy, mode: Literal["open", "closed"] = "open", scan_timeout: float = 5.0
+    policy: Policy,
+    mode: Literal["open", "closed"] = "open",
+    scan_timeout: float = 5.0,
+    *,
+    verdict_trailer: bool = False,
 ) -> Catalogue:
     adaptation = AdaptationOptions(
-        MAX_BUFFERED, blocks_uninspected=mode == "closed", contact="security@example", via="icapd"
+        MAX_BUFFERED,
+        blocks_uninspected=mode == "closed",
+        contact="security@example",
+        via="icapd",
+        verdict_trailer=verdict_trailer,
     )
     options = ServiceOptions(1024, 600, 100, adaptation, adaptation)
     limits = replace(LIMITS, scan_timeout=scan_timeout)

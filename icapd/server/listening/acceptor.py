@@ -106,6 +106,8 @@ class Acceptor:
         return worker is not None and worker.connections < self._most and not self._admission.is_full
 
     def _accept(self, listener: Listener) -> None:
+        # The channel of the last worker may have ended since.
+        self.update()
         for _ in range(_BATCH):
             if not self._accepting:
                 return
@@ -124,16 +126,20 @@ class Acceptor:
     def _take(self, listener: Listener, connection: socket.socket, address: object) -> None:
         host = address[0] if isinstance(address, tuple) else ""
         peer = self._admission.arrive(host)
-        worker = self._pool.least_loaded()
         if isinstance(peer, Refusal):
             self._metrics.refused.inc()
             connection.close()
-        elif worker is None:
+        elif not self._hand_over(connection, peer, tls=listener.setting == "listen_tls"):
             self._admission.leave(peer)
             connection.close()
-        else:
-            worker.take(connection, peer, tls=listener.setting == "listen_tls")
         self.update()
+
+    def _hand_over(self, connection: socket.socket, peer: Peer, *, tls: bool) -> bool:
+        # One that has died since the last look does not take it, and is not offered the next.
+        while (worker := self._pool.least_loaded()) is not None:
+            if worker.take(connection, peer, tls=tls):
+                return True
+        return False
 
     def _rest(self, error: OSError) -> None:
         if self._log_limit.admits(error.errno):

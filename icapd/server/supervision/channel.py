@@ -1,4 +1,4 @@
-"""What the supervisor and its workers say to each other: a message a datagram, some with a descriptor.
+"""How the supervisor and its workers speak: a message a datagram, some with a descriptor.
 
 One socket pair of type SOCK_SEQPACKET for each worker: messages keep their bounds and their order, and each
 side sees when the other is gone. After a restart the new supervisor goes on with the workers of the old one,
@@ -19,9 +19,8 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from icapd.server.engine import Peer
 from icapd.server.listening import descriptors
-from icapd.settings import Settings
+from icapd.server.supervision.messages import Message
 
 log = structlog.get_logger()
 
@@ -40,111 +39,6 @@ _PASSING = frozenset({errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM})
 _RETRY_INTERVAL = 0.05
 _FD_SIZE = array("i").itemsize
 
-
-class _Message(msgspec.Struct, frozen=True, tag=True):
-    """One message; its tag is the name of its class."""
-
-
-class Start(_Message, frozen=True):
-    """The first message to a worker."""
-
-    settings: Settings
-    log_format: str
-
-
-class Take(_Message, frozen=True):
-    """Serve a connection, whose socket comes with this."""
-
-    peer: Peer
-    tls: bool
-
-
-class Prepare(_Message, frozen=True):
-    """Load policy and certificates anew, and keep them ready."""
-
-    number: int
-
-
-class Commit(_Message, frozen=True):
-    """Put in force what was prepared."""
-
-    number: int
-
-
-class Tell(_Message, frozen=True):
-    """Say how you are, and what you count if that is wanted."""
-
-    number: int
-    metrics: bool
-
-
-class Drain(_Message, frozen=True):
-    """End within `timeout` seconds; `retire`: idle connections may wait for their last request until then."""
-
-    timeout: float
-    retire: bool
-
-
-class Started(_Message, frozen=True):
-    """The worker can take connections."""
-
-    istag: str
-    packs: tuple[str, ...]
-    mode: str
-
-
-class NotStarted(_Message, frozen=True):
-    """The worker ends, because something is wrong that a person must mend."""
-
-    problem: str
-    exit_code: int
-
-
-class Ended(_Message, frozen=True):
-    """A connection has ended."""
-
-    peer: Peer
-
-
-class Prepared(_Message, frozen=True):
-    """What `Prepare` asked for is ready, or why not."""
-
-    number: int
-    problem: str
-    istag: str = ""
-    packs: tuple[str, ...] = ()
-    mode: str = ""
-
-
-class Committed(_Message, frozen=True):
-    """The policy is in force."""
-
-    number: int
-
-
-class Report(_Message, frozen=True):
-    """How the worker is. Its metrics, if wanted, are the file that comes with this."""
-
-    number: int
-    #: Why it can write no audit records; "" when it can.
-    unwritable: str
-
-
-Message = (
-    Start
-    | Take
-    | Prepare
-    | Commit
-    | Tell
-    | Drain
-    | Started
-    | NotStarted
-    | Ended
-    | Prepared
-    | Committed
-    | Report
-)
-Reply = Prepared | Committed | Report
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
@@ -206,6 +100,7 @@ class Channel:
         self._end = end
         self._on_message, self._on_end, self._room = on_message, on_end, room
         self._waiting: deque[tuple[bytes, Descriptor | None]] = deque()
+        self._is_alive = True
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(end, self._receive)
 
@@ -213,19 +108,27 @@ class Channel:
         return self._end.fileno()
 
     @property
-    def is_open(self) -> bool:
-        return self._end.fileno() >= 0
+    def is_alive(self) -> bool:
+        """Whether the other side is there, as far as is known: it may be gone, and still be heard."""
+        return self._is_alive
 
     @property
     def is_flushed(self) -> bool:
         """Whether nothing waits to be sent."""
         return not self._waiting
 
-    def send(self, message: Message, descriptor: Descriptor | None = None) -> None:
-        """Send, now or when there is room. The descriptor is closed once the other side has its own."""
+    def send(self, message: Message, descriptor: Descriptor | None = None) -> bool:
+        """Send, now or when there is room. The descriptor is closed once the other side has its own.
+
+        False when the other side is gone: nothing is sent, and the descriptor is still the caller's.
+        """
+        if not self._is_alive:
+            return False
         self._waiting.append((_encoder.encode(message), descriptor))
-        if len(self._waiting) == 1:
-            self._send_waiting()
+        if len(self._waiting) > 1 or self._send_waiting():
+            return True
+        self._waiting.pop()
+        return False
 
     def receive_rest(self) -> None:
         """Take what arrived before the other side was gone."""
@@ -234,12 +137,22 @@ class Channel:
 
     def close(self) -> None:
         """Let go of the channel; what still waits is dropped."""
-        if not self.is_open:
+        if not self._is_open:
             return
+        self._is_alive = False
         self._loop.remove_reader(self._end)
         self._loop.remove_writer(self._end)
         self._end.close()
         self._drop_waiting()
+
+    @property
+    def _is_open(self) -> bool:
+        return self._end.fileno() >= 0
+
+    def _send_on(self) -> None:
+        """There may be room for what waits."""
+        if not (self._is_alive and self._send_waiting()):
+            self._drop_waiting()
 
     def _drop_waiting(self) -> None:
         for _, descriptor in self._waiting:
@@ -247,37 +160,37 @@ class Channel:
                 descriptor.close()
         self._waiting.clear()
 
-    def _send_waiting(self) -> None:
-        if not self.is_open:
-            return
+    def _send_waiting(self) -> bool:
+        """Send as much as there is room for; False when the other side is gone."""
         while self._waiting:
             data, descriptor = self._waiting[0]
             rights = array("i", [descriptor.fileno()] if descriptor is not None else [])
             try:
                 self._end.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else [])
             except BlockingIOError:
-                self._loop.add_writer(self._end, self._send_waiting)
-                return
+                self._loop.add_writer(self._end, self._send_on)
+                return True
             except OSError as error:
                 if error.errno in _PASSING:
-                    self._loop.call_later(_RETRY_INTERVAL, self._send_waiting)
-                    return
-                # The other side is gone. Reading will tell, behind what it still said.
-                self._drop_waiting()
+                    self._loop.call_later(_RETRY_INTERVAL, self._send_on)
+                    return True
+                # Reading will tell, behind what it still said.
+                self._is_alive = False
                 break
             self._waiting.popleft()
             if descriptor is not None:
                 descriptor.close()
         self._loop.remove_writer(self._end)
+        return self._is_alive
 
     def _resume(self) -> None:
-        if self.is_open:
+        if self._is_open:
             self._loop.add_reader(self._end, self._receive)
 
     def _receive(self) -> bool:
         """Take what has arrived; returns whether there may be more."""
         for _ in range(_BATCH):
-            if not self.is_open:
+            if not self._is_open:
                 return False
             if self._room is not None and not self._room.is_there(self.fileno()):
                 self._loop.remove_reader(self._end)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from icapd.server.supervision.channel import Prepared
+from icapd.server.supervision.messages import Prepared
 from icapd.server.supervision.worker_process import WorkerGone, WorkerProcess
 
 #: Seconds for loading and proving all rules, on a machine that is busy.

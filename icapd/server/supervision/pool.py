@@ -11,7 +11,7 @@ from icapd.errors import ConfigurationError, IcapdError
 from icapd.server.control.supervision import WorkerStatus
 from icapd.server.engine import Peer
 from icapd.server.supervision import backoff
-from icapd.server.supervision.channel import Start, Started
+from icapd.server.supervision.messages import Start, Started
 from icapd.server.supervision.worker_process import KILL_AFTER, Passport, WorkerProcess
 
 log = structlog.get_logger()
@@ -78,7 +78,8 @@ class Pool:
 
     @property
     def serving(self) -> list[WorkerProcess]:
-        return [worker for worker in self.all if worker.state == "serving"]
+        """Those that can take connections, and answer."""
+        return [worker for worker in self.all if worker.state == "serving" and worker.is_alive]
 
     def least_loaded(self) -> WorkerProcess | None:
         """Who takes the next connection: the one with the fewest; None when nobody can."""

@@ -26,8 +26,8 @@ from icapd.server.listening.acceptor import Acceptor, capacity
 from icapd.server.listening.admission import Admission
 from icapd.server.listening.listeners import Listeners
 from icapd.server.supervision import restart
-from icapd.server.supervision.channel import Start
 from icapd.server.supervision.control_plane import ControlPlane
+from icapd.server.supervision.messages import Start
 from icapd.server.supervision.notify import Notifier
 from icapd.server.supervision.policy_reload import reload_all
 from icapd.server.supervision.pool import Pool

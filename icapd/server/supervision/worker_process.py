@@ -16,8 +16,8 @@ from icapd.errors import IcapdError
 from icapd.server.control.supervision import WorkerState
 from icapd.server.engine import Peer
 from icapd.server.supervision import channel
-from icapd.server.supervision.channel import (
-    Channel,
+from icapd.server.supervision.channel import Channel
+from icapd.server.supervision.messages import (
     Commit,
     Committed,
     Drain,
@@ -130,9 +130,14 @@ class WorkerProcess:
         return process
 
     @property
+    def is_alive(self) -> bool:
+        """False from when its channel has ended, some time before its process is no more."""
+        return self._channel.is_alive
+
+    @property
     def is_told(self) -> bool:
         """Whether all that it was sent has left for it."""
-        return self._channel.is_flushed
+        return self._channel.is_alive and self._channel.is_flushed
 
     def passport(self) -> Passport:
         """For the next supervisor, which inherits the channel. Only of a worker that has started."""
@@ -148,11 +153,13 @@ class WorkerProcess:
             peers=list(self.peers.items()),
         )
 
-    def take(self, connection: socket.socket, peer: Peer, *, tls: bool) -> None:
-        """Hand over a connection."""
+    def take(self, connection: socket.socket, peer: Peer, *, tls: bool) -> bool:
+        """Hand over a connection; False when the worker has just died, and the connection is as it was."""
+        if not self._channel.send(Take(peer, tls), connection):
+            return False
         self.peers[peer] += 1
         self.connections += 1
-        self._channel.send(Take(peer, tls), connection)
+        return True
 
     async def tell(self, *, metrics: bool) -> None:
         """Have it say how it is. Raises WorkerGone."""
@@ -184,12 +191,11 @@ class WorkerProcess:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def _ask(self, question: Tell | Prepare | Commit) -> Reply:
-        if not self._channel.is_open:
-            raise WorkerGone(f"worker {self.pid} has ended")
         answer: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting[question.number] = answer
         try:
-            self._channel.send(question)
+            if not self._channel.send(question):
+                raise WorkerGone(f"worker {self.pid} has ended")
             return await answer
         finally:
             del self._waiting[question.number]

@@ -1,0 +1,112 @@
+"""What the supervisor and its workers say to each other."""
+
+import msgspec
+
+from icapd.server.engine import Peer
+from icapd.settings import Settings
+
+
+class _Message(msgspec.Struct, frozen=True, tag=True):
+    """One message; its tag is the name of its class."""
+
+
+class Start(_Message, frozen=True):
+    """The first message to a worker."""
+
+    settings: Settings
+    log_format: str
+
+
+class Take(_Message, frozen=True):
+    """Serve a connection, whose socket comes with this."""
+
+    peer: Peer
+    tls: bool
+
+
+class Prepare(_Message, frozen=True):
+    """Load policy and certificates anew, and keep them ready."""
+
+    number: int
+
+
+class Commit(_Message, frozen=True):
+    """Put in force what was prepared."""
+
+    number: int
+
+
+class Tell(_Message, frozen=True):
+    """Say how you are, and what you count if that is wanted."""
+
+    number: int
+    metrics: bool
+
+
+class Drain(_Message, frozen=True):
+    """End within `timeout` seconds; `retire`: idle connections may wait for their last request until then."""
+
+    timeout: float
+    retire: bool
+
+
+class Started(_Message, frozen=True):
+    """The worker can take connections."""
+
+    istag: str
+    packs: tuple[str, ...]
+    mode: str
+
+
+class NotStarted(_Message, frozen=True):
+    """The worker ends, because something is wrong that a person must mend."""
+
+    problem: str
+    exit_code: int
+
+
+class Ended(_Message, frozen=True):
+    """A connection has ended."""
+
+    peer: Peer
+
+
+class Prepared(_Message, frozen=True):
+    """What `Prepare` asked for is ready, or why not."""
+
+    number: int
+    problem: str
+    istag: str = ""
+    packs: tuple[str, ...] = ()
+    mode: str = ""
+
+
+class Committed(_Message, frozen=True):
+    """The policy is in force."""
+
+    number: int
+
+
+class Report(_Message, frozen=True):
+    """How the worker is. Its metrics, if wanted, are the file that comes with this."""
+
+    number: int
+    #: Why it can write no audit records; "" when it can.
+    unwritable: str
+
+
+Message = (
+    Start
+    | Take
+    | Prepare
+    | Commit
+    | Tell
+    | Drain
+    | Started
+    | NotStarted
+    | Ended
+    | Prepared
+    | Committed
+    | Report
+)
+Reply = Prepared | Committed | Report
