@@ -10,30 +10,14 @@ from pathlib import Path
 import pytest
 from support import wire
 from support.icapd import ask, serving
-
-ROOT = Path(__file__).parent.parent
-NOT_SOURCE = shutil.ignore_patterns(
-    ".git", ".venv", "var", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis"
-)
+from support.wheels import ROOT, build_wheel, run
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that nothing built earlier can get into it."""
-    source = tmp_path_factory.mktemp("source") / "icapd"
-    shutil.copytree(ROOT, source, ignore=NOT_SOURCE)
-    out = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source)
-    (built,) = out.glob("*.whl")
-    return built
-
-
-def run(*command: str | Path, cwd: Path | None = None) -> str:
-    outcome = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    return outcome.stdout
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def interpreter_of(version: str) -> str:
