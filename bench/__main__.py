@@ -66,7 +66,7 @@ def main() -> int:
     if options.record:
         _record(report)
     ours = [name for name in results.wrong if name.startswith("icapd")] if results else []
-    ours += [name for name, _ in proxied.failures if name == "icapd"] if proxied else []
+    ours += [name for name, _ in proxied.failures if name.startswith("icapd")] if proxied else []
     return 1 if ours else 0
 
 

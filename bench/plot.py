@@ -15,6 +15,7 @@ from bench.turns import Results
 #: The same colour for the same server in every run; ours stand out.
 _STYLES = {
     "icapd": ("#c0392b", "-", 3.0),
+    "icapd compiled": ("#c0392b", "-.", 2.0),
     "icapd, 2 workers": ("#c0392b", "--", 1.5),
     "icapd on pyicap": ("#e67e22", "-", 1.5),
     "c-icap echo": ("#2c3e50", "-", 1.5),

@@ -27,6 +27,8 @@ class Runnable(Protocol):
 
     def command(self) -> list[str]: ...
 
+    def environment(self) -> dict[str, str]: ...
+
 
 _Server = TypeVar("_Server", bound=Runnable)
 
@@ -39,7 +41,12 @@ def running(server: _Server) -> Iterator[_Server]:
     log_file = server.directory / "output.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, **server.environment()},
         )
     server.pid = process.pid
     try:

@@ -1,5 +1,6 @@
 """End to end: real Squids with SSL bump between clients and a TLS origin; without ICAP, c-icap, icapd."""
 
+import os
 import re
 import shutil
 import sys
@@ -10,9 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
+from unittest.mock import patch
 
 import trustme
 
+from bench.compiled import compiled_package
 from bench.measure import usage_of
 from bench.origin import bodies
 from bench.processes import Unavailable, free_port, running
@@ -25,7 +28,8 @@ from icapd.fleet.squid_conf import Destination
 
 CONNECTIONS = 8
 STREAMS = 200
-VARIANTS = ("no ICAP", "c-icap echo", "icapd")
+NO_ICAP, C_ICAP = "no ICAP", "c-icap echo"
+VARIANTS = (NO_ICAP, C_ICAP, "icapd", "icapd compiled")
 
 
 @dataclass
@@ -78,7 +82,7 @@ def measure_proxied(
             results.missing = str(reason)
             return results
         turns = [(name, path) for _ in range(rounds) for path in expected for name in VARIANTS]
-        turns += [(name, "/events") for name in VARIANTS if name != "c-icap echo"]
+        turns += [(name, "/events") for name in VARIANTS if name != C_ICAP]
         for name, path in progress(turns):
             if (name, path) in results.failures:
                 continue
@@ -164,7 +168,7 @@ def _start(directory: Path, stack: ExitStack) -> tuple[dict[str, _Variant], int]
         options = DemoOptions(
             state=directory / re.sub(r"\W", "-", name).lower(),
             proxy_port=free_port(),
-            icap_port=c_icap.port if name == "c-icap echo" else free_port(),
+            icap_port=c_icap.port if name == C_ICAP else free_port(),
             http_port=free_port(),
             workers=0,
             origin_cas=(ca_file,),
@@ -172,9 +176,11 @@ def _start(directory: Path, stack: ExitStack) -> tuple[dict[str, _Variant], int]
         )
         prepare(options)
         variants[name] = variant = _Variant(name, options)
-        if name == "icapd":
-            variant.icap_pid = stack.enter_context(demo.start_icapd(options)).pid
-        elif name == "c-icap echo":
+        if name.startswith("icapd"):
+            package = {"PYTHONPATH": str(compiled_package())} if name.endswith("compiled") else {}
+            with patch.dict(os.environ, package):
+                variant.icap_pid = stack.enter_context(demo.start_icapd(options)).pid
+        elif name == C_ICAP:
             _edit(options.squid_conf, r"(icap://[^/\s]+)/\w+", r"\1/echo")
             variant.icap_pid = c_icap.pid
         else:

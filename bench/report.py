@@ -8,11 +8,11 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-from bench.proxied import VARIANTS, ProxyResults
+from bench.proxied import NO_ICAP, ProxyResults
 from bench.turns import CONNECTIONS, Results
 
 ECHO, FILTER, FLOOR = "c-icap echo", "c-icap content filtering", "floor"
-OURS, TWO_WORKERS = "icapd", "icapd, 2 workers"
+OURS, COMPILED, TWO_WORKERS = "icapd", "icapd compiled", "icapd, 2 workers"
 #: Most of c-icap content filtering's CPU that icapd may take, by size.
 FILTER_GOALS = {"1 KB": 1 / 2, "16 KB": 1 / 10, "100 KB": 1 / 25, "1 MB": 1 / 30}
 #: Most of the floor's CPU that icapd may take, by size.
@@ -34,49 +34,53 @@ def render(results: Results | None, proxied: ProxyResults | None, command: str) 
         lines += list(_absent(results))
     if proxied is not None:
         lines += list(_proxied_tables(proxied))
-    lines += ["### Goals", "", "| goal | measured | |", "|---|---|---|"]
-    lines += [f"| {goal} | {measured} | {word} |" for goal, measured, word in goals(results, proxied)]
+    lines += ["### Goals", "", *_head(["goal", OURS, "", COMPILED, ""])]
+    for plain, compiled in zip(goals(results, proxied, OURS), goals(results, proxied, COMPILED), strict=True):
+        lines.append(_row([*plain, *compiled[1:]]))
     return "\n".join(lines) + "\n"
 
 
-def goals(results: Results | None, proxied: ProxyResults | None) -> Iterator[tuple[str, str, str]]:
-    """Each goal, what was measured, and "met", "not met" or "not measured"."""
+def goals(results: Results | None, proxied: ProxyResults | None, ours: str) -> Iterator[tuple[str, str, str]]:
+    """Each goal, what was measured of ours, and "met", "not met" or "not measured"."""
     if results is not None:
         for size, goal in FILTER_GOALS.items():
-            ratio = _ratio(results, OURS, FILTER, f"{size} JSON")
+            ratio = _ratio(results, ours, FILTER, f"{size} JSON")
             text = f"1/{1 / ratio:.1f}" if ratio else "-"
             yield f"{size}: CPU at most 1/{1 / goal:.0f} of {FILTER}'s", text, _word(ratio, goal)
         for size, goal in FLOOR_GOALS.items():
-            ratio = _ratio(results, OURS, FLOOR, f"{size} JSON")
+            ratio = _ratio(results, ours, FLOOR, f"{size} JSON")
             yield f"{size}: CPU at most {goal:g}x the floor's", _times(ratio), _word(ratio, goal)
         for case in ("1 KB JSON", "100 KB JSON"):
-            one, two = results.get(OURS, case), results.get(TWO_WORKERS, case)
+            one, two = results.get(OURS, case), results.get(TWO_WORKERS, case) if ours == OURS else None
             gain = two.throughput / one.throughput if one and two else None
             word = "not measured" if gain is None else "met" if gain >= TWO_WORKERS_GOAL else "not met"
             if two and two.is_client_limited and word == "not met":
                 word = "not met (client-limited)"
             yield f"{case}: 2 workers at least {TWO_WORKERS_GOAL}x one", _times(gain), word
     if proxied is not None:
-        yield from _proxied_goals(proxied)
+        yield from _proxied_goals(proxied, ours)
 
 
-def _proxied_goals(proxied: ProxyResults) -> Iterator[tuple[str, str, str]]:
-    plain, echo, ours = (
-        {path: proxied.figures.get((name, path)) for path in ("/1k", "/100k")} for name in VARIANTS
+def _proxied_goals(proxied: ProxyResults, ours: str) -> Iterator[tuple[str, str, str]]:
+    plain, echo, own = (
+        {path: proxied.figures.get((name, path)) for path in ("/1k", "/100k")}
+        for name in (NO_ICAP, ECHO, ours)
     )
     for path, label in (("/1k", "1 KB"), ("/100k", "100 KB")):
-        both = ours[path], echo[path]
+        both = own[path], echo[path]
         ratio = both[0].throughput / both[1].throughput if both[0] and both[1] else None
         word = "not measured" if ratio is None else "met" if ratio >= 1 else "not met"
         yield f"through Squid, {label}: throughput at least that with {ECHO}", _times(ratio), word
-    if ours["/1k"] and plain["/1k"]:
-        added = ours["/1k"].p50 - plain["/1k"].p50
-        word = "met" if added <= MAX_ADDED_LATENCY else "not met"
-        yield "through Squid, 1 KB: added latency p50 at most 1 ms", f"{added * 1e3:.2f} ms", word
-    if lags := sorted(proxied.lags.get("icapd", [])):
-        p99 = lags[len(lags) * 99 // 100]
-        word = "met" if p99 <= MAX_EVENT_LAG else "not met"
-        yield "200 event streams: lag p99 at most 5 ms per event", f"{p99 * 1e3:.2f} ms", word
+    both = own["/1k"], plain["/1k"]
+    added = both[0].p50 - both[1].p50 if both[0] and both[1] else None
+    yield "through Squid, 1 KB: added latency p50 at most 1 ms", *_milliseconds(added, MAX_ADDED_LATENCY)
+    lags = sorted(proxied.lags.get(ours, []))
+    p99 = lags[len(lags) * 99 // 100] if lags else None
+    yield "200 event streams: lag p99 at most 5 ms per event", *_milliseconds(p99, MAX_EVENT_LAG)
+
+
+def _milliseconds(seconds: float | None, goal: float) -> tuple[str, str]:
+    return "-" if seconds is None else f"{seconds * 1e3:.2f} ms", _word(seconds, goal)
 
 
 def _machine() -> Iterator[str]:
@@ -114,13 +118,14 @@ def _cpu_table(results: Results) -> Iterator[str]:
     """The main figure, and icapd's ratios."""
     yield "### CPU of the server per transaction, µs"
     yield ""
-    yield "Ratios are icapd's, with one worker, to the peer in the same run."
+    ours = COMPILED if COMPILED in results.servers else OURS
+    yield f"Ratios are those of {ours}, with one worker, to the peer in the same run."
     yield ""
     peers = [name for name in (ECHO, FILTER, FLOOR) if name in results.servers]
     yield from _head(["message", *results.servers, *(f"/ {peer}" for peer in peers)])
     for case in results.cases:
         cells = [_cell(results, server, case) for server in results.servers]
-        yield _row([case, *cells, *(_times(_ratio(results, OURS, peer, case)) for peer in peers)])
+        yield _row([case, *cells, *(_times(_ratio(results, ours, peer, case)) for peer in peers)])
     yield ""
 
 
@@ -190,9 +195,9 @@ def _proxied_tables(proxied: ProxyResults) -> Iterator[str]:
     for (name, path), figures in sorted(
         proxied.figures.items(), key=lambda item: (len(item[0][1]), item[0][1])
     ):
-        plain = proxied.figures.get((VARIANTS[0], path))
+        plain = proxied.figures.get((NO_ICAP, path))
         added = "-"
-        if plain and name != VARIANTS[0]:
+        if plain and name != NO_ICAP:
             added = f"{(figures.p50 - plain.p50) * 1e3:.2f} / {(figures.p99 - plain.p99) * 1e3:.2f}"
         icap = f"{figures.icap_cpu * 1e6:.0f}" if figures.icap_cpu < float("inf") else "-"
         yield _row(

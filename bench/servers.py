@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from bench import e2guardian
 from bench.cases import Case
+from bench.compiled import compiled_package
 from bench.guide_patterns import PATTERNS
 from bench.load import Check, WrongAnswer
 from bench.processes import Unavailable, free_port
@@ -41,6 +42,10 @@ class Server(ABC):
     @abstractmethod
     def command(self) -> list[str]:
         """Write its configuration; returns its command line. Raises Unavailable."""
+
+    def environment(self) -> dict[str, str]:
+        """Variables that it needs besides ours."""
+        return {}
 
     def check(self, case: Case) -> Check:
         """A function that raises WrongAnswer for any answer but the right one."""
@@ -114,6 +119,15 @@ class Icapd(Server):
     def more_settings(self) -> str:
         """Further lines of icapd.toml, at first of [server]."""
         return ""
+
+
+class IcapdCompiled(Icapd):
+    """The same, built with ICAPD_COMPILE=1."""
+
+    name = "icapd compiled"
+
+    def environment(self) -> dict[str, str]:
+        return {"PYTHONPATH": str(compiled_package())}
 
 
 class IcapdTwoWorkers(Icapd):
@@ -256,6 +270,7 @@ class Floor(BareFloor):
 #: In the order of the tables.
 SERVERS: tuple[type[Server], ...] = (
     Icapd,
+    IcapdCompiled,
     IcapdTwoWorkers,
     IcapdOnPyicap,
     CIcapEcho,
