@@ -23,11 +23,6 @@ ENGINES = ["asyncio", "pyicap"]
 PLAIN = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\n'
 
 
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA(key_type=trustme.KeyType.ECDSA)
-
-
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
