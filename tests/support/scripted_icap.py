@@ -68,7 +68,7 @@ class Conversation:
             self.unknown(request)
             return
         if self.does("slow-options"):
-            threading.Event().wait(0.3)
+            threading.Event().wait(0.15)
         if self.does("one-at-a-time"):
             with self.lock:
                 pass
