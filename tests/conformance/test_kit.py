@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 from support.icapd import ICAPD, serving
-from support.places import free_ports
+from support.places import free_port
 
 from icapd.conformance import CHECKS, Lab, Options, Status, Target, find_services
 from icapd.conformance.kit import run_one
@@ -48,7 +48,7 @@ def test_lines_hold_over_tls(tmp_path: Path, engine: str) -> None:
     leaf.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     (tmp_path / "server.pem").chmod(0o600)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    (port,) = free_ports(1)
+    port = free_port()
     tls = f'listen_tls = "127.0.0.1:{port}"\n[tls]\ncertificate = "server.pem"\n'
     with serving(tmp_path, SERVER.format(engine) + tls):
         lab = find_services(Target.parse(f"icaps://127.0.0.1:{port}", tmp_path / "ca.pem"), OPTIONS)
