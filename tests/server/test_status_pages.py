@@ -153,6 +153,7 @@ def test_who_says_nothing_is_not_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     with_pages(tmp_path, test)
 
 
+@pytest.mark.alone
 def test_pages_answer_while_the_workers_are_busy(tmp_path: Path) -> None:
     """Full load on a real server: each page within a second, and the load goes on meanwhile."""
     port = free_port()

@@ -68,7 +68,7 @@ class Conversation:
             self.unknown(request)
             return
         if self.does("slow-options"):
-            threading.Event().wait(0.15)
+            threading.Event().wait(0.12)
         if self.does("one-at-a-time"):
             with self.lock:
                 pass
