@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from support.processes import children
 
-#: As many as continuous integration has processors. With more, tests would only wait for each other.
+#: As many as continuous integration has processors.
 WORKERS = 2
 _TESTS = Path(__file__).parent
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support import wire
 from support.icapd import ICAPD, PATIENCE, Server, ask, configure, read_reply, serving, until
+from support.places import free_port
 from support.policies import RULES, SECRET, demo_policy
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -173,9 +174,7 @@ def istag(reply: bytes) -> bytes:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 def test_status_pages(directory: Path, host: str) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host.strip("[]"), 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "{host}:{port}"\nworkers = 1\n' + POLICY
     with serving(directory, text) as server, server.connect() as connection:
         ask(connection, respmod(JSON))
