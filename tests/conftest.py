@@ -1,7 +1,78 @@
-"""What all tests share."""
+"""What all tests share, and how the whole suite is run: two files at a time."""
 
+import fcntl
+import os
+import signal
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
 from hypothesis import settings
+from support.processes import children
+
+#: As many as continuous integration has processors.
+WORKERS = 2
+_TESTS = Path(__file__).parent
 
 # A machine that is shared and slow is no failure of a property.
 settings.register_profile("icapd", deadline=None)
 settings.load_profile("icapd")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """None for files that were named: their tests begin sooner in this process."""
+    return 0 if config.args_source is pytest.Config.ArgsSource.ARGS else WORKERS
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A run that is told to end, as by a time limit of CI, tears down too: Squid and icapd end with it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end_once if _is_worker(session.config) else signal.default_int_handler)
+
+
+def _end_once(_number: int, _frame: FrameType | None) -> None:
+    """A terminal tells the workers as well; what comes second must not break into their teardown."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
+    raise KeyboardInterrupt
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Of the ten seconds that pytest-xdist leaves its workers, it would let five pass before it told them."""
+    if exitstatus == pytest.ExitCode.INTERRUPTED and session.config.pluginmanager.has_plugin("dsession"):
+        for worker in children(os.getpid()):
+            os.kill(worker, signal.SIGINT)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that is marked `alone` begins once no other worker runs one, and makes them wait."""
+    if not _is_worker(item.config):
+        return (yield)
+    kind = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+    # Who comes behind a test that waits to be alone waits at the door: it would never be empty inside.
+    with ExitStack() as place:
+        with locked(_TESTS / "conftest.py", fcntl.LOCK_EX):
+            place.enter_context(locked(_TESTS, kind))
+        return (yield)
+
+
+@contextmanager
+def locked(path: Path, kind: int) -> Iterator[None]:
+    """The kernel's lock on a file or directory, which needs no file of its own."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        # Not by closing alone: a process that the test has forked has the descriptor as well.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)

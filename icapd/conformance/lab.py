@@ -33,6 +33,8 @@ class Options:
     trigger: str = DEFAULT_TRIGGER
     #: Text in a request that the server blocks; "" when there is none.
     block_trigger: str = DEFAULT_BLOCK_TRIGGER
+    #: Seconds within which OPTIONS should be answered: Squid makes all other traffic wait for them.
+    options_limit: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import threading
 import pytest
 import requests
 from stack import CLIENT_TIMEOUT, Stack, running_stack
+from support.icapd import until
 
 from icapd.fleet import demo
 
@@ -70,6 +71,8 @@ def test_every_verdict_that_a_client_saw_has_its_row() -> None:
         try:
             load.wait_for_verdicts(VERDICTS_BEFORE_THE_KILL)
             os.kill(stack.icapd.pid, signal.SIGKILL)
+            # Clients may all be between two messages: they ask on until Squid has noticed.
+            until(lambda: bool(stack.failures()))
         finally:
             load.stop()
         # A new icapd puts on record what the dead one left half done.

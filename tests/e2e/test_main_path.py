@@ -123,6 +123,7 @@ def test_keep_alive_client_makes_200_requests_over_one_tunnel(stack: Stack) -> N
     assert count_tunnels(stack) == tunnels_before + 1
 
 
+@pytest.mark.alone
 def test_each_server_sent_event_arrives_within_100_ms_of_being_sent(stack: Stack) -> None:
     delays, keys = [], []
     with stack.httpx_client() as client, client.stream("GET", stack.url("/events")) as answer:

@@ -13,7 +13,6 @@ from support import wire
 from support.faults import (
     REQUEST,
     descriptors_in_use,
-    free_port,
     is_inspected,
     limited,
     page,
@@ -23,6 +22,7 @@ from support.faults import (
     until,
 )
 from support.icapd import ICAPD, ask, read_reply, serving
+from support.places import free_port
 
 CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
 NOT_RECORDED = b"could not be recorded"

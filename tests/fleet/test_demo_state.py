@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.places import free_port
 
 from icapd.errors import ConfigurationError
 from icapd.fleet import demo
@@ -25,10 +26,8 @@ def unreachable(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree((state / "squid").resolve())
 
 
-def test_squid_runs_from_a_state_directory_that_its_user_cannot_reach(
-    unreachable: Path, free_port: int
-) -> None:
-    options = DemoOptions(state=unreachable, proxy_port=free_port)
+def test_squid_runs_from_a_state_directory_that_its_user_cannot_reach(unreachable: Path) -> None:
+    options = DemoOptions(state=unreachable, proxy_port=free_port())
     prepare(options)
     with demo.start_squid(options) as squid:
         assert not squid.ended

@@ -1,6 +1,7 @@
 """What the tests of the server share."""
 
 import pytest
+import trustme
 
 
 @pytest.fixture(params=["asyncio", "pyicap"])
@@ -9,3 +10,15 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     name: str = request.param
     monkeypatch.setenv("ICAPD_SERVER_ENGINE", name)
     return name
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    """The authority of the ICAPS listener's certificate, and of its clients'."""
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+
+
+@pytest.fixture(scope="session")
+def stranger() -> trustme.CA:
+    """An authority that nobody was told of."""
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)

@@ -13,6 +13,7 @@ import pytest
 import trustme
 from support import wire
 from support.icapd import ICAPD, PATIENCE, Server, ask, configure, serving
+from support.places import free_port
 
 from icapd.audit import search
 
@@ -21,17 +22,6 @@ pytestmark = pytest.mark.usefixtures("engine")
 HOST = "icap.example"
 ENGINES = ["asyncio", "pyicap"]
 PLAIN = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\n'
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA(key_type=trustme.KeyType.ECDSA)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def write_certificate(file: Path, ca: trustme.CA) -> None:

@@ -1,14 +1,12 @@
 """The lines of the conformance bar that only whole processes show: memory, workers, overload, records."""
 
 import itertools
-import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 from support import wire
-from support.icapd import ICAPD, Server, ask, serving
+from support.icapd import Server, ask, serving
 from support.policies import KEY, demo_policy
 
 from icapd.conformance import Target
@@ -33,12 +31,6 @@ def directory(tmp_path: Path) -> Path:
 
 def respmod(body: bytes) -> bytes:
     return wire.respmod(wire.OK, wire.chunked(body, ieof=True), Preview="1024")
-
-
-def rows(server: Server) -> list[dict[str, object]]:
-    command = [ICAPD, "--config", server.directory / "icapd.toml", "audit", "search", "--format", "jsonl"]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [json.loads(line) for line in output.splitlines()]
 
 
 def resident_bytes(server: Server) -> int:
@@ -88,7 +80,7 @@ def test_workers_have_one_istag_and_one_trail(directory: Path) -> None:
             connection.close()
         assert all(b"KEY-[REDACTED]" in reply for reply in replies)
         assert len({re.search(rb"ISTag: .*\r\n", reply)[0] for reply in replies}) == 1  # type: ignore[index]
-        assert len(rows(server)) == len(replies)
+        assert len(server.rows()) == len(replies)
 
 
 @pytest.mark.parametrize("mode", ["open", "closed"])
@@ -106,7 +98,7 @@ def test_overload_is_no_error_but_the_fail_mode(directory: Path, mode: str) -> N
         with server.connect() as third:
             # OPTIONS tell as they always do.
             assert ask(third, wire.options()).startswith(b"ICAP/1.0 200")
-        reasons = sorted(str(row["skip_reason"]) for row in rows(server))
+        reasons = sorted(str(row["skip_reason"]) for row in server.rows())
         assert reasons == ["None", "overload"]
 
 
@@ -119,7 +111,7 @@ def test_proxy_credentials_are_at_rest_nowhere(directory: Path) -> None:
         assert ask(connection, wire.reqmod(http, Allow="204", **fields)).startswith(b"ICAP/1.0 204")
         broken = wire.reqmod(http, **fields).replace(b"null-body", b"nobody")
         assert ask(connection, broken).startswith(b"ICAP/1.0 400")
-        assert len(rows(server)) == 1
+        assert len(server.rows()) == 1
         assert server.stop() == 0
         for file in directory.rglob("*"):
             assert not file.is_file() or CREDENTIALS.encode() not in file.read_bytes()

@@ -15,6 +15,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from support import wire
 from support.icapd import ICAPD, PATIENCE, ask, serving
+from support.places import free_port
 from support.policies import RULES, demo_policy
 
 from icapd.audit import AuditRecord
@@ -247,9 +248,7 @@ def test_no_label_carries_user_data(tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     rules.mkdir()
     policy = demo_policy(rules, rules=RULES)
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
+    port = free_port()
     settings = (
         f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:{port}"\n[policy]\ndirectory = "rules"\n'
     )
@@ -282,9 +281,7 @@ def test_no_label_carries_user_data(tmp_path: Path) -> None:
 
 def test_totals_of_a_server_never_go_backwards(tmp_path: Path) -> None:
     """Workers that are replaced or killed take nothing with them that was told before."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
+    port = free_port()
     settings = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:{port}"\nworkers = 2\n'
 
     def options() -> float:

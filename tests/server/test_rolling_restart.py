@@ -12,6 +12,7 @@ import pytest
 from support import wire
 from support.icapd import PATIENCE, Server, ask, serving
 from support.persistent import loaded
+from support.places import free_port
 from support.policies import RULES, SECRET, demo_policy
 from support.processes import children, lives
 
@@ -171,9 +172,7 @@ def test_signals_that_come_while_programs_change_are_kept(server: Server) -> Non
 
 
 def test_counts_go_on_through_a_restart(directory: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        http = f"127.0.0.1:{probe.getsockname()[1]}"
+    http = f"127.0.0.1:{free_port()}"
 
     def transactions() -> str:
         with urllib.request.urlopen(f"http://{http}/metrics", timeout=PATIENCE) as response:

@@ -1,7 +1,6 @@
 """`icapd serve` as its users have it: a process, its sockets, its signals, its log and its rows."""
 
 import contextlib
-import json
 import select
 import signal
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from support import wire
 from support.icapd import ICAPD, PATIENCE, Server, ask, configure, read_reply, serving, until
+from support.places import free_port
 from support.policies import RULES, SECRET, demo_policy
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -41,91 +41,14 @@ def respmod(body: bytes) -> bytes:
     return wire.respmod(wire.OK, wire.chunked(body, ieof=True), Preview="1024")
 
 
-def rows(server: Server) -> list[dict[str, object]]:
-    output = subprocess.run(
-        [ICAPD, "--config", server.directory / "icapd.toml", "audit", "search", "--format", "jsonl"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    return [json.loads(line) for line in output.splitlines()]
-
-
 def test_transactions_on_one_connection_each_have_their_row(server: Server) -> None:
     with server.connect() as connection:
         assert ask(connection, wire.options("/respmod")).startswith(b"ICAP/1.0 200 OK")
         assert ask(connection, respmod(b"{}")).startswith(b"ICAP/1.0 204")
         assert b"KEY-[REDACTED]" in ask(connection, respmod(JSON))
         assert ask(connection, wire.reqmod(Preview="0")).startswith(b"ICAP/1.0 204")
-    verdicts = [(row["method_icap"], row["verdict"]) for row in rows(server)]
+    verdicts = [(row["method_icap"], row["verdict"]) for row in server.rows()]
     assert sorted(verdicts) == [("REQMOD", "allowed"), ("RESPMOD", "allowed"), ("RESPMOD", "redacted")]
-
-
-def test_options_tell_squid_what_it_needs(server: Server) -> None:
-    with server.connect() as connection:
-        for path, method, preview in [
-            ("/reqmod", "REQMOD", 4096),
-            ("/respmod", "RESPMOD", 4096),
-            ("/stream", "RESPMOD", 0),
-        ]:
-            reply = ask(connection, wire.options(path)).decode()
-            assert f"\r\nMethods: {method}\r\n" in reply
-            assert f"\r\nPreview: {preview}\r\n" in reply
-            for header in ("Transfer-Preview: *", "Allow: 204", "Max-Connections: 324", "Options-TTL: 600"):
-                assert f"\r\n{header}\r\n" in reply
-            assert "Encapsulated: null-body=0" in reply
-            assert "\r\nDate: " in reply
-
-
-def test_istag_is_the_same_everywhere(server: Server) -> None:
-    with server.connect() as connection:
-        replies = [
-            ask(connection, data) for data in (wire.options(), respmod(b"{}"), wire.options("/nowhere"))
-        ]
-    tags = {line for reply in replies for line in reply.split(b"\r\n") if line.startswith(b"ISTag: ")}
-    assert len(tags) == 1
-    assert len(tags.pop().removeprefix(b"ISTag: ")) <= 34  # 32 characters and their quotes
-
-
-WRONG = [
-    pytest.param(wire.options("/nowhere"), b"404", id="unknown service"),
-    pytest.param(wire.respmod(path="/reqmod"), b"405", id="RESPMOD to a REQMOD service"),
-    pytest.param(
-        wire.respmod(wire.OK, wire.chunked(b"abc"), path="/nowhere"),
-        b"404",
-        id="unknown service, with a body",
-    ),
-    pytest.param(b"FOOMOD icap://h/reqmod ICAP/1.0\r\nHost: h\r\n\r\n", b"501", id="unknown method"),
-]
-
-
-@pytest.mark.parametrize(("data", "status"), WRONG)
-def test_wrong_request_is_answered_and_the_connection_goes_on(
-    server: Server, data: bytes, status: bytes
-) -> None:
-    with server.connect() as connection:
-        reply = ask(connection, data)
-        assert reply.startswith(b"ICAP/1.0 " + status)
-        assert b"X-Icapd-Error: " in reply
-        assert ask(connection, wire.options()).startswith(b"ICAP/1.0 200")
-
-
-@pytest.mark.parametrize(
-    ("data", "status"),
-    [
-        (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"400"),
-        (b"OPTIONS icap://h/x ICAP/2.0\r\nHost: h\r\n\r\n", b"505"),
-    ],
-)
-def test_what_is_no_icap_is_answered_and_the_connection_ends(
-    server: Server, data: bytes, status: bytes
-) -> None:
-    with server.connect() as connection:
-        reply = ask(connection, data)
-        assert reply.startswith(b"ICAP/1.0 " + status)
-        assert b"Connection: close" in reply
-        assert connection.recv(1) == b""
-    assert "Traceback" not in server.log
 
 
 def test_client_that_goes_in_the_middle_leaves_a_row(server: Server) -> None:
@@ -134,7 +57,7 @@ def test_client_that_goes_in_the_middle_leaves_a_row(server: Server) -> None:
         connection.sendall(whole[:-500])
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
-    (row,) = rows(server)
+    (row,) = server.rows()
     assert (row["disposition"], row["inspection"], row["skip_reason"]) == ("failed", "partial", "client-gone")
 
 
@@ -152,7 +75,7 @@ def test_connections_over_the_limit_meet_the_fail_mode_and_then_wait(directory: 
             assert b"Connection: close" in answer and second.recv(1) == b""
             second.close()
             assert read_reply(third).startswith(b"ICAP/1.0 204")
-        overloaded = [row for row in rows(server) if row["skip_reason"] == "overload"]
+        overloaded = [row for row in server.rows() if row["skip_reason"] == "overload"]
         assert [(row["disposition"], row["inspection"]) for row in overloaded] == [
             ("bypassed", "skipped")
         ] * 2
@@ -224,7 +147,7 @@ def test_stop_lets_the_request_under_way_end(server: Server) -> None:
         assert b"Connection: close" in reply
         assert connection.recv(1) == b""
     assert server.process.wait(PATIENCE) == 0
-    assert len(rows(server)) == 1
+    assert len(server.rows()) == 1
 
 
 def test_reload_takes_a_new_rule_and_refuses_a_broken_one(server: Server) -> None:
@@ -251,9 +174,7 @@ def istag(reply: bytes) -> bytes:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 def test_status_pages(directory: Path, host: str) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host.strip("[]"), 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     text = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "{host}:{port}"\nworkers = 1\n' + POLICY
     with serving(directory, text) as server, server.connect() as connection:
         ask(connection, respmod(JSON))
@@ -333,7 +254,7 @@ def test_every_verdict_seen_before_a_kill_has_its_row(server: Server) -> None:
     server.stop(signal.SIGKILL)
     for thread in threads:
         thread.join(PATIENCE)
-    recorded = [row["txn_id"] for row in rows(server)]
+    recorded = [row["txn_id"] for row in server.rows()]
     assert set(seen) <= set(recorded)
     assert len(recorded) == len(set(recorded))
 

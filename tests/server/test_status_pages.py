@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import pytest
 from support import wire
 from support.icapd import PATIENCE, ask, serving
+from support.places import free_port
 from support.policies import demo_policy
 from support.supervision import LoneSupervision
 
@@ -152,11 +153,10 @@ def test_who_says_nothing_is_not_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     with_pages(tmp_path, test)
 
 
+@pytest.mark.alone
 def test_pages_answer_while_the_workers_are_busy(tmp_path: Path) -> None:
     """Full load on a real server: each page within a second, and the load goes on meanwhile."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
+    port = free_port()
     settings = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:{port}"\nworkers = 2\n'
     request = wire.respmod(wire.OK, wire.chunked(b'{"a": "' + b"x" * 100_000 + b'"}'), Allow="204")
     answered = [0] * 8
@@ -197,9 +197,7 @@ def test_pages_answer_while_the_workers_are_busy(tmp_path: Path) -> None:
 
 def test_not_ready_says_why(tmp_path: Path) -> None:
     """A real server whose audit database goes away."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
+    port = free_port()
     settings = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:{port}"\nworkers = 1\n'
     with serving(tmp_path, settings) as server:
         ready = f"http://127.0.0.1:{port}/readyz"

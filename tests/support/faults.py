@@ -39,12 +39,6 @@ def settings(audit: str = "", *, workers: int = 1, http_port: int = 0, **server:
     )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def page(port: int, path: str) -> tuple[int, str]:
     """Status and text of a status page."""
     try:

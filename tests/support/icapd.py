@@ -1,5 +1,6 @@
 """A real `icapd serve` for tests: its own process, its own directory, ports of the system's choice."""
 
+import json
 import os
 import re
 import signal
@@ -14,7 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
 
+from click.testing import CliRunner
 from support.processes import children
+
+from icapd.audit import migrations
+from icapd.cli import main
 
 ICAPD = Path(sys.executable).with_name("icapd")
 #: Seconds after which something that should have happened counts as not happening.
@@ -58,6 +63,13 @@ class Server:
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
 
+    def rows(self) -> list[dict[str, object]]:
+        """The audit rows, newest first, as `icapd audit search` prints them."""
+        command = ["--config", str(self.directory / "icapd.toml"), "audit", "search", "--format", "jsonl"]
+        result = CliRunner().invoke(main, command, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return [json.loads(line) for line in result.output.splitlines()]
+
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         """End the server and return its exit code."""
         self.process.send_signal(signal_number)
@@ -75,9 +87,13 @@ def configure(directory: Path, text: str = "", program: Path = ICAPD) -> Path:
     """icapd.toml and an empty database in the directory."""
     config = directory / "icapd.toml"
     plain = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nworkers = 1\n'
-    # The text may hold a mistake on purpose; the database is made without it.
-    config.write_text(plain)
-    subprocess.run([program, "--config", config, "db", "upgrade"], check=True, capture_output=True)
+    if program == ICAPD:
+        # What `icapd db upgrade` does, without waiting for a process to start.
+        migrations.upgrade(f"sqlite:///{directory / 'icapd.db'}")
+    else:
+        # The text may hold a mistake on purpose; the database is made without it.
+        config.write_text(plain)
+        subprocess.run([program, "--config", config, "db", "upgrade"], check=True, capture_output=True)
     config.write_text(text if "[server]" in text else plain + text)
     return config
 
