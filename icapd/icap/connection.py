@@ -47,12 +47,14 @@ class Connection:
         self._adapting: AdaptedHead | None = None  # the message that is being sent
         self._searched = 0  # bytes of the buffer in which an ICAP head does not end
         self._drained = 0
-        self._peer_closed = self._closing = False
+        self._peer_closed = False
+        self._closing = False  # the connection is to end behind an answer that says so
+        self._announced = False  # the current answer says so
 
     @property
     def must_close(self) -> bool:
         """Whether the transport is to be closed once all bytes are written."""
-        return self._reading is Reading.CLOSED or (self._closing and self._has_ended)
+        return self._reading is Reading.CLOSED or (self._announced and self._has_ended)
 
     @property
     def _has_ended(self) -> bool:
@@ -86,7 +88,10 @@ class Connection:
         return self._writing is Writing.ADAPTING
 
     def close_after_response(self) -> None:
-        """Announce `Connection: close` with the next final reply, and close behind it (orderly shutdown)."""
+        """Announce `Connection: close` with the next final reply, and close behind it (orderly shutdown).
+
+        An answer that has begun can't say so any more: it does not end the connection.
+        """
         self._closing = True
 
     def take_rest(self) -> bytes | None:
@@ -135,7 +140,7 @@ class Connection:
                     self._drain(size - len(self._buffer))
                 case Reading.PAUSED:
                     return self._closed_or_none()
-                case Reading.READ if self._has_ended and not (self._closing or self._pauses):
+                case Reading.READ if self._has_ended and not (self._announced or self._pauses):
                     self._begin_next_request()
                 case Reading.READ | Reading.CLOSED:
                     return None
@@ -232,28 +237,28 @@ class Connection:
                     raise LocalProtocolError("ICAP trailers for a request that does not allow them")
                 self._writing = Writing.ADAPTING
                 self._adapting = reply
-                return writer.adapted_head(reply, self._closing)
+                return writer.adapted_head(reply, self._announce())
             case Unmodified():
                 self._expect(Writing.SILENT, reply)
                 self._finish()
-                return writer.unmodified(reply, self._closing)
+                return writer.unmodified(reply, self._announce())
             case PartialContent():
                 self._expect(Writing.SILENT, reply)
                 paused, read = self._reading is Reading.PAUSED, self._reading is Reading.READ
                 partial_content.check(reply, self._request, self._body_received, paused=paused, read=read)
                 self._finish()
-                return writer.partial_content(reply, self._closing)
+                return writer.partial_content(reply, self._announce())
             case OptionsReply():
                 self._expect(Writing.SILENT, reply)
                 self._finish()
-                return writer.options(reply, self._closing)
+                return writer.options(reply, self._announce())
             case ErrorReply():
                 self._expect(Writing.SILENT, reply)
                 self._closing = self._closing or reply.close
                 self._finish()
                 if reply.close:
                     self._reading = Reading.CLOSED
-                return writer.error(reply, self._closing)
+                return writer.error(reply, self._announce())
             case _:
                 assert_never(reply)
 
@@ -269,6 +274,11 @@ class Connection:
         was_told = self._reading in {Reading.BODY, Reading.PAUSED, Reading.READ}
         if self._writing is not state or not (was_told or isinstance(reply, ErrorReply)):
             raise LocalProtocolError(f"{type(reply).__name__} can't be sent while {self._writing.name}")
+
+    def _announce(self) -> bool:
+        """Whether the answer that begins now says `Connection: close`."""
+        self._announced = self._closing
+        return self._announced
 
     def _finish(self) -> None:
         self._writing = Writing.WRITTEN

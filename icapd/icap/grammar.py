@@ -1,9 +1,13 @@
 """The ICAP request line (RFC 3507 section 4.3.2)."""
 
 import re
+from functools import lru_cache
 
 from icapd.errors import RemoteProtocolError
 from icapd.http.headers import TOKEN
+
+#: Request lines that are remembered, and bytes of the longest: clients ask for the same few services.
+_REMEMBERED_LINES, _MAX_REMEMBERED = 128, 256
 
 # Request-Line = Method SP ICAP_URI SP ICAP-Version; the URI is absolute, but clients that send only the path
 # are understood as well.
@@ -14,8 +18,7 @@ _REQUEST_LINE = re.compile(
 _URI = re.compile(rb"(?:icaps?://[^/?#]+)?(?P<path>/[^?#]*)?(?:\?[^#]*)?", re.IGNORECASE)
 
 
-def parse_request_line(line: bytes) -> tuple[str, str]:
-    """The method and the service's path; RemoteProtocolError 400 or 505 when it is no ICAP/1.0 request."""
+def _parse(line: bytes) -> tuple[str, str]:
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise RemoteProtocolError("the request line is not `METHOD icap://host/service ICAP/1.0`")
@@ -26,3 +29,11 @@ def parse_request_line(line: bytes) -> tuple[str, str]:
         raise RemoteProtocolError("the request's URI is not icap://host[:port]/service[?query]")
     path = uri["path"] or b"/"
     return match["method"].decode("ascii"), path.decode("latin-1")
+
+
+_remembered = lru_cache(_REMEMBERED_LINES)(_parse)
+
+
+def parse_request_line(line: bytes) -> tuple[str, str]:
+    """The method and the service's path; RemoteProtocolError 400 or 505 when it is no ICAP/1.0 request."""
+    return _remembered(line) if len(line) <= _MAX_REMEMBERED else _parse(line)

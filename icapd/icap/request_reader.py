@@ -1,6 +1,6 @@
 """From a whole ICAP request head to the event that it is."""
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 from icapd.errors import RemoteProtocolError
 from icapd.http.headers import Headers
@@ -77,5 +77,7 @@ class IcapHead:
         return _lower(self._headers.get_list(b"allow"))
 
 
-def _lower(tokens: Iterable[bytes]) -> frozenset[bytes]:
+@lru_cache(maxsize=128)
+def _lower(tokens: tuple[bytes, ...]) -> frozenset[bytes]:
+    # A client's Allow is one of a few; as many as a hostile one makes up are remembered for nothing.
     return frozenset(map(bytes.lower, tokens))

@@ -163,8 +163,11 @@ class IcapProtocol(asyncio.Protocol):
 
     def _send(self, data: bytes) -> None:
         self._write(data)
-        if self._session.must_close and self._session.pending is None:
-            self._close()
+        if self._session.pending is None:
+            # An answer that began before the end was ordered did not announce it.
+            is_over = self._is_ending and self._session.is_idle and not self._waiting
+            if is_over or self._session.must_close:
+                self._close()
 
     def _write(self, data: bytes) -> None:
         if data and self._transport is not None:
