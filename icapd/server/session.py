@@ -6,7 +6,7 @@ from typing import assert_never
 
 import structlog
 
-from icapd.audit import AuditRecord
+from icapd.audit import AuditRecord, Phase
 from icapd.errors import AuditError, RemoteProtocolError
 from icapd.http.headers import Headers
 from icapd.icap import (
@@ -104,16 +104,21 @@ class Session:
         if self._ended:
             return b""
         must_block = not durable and self._context.blocks_unrecorded
-        return self._perform(self._unrecorded() if must_block else pending.steps) + self._advance()
+        return self._perform(self._unrecorded() if must_block else pending.replies) + self._advance()
 
     def _advance(self) -> bytes:
         out: list[bytes] = []
         try:
-            while self.pending is None and (event := self._connection.next_event()) is not None:
+            while self._goes_on and (event := self._connection.next_event()) is not None:
                 out.append(self._handle(event))
         except RemoteProtocolError as error:
             out.append(self._answer_error(error))
         return b"".join(out)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the next event can be looked at: none behind a message whose record is not durable."""
+        return self.pending is None or self.pending.phase == "open"
 
     def take_rest(self) -> bytes | None:
         """Once a request has ended: what came behind it, for whoever reads on. None before that."""
@@ -210,19 +215,27 @@ class Session:
         """Carry out the steps in order; returns the bytes of the replies among them."""
         assert self._adaptation is not None
         out: list[bytes] = []
-        for position, step in enumerate(steps):
+        for step in steps:
             if not isinstance(step, Record):
-                out.append(self._connection.send(step))
+                if self.pending is None:
+                    out.append(self._connection.send(step))
+                else:
+                    self.pending.replies.append(step)
             elif self._defers:
-                behind = steps[position + 1 :]
-                self.pending = Pending(step.phase, self._make_record(), behind, time.perf_counter_ns())
-                return b"".join(out)
+                self._defer(step.phase)
             elif not self._record(step) and self._context.blocks_unrecorded:
                 out += map(self._connection.send, self._unrecorded())
                 break
-        if self._adaptation.is_done:
+        if self._adaptation.is_done and self.pending is None:
             self._adaptation = None
         return b"".join(out)
+
+    def _defer(self, phase: Phase) -> None:
+        record = self._make_record()
+        if self.pending is None:
+            self.pending = Pending(phase, record, [], time.perf_counter_ns())
+        else:
+            self.pending.phase, self.pending.record = phase, record
 
     def _unrecorded(self) -> Sequence[Reply]:
         """What takes the place of the steps behind a record that could not be written."""

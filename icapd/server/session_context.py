@@ -1,12 +1,12 @@
 """What sessions share, and what they leave to others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from icapd.audit import AuditRecord, AuditWriter, Phase
+from icapd.icap import Reply
 from icapd.icap.limits import CodecLimits
 from icapd.server.telemetry.metrics import Metrics
-from icapd.services.answers import Step
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue
 
@@ -28,12 +28,15 @@ class SessionContext:
     is_overloaded: Callable[[], bool] = lambda: False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pending:
-    """A record that must be durable before the steps behind it are taken."""
+    """A record that must be durable before the replies behind it leave.
+
+    An `open` one takes what the same bytes still bring: findings, replies, maybe the message's end.
+    """
 
     phase: Phase
     record: AuditRecord
-    steps: Sequence[Step]
+    replies: list[Reply]
     #: perf_counter_ns.
     since: int

@@ -26,6 +26,7 @@ from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
 from icapd.services.flow import Echo, Flow, inspected_flow
 from icapd.services.flowing import FlowingMessage
+from icapd.services.trailers import examined
 from icapd.services.transaction import Transaction
 
 
@@ -110,7 +111,7 @@ class Adaptation:
         if self.is_done:
             return []
         self.transaction.mark("partial", reason)
-        began = self._phase is _Phase.FLOWING
+        began = self._flowing is not None and self._flowing.has_begun
         self.transaction.disposition = "cut" if began else "failed"
         self._done([])
         return [Record("close" if began else "final")]
@@ -158,20 +159,9 @@ class Adaptation:
             steps += self._finish_buffered(trailers)
         if self._flowing is not None and self._phase is _Phase.FLOWING:
             self._note_truncation()
-            steps += self._after_flow(self._flowing.finish(self._examined(trailers)))
+            kept = examined(trailers, self._inspector, self.transaction)
+            steps += self._after_flow(self._flowing.finish(kept))
         return steps
-
-    def _examined(self, trailers: Headers) -> Headers:
-        """HTTP trailers under the rules for header fields; none where that takes too long."""
-        if not trailers:
-            return trailers
-        try:
-            examination = self._inspector.inspect_headers(trailers)
-        except ScanTimeout as error:
-            self.transaction.mark("partial", reason_of(error))
-            return Headers()
-        self.transaction.add_findings(examination.findings)
-        return examination.headers
 
     def _decide(self) -> list[Step]:
         """Choose the plan, and act on it as far as it can be acted on now."""
@@ -208,7 +198,7 @@ class Adaptation:
                 return self._block_uninspected()
             self.transaction.disposition = "bypassed"
         self.transaction.add_findings(reading.findings)
-        kept = self._examined(trailers)
+        kept = examined(trailers, self._inspector, self.transaction)
         if self.transaction.must_block:
             return self._block_by_rules()
         if reading.changed is None:
@@ -255,13 +245,19 @@ class Adaptation:
         if self.transaction.disposition != "bypassed":
             self.transaction.disposition = "echoed" if self._head is self._virgin else "redacted"
         rules, has_size = self._inspector.rules, self._announced.length is not None
-        self._flowing = FlowingMessage(self.transaction, flow, rules, self._options, has_size=has_size)
-        begun = self._flowing.begin(head, self._held.release())
-        # Blocked by what is here already: nothing has left, so a page still can.
-        return self._block_by_rules() if self.transaction.must_block else self._after_flow(begun)
+        flowing = FlowingMessage(self.transaction, head, flow, rules, self._options, has_size=has_size)
+        self._flowing = flowing
+        steps = self._after_flow(flowing.feed(received) if (received := self._held.release()) else [])
+        # Who reads an event stream waits for its head; its first event may be long in coming.
+        if self._announced.media_type.is_event_stream and not (self.is_done or flowing.has_begun):
+            return flowing.begin()
+        return steps
 
     def _after_flow(self, steps: list[Step]) -> list[Step]:
         assert self._flowing is not None
+        if self.transaction.must_block and not self._flowing.has_begun:
+            # Nothing has left, so a page still can.
+            return self._block_by_rules()
         return self._done(steps) if self._flowing.is_done else steps
 
     # --- the verdict

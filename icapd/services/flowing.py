@@ -20,6 +20,7 @@ class FlowingMessage:
     def __init__(
         self,
         transaction: Transaction,
+        head: MessageHead,
         flow: Flow,
         rules: RuleSet,
         options: AdaptationOptions,
@@ -28,28 +29,41 @@ class FlowingMessage:
     ) -> None:
         """`has_size`: the head announced it, and with the head it was looked at."""
         self._transaction = transaction
+        self._unsent: MessageHead | None = head
         self._options = options
         self._flow = flow
         self._rules = rules
         self._has_size = has_size
-        self._recorded_findings = 0
+        self._noted_findings = 0
         self.is_done = False
 
-    def begin(self, head: MessageHead, received: bytes) -> list[Step]:
-        """The head, and what has arrived so far."""
-        first = self.feed(received) if received else []
-        return answers.flow_begins(self._transaction, self._options, head) + first
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client has something of it. Until then it may still get another message instead."""
+        return self._unsent is None
+
+    def begin(self) -> list[Step]:
+        """The head."""
+        assert self._unsent is not None
+        head, self._unsent = self._unsent, None
+        return answers.flow_begins(self._transaction, self._options, head)
 
     def feed(self, data: bytes) -> list[Step]:
-        """The next piece of the body."""
+        """The next piece of the body; the head goes with the first bytes that leave."""
         try:
             out = self._flow.feed(data)
         except (CodingError, ScanTimeout) as error:
             return self.cut("partial", reason_of(error))
-        steps = self._record_new_findings()
+        has_new = self._note_new_findings()
         if self._flow.cut or self._outgrows_a_limit():
             self._transaction.disposition = "cut"
             return self._end(out)
+        steps: list[Step] = []
+        if not self.has_begun:
+            steps = self.begin() if out else []
+        elif has_new:
+            # A redaction that a client can see has its record, even if the server dies in mid-stream.
+            steps = [Record("open")]
         return [*steps, AdaptedData(out)] if out else steps
 
     def finish(self, trailers: Headers) -> list[Step]:
@@ -58,7 +72,7 @@ class FlowingMessage:
             out = self._flow.finish()
         except (CodingError, ScanTimeout) as error:
             return self.cut("partial", reason_of(error))
-        self._record_new_findings()
+        self._note_new_findings()
         if self._flow.cut:
             self._transaction.disposition = "cut"
         return self._end(out, Headers() if self._flow.changes else trailers)
@@ -71,18 +85,20 @@ class FlowingMessage:
 
     def _end(self, data: bytes, trailers: Headers = Headers()) -> list[Step]:
         self.is_done = True
+        if self._unsent is not None:
+            return answers.adapted(self._transaction, self._options, self._unsent, data, trailers)
         return answers.flow_ends(self._transaction, self._options, data, trailers)
 
-    def _record_new_findings(self) -> list[Step]:
-        """A redaction that a client can see has its record, even if the server dies in mid-stream."""
-        new = self._flow.findings[self._recorded_findings :]
+    def _note_new_findings(self) -> bool:
+        """Whether there are any."""
+        new = self._flow.findings[self._noted_findings :]
         if not new:
-            return []
-        self._recorded_findings += len(new)
+            return False
+        self._noted_findings += len(new)
         self._transaction.add_findings(new)
         if any(finding.enforced and finding.action is Action.REDACT for finding in new):
             self._transaction.disposition = "redacted"
-        return [Record("open")]
+        return True
 
     def _outgrows_a_limit(self) -> bool:
         """Whether the body has become larger than a rule in force allows."""

@@ -3,6 +3,7 @@
 import gzip
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import wire
@@ -45,15 +46,17 @@ def test_coded_body_that_outgrows_the_buffer_when_decoded_flows(policy: Policy) 
 
 
 def test_block_in_a_flowing_body_cuts_it(policy: Policy) -> None:
-    body = b"harmless " * 2000 + b"MALWARE! and more" + b" tail" * 2000
+    body = b"harmless " * 8000 + b"MALWARE! and more" + b" tail" * 2000
     outcome = adapt(catalogue_of(policy), respmod_of(body, b"text/plain"))
+    assert outcome.body
     assert body.startswith(outcome.body)
     assert b"MALWARE!" not in outcome.body
     assert (outcome.record.verdict, outcome.record.disposition) == ("blocked", "cut")
 
 
-def test_block_at_the_beginning_of_a_flowing_body_still_gets_its_page(policy: Policy) -> None:
-    body = b"MALWARE! " + b"x" * 200_000
+@pytest.mark.parametrize("before", [0, 20_000])
+def test_block_before_anything_has_left_still_gets_its_page(policy: Policy, before: int) -> None:
+    body = b"x" * before + b" MALWARE! " + b"x" * 200_000
     http = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
     outcome = adapt(catalogue_of(policy), wire.respmod(http, wire.chunked(body)))
     assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
