@@ -88,11 +88,15 @@ class Inspector:
         hits = examine_value(target, value, self.rules, self.limits.scan_timeout)
         return tuple(self._log(hits).findings)
 
-    def stream(self, media_type: MediaType) -> BodyStream:
-        """A stage for a body in no coding that flows."""
+    def stream(self, media_type: MediaType, *, keeps_length: bool = False) -> BodyStream:
+        """A stage for a body in no coding that flows; `keeps_length`: as many bytes leave as come.
+
+        That is not for event streams, whose length nobody announces.
+        """
         rules = self.rules.for_media_type(media_type.essence)
-        stage = EventStreamStage if media_type.is_event_stream else WindowStage
-        return stage(media_type, rules, self._log(), self.limits)
+        if media_type.is_event_stream:
+            return EventStreamStage(media_type, rules, self._log(), self.limits)
+        return WindowStage(media_type, rules, self._log(), self.limits, keeps_length=keeps_length)
 
     def mask_text(self, text: bytes) -> bytes:
         """A text that is kept, such as a path in an audit row, without any secret that a rule finds in it."""

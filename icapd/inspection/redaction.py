@@ -100,11 +100,16 @@ _START = attrgetter("start")
 
 
 class Redactor:
-    """Writes a text with pieces of it replaced, front to back, in as many steps as the text comes in."""
+    """Writes a text with pieces of it replaced, front to back, in as many steps as the text comes in.
 
-    __slots__ = ("_in_number", "_pieces", "_position")
+    With `keeps_length` as many bytes go out as come in, where the length was announced before anything was
+    found: replacements are filled up, or a row of asterisks where there is no room for them.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_in_number", "_keeps_length", "_pieces", "_position")
+
+    def __init__(self, *, keeps_length: bool = False) -> None:
+        self._keeps_length = keeps_length
         self._pieces: list[Piece] = []
         # Everything before it is written or gone; it may be ahead of the text that is there.
         self._position = 0
@@ -122,9 +127,11 @@ class Redactor:
         due = bisect_left(self._pieces, until, key=_START) if self._pieces else 0
         for piece in self._pieces[:due]:
             self._copy(passage, piece.start, out)
-            if piece.start == self._position and not self._in_number:
-                out.append(piece.replacement)
-            if piece.end > self._position:
+            replacement = piece.replacement if piece.start == self._position and not self._in_number else b""
+            # Of a piece that overlaps the one before, the rest.
+            length = max(0, piece.end - self._position)
+            out.append(_filled(replacement, length, piece.is_number) if self._keeps_length else replacement)
+            if length:
                 self._position, self._in_number = piece.end, piece.is_number
         del self._pieces[:due]
         self._copy(passage, until, out)
@@ -134,10 +141,19 @@ class Redactor:
         if self._position >= until:
             return
         if self._in_number:
-            self._position = passage.run(_REST_OF_NUMBER, self._position, until)
-            self._in_number = self._position == until
+            end_of_number = passage.run(_REST_OF_NUMBER, self._position, until)
+            if self._keeps_length:
+                out.append(b" " * (end_of_number - self._position))
+            self._position, self._in_number = end_of_number, end_of_number == until
         out.append(passage.between(self._position, until))
         self._position = until
+
+
+def _filled(replacement: bytes, length: int, is_number: bool) -> bytes:
+    """The replacement in so many bytes; behind a number, JSON may have blanks."""
+    if len(replacement) > length:
+        return b"*" * length
+    return replacement.ljust(length, b" " if is_number else b"*")
 
 
 def redact(text: bytes, spans: Sequence[tuple[int, int]], cutter: Cutter) -> bytes:

@@ -28,8 +28,13 @@ class WindowStage:
         log: FindingLog,
         limits: InspectionLimits,
         offset: int = 0,
+        *,
+        keeps_length: bool = False,
     ) -> None:
-        """`offset`: where the stream begins in the one that the spans of findings count from."""
+        """`offset`: where the stream begins in the one that the spans of findings count from.
+
+        `keeps_length`: as many bytes leave as come, unless the stream is cut.
+        """
         #: Whether a rule in force has blocked the stream.
         self.cut = False
         self._media_type = media_type
@@ -37,7 +42,7 @@ class WindowStage:
         self._log = log
         self._limits = limits
         self._offset = offset
-        self._redactor = Redactor()
+        self._redactor = Redactor(keeps_length=keeps_length)
         # Spans that are to go, behind what is written.
         self._spans: list[tuple[int, int]] = []
         # Logged, but not behind what is decided: another reading may find it again.

@@ -237,8 +237,12 @@ class Adaptation:
             if self._must_stop("skipped", "charset"):
                 return self._block_uninspected()
             return self._start_flow(Echo(), self._head)
-        flow = inspected_flow(self._inspector, self._plan.media_type, self._plan.codings)
-        return self._start_flow(flow, changed_head(self._head, None) if flow.may_change else self._head)
+        media_type, codings, length = self._announced
+        # As many bytes as were announced, so that who sends and who receives keep their Content-Length.
+        keeps_length = length is not None and not codings and not media_type.is_event_stream
+        flow = inspected_flow(self._inspector, self._plan.media_type, codings, keeps_length=keeps_length)
+        head = changed_head(self._head, length if keeps_length else None) if flow.may_change else self._head
+        return self._start_flow(flow, head)
 
     def _start_flow(self, flow: Flow, head: MessageHead) -> list[Step]:
         self._phase = _Phase.FLOWING

@@ -90,9 +90,12 @@ class Watched(Inspected):
         return b""
 
 
-def inspected_flow(inspector: Inspector, media_type: MediaType, codings: tuple[str, ...]) -> Inspected:
+def inspected_flow(
+    inspector: Inspector, media_type: MediaType, codings: tuple[str, ...], *, keeps_length: bool
+) -> Inspected:
     """The flow for a body of this type: one that changes it only where a rule in force could."""
     rules = inspector.rules.for_media_type(media_type.essence).body_rules
     enforces = any(rule.enforced and rule.action >= Action.REDACT for rule in rules)
     kind = Inspected if enforces else Watched
-    return kind(codings, inspector.limits.streamed_coding, inspector.stream(media_type))
+    stream = inspector.stream(media_type, keeps_length=keeps_length)
+    return kind(codings, inspector.limits.streamed_coding, stream)

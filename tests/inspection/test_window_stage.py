@@ -1,5 +1,7 @@
 """The window decides alike however a stream is cut, and as if the whole had been there."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,14 @@ TIGHT = (
     rule("behind", "(?<=baaa)a", "baaaa"),
     rule("digits", "[0-9]{4}(?=[0-9]|x)", "12345"),
     rule("exact", "xab[abc]y", "xabcy"),
+)
+KEY = "KEY-ABCDEF123456"
+RULES = (
+    rule("key", "KEY-[A-Z0-9]{12}", KEY),
+    rule("pair", r'"drop": ?"[^"]{1,40}"', '"drop": "x"'),
+    rule("malware", "MALWARE", "MALWARE", action="block"),
+    rule("watched", "WATCHED", "WATCHED", action="block", more='mode = "monitor"'),
+    rule("field", "field-secret", "field-secret", targets=["field"]),
 )
 FRAGMENTS = [
     *'abcxy"{}[]:,.=- &+%<é\\',
@@ -101,16 +111,55 @@ def test_a_stream_is_inspected_like_a_whole_body(
     assert {f.fingerprint for f in stream.findings} == {f.fingerprint for f in whole.findings}
 
 
-# --- single streams
+@TYPES
+@given(data=st.data(), text=TEXTS, block_size=st.integers(min_value=1, max_value=64))
+@settings(max_examples=100)
+def test_stream_that_keeps_its_length_loses_the_same(
+    rules: Policy, media_type: MediaType, data: st.DataObject, text: bytes, block_size: int
+) -> None:
+    inspecting = inspector(rules, block_size=block_size)
+    stream, other = inspecting.stream(media_type, keeps_length=True), inspecting.stream(media_type)
+    output, expected = through(stream, data.draw(pieces_of(text))), through(other, [text])
+    assert len(output) == len(text)
+    assert stream.findings == other.findings
+    # Where the other has a replacement this one has as many bytes as were there.
+    assert (output == text) is (expected == text)
 
-KEY = "KEY-ABCDEF123456"
-RULES = (
-    rule("key", "KEY-[A-Z0-9]{12}", KEY),
-    rule("pair", r'"drop": ?"[^"]{1,40}"', '"drop": "x"'),
-    rule("malware", "MALWARE", "MALWARE", action="block"),
-    rule("watched", "WATCHED", "WATCHED", action="block", more='mode = "monitor"'),
-    rule("field", "field-secret", "field-secret", targets=["field"]),
+
+@given(
+    document=st.recursive(
+        st.none() | st.booleans() | st.integers(-99999, 99999) | st.sampled_from([KEY, f"a {KEY} b", "é"]),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("abc"), inner),
+        max_leaves=20,
+    ),
+    indent=st.sampled_from([None, 1]),
 )
+def test_json_that_keeps_its_length_stays_json_of_the_same_shape(
+    numbers: Inspector, document: object, indent: int | None
+) -> None:
+    text = json.dumps(document, indent=indent).encode()
+    output = through(numbers.stream(JSON, keeps_length=True), [text])
+    assert len(output) == len(text)
+    assert KEY.encode() not in output and not re.search(rb"[0-9]{4}", output)
+    assert shape(json.loads(output)) == shape(document)
+
+
+def shape(value: object) -> object:
+    """The value with a word for each leaf."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    return type(value).__name__
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Inspector:
+    digits = rule("digits", "[0-9]{4,5}", "1234")
+    return inspector(policy(tmp_path_factory.mktemp("rules"), RULES[0], digits), block_size=8)
+
+
+# --- single streams
 
 
 @pytest.fixture(scope="module")
