@@ -10,7 +10,7 @@ from icapd.services import answers
 from icapd.services.answers import AdaptationOptions, Record, Step
 from icapd.services.buffered import reason_of
 from icapd.services.examination import size_findings
-from icapd.services.flow import Flow
+from icapd.services.flow import Echo, Flow
 from icapd.services.transaction import Transaction
 
 
@@ -45,7 +45,10 @@ class FlowingMessage:
         try:
             out = self._flow.feed(data)
         except (CodingError, ScanTimeout) as error:
-            return self.cut("partial", reason_of(error))
+            if self._must_cut:
+                return self.cut("partial", reason_of(error))
+            steps = self._pass_unread(reason_of(error))
+            return [*steps, AdaptedData(data)]
         steps = self._record_new_findings()
         if self._flow.cut or self._outgrows_a_limit():
             self._transaction.disposition = "cut"
@@ -54,14 +57,31 @@ class FlowingMessage:
 
     def finish(self, trailers: Headers) -> list[Step]:
         """The body has ended; its trailers go on where its bytes did as they came."""
+        out = b""
         try:
             out = self._flow.finish()
         except (CodingError, ScanTimeout) as error:
-            return self.cut("partial", reason_of(error))
+            if self._must_cut:
+                return self.cut("partial", reason_of(error))
+            self._pass_unread(reason_of(error))
         self._record_new_findings()
         if self._flow.cut:
             self._transaction.disposition = "cut"
         return self._end(out, Headers() if self._flow.changes else trailers)
+
+    @property
+    def _must_cut(self) -> bool:
+        """Whether what can't be read must not go on: a rule in force might have changed it, or it is to be
+        blocked."""
+        return self._flow.may_change or self._options.blocks_uninspected
+
+    def _pass_unread(self, reason: str) -> list[Step]:
+        """Let what follows go on as it comes: it would have even if it could be read."""
+        steps = self._record_new_findings()
+        self._transaction.mark("partial", reason)
+        self._transaction.disposition = "bypassed"
+        self._flow, self._recorded_findings = Echo(), 0
+        return steps
 
     def cut(self, inspection: Inspection, reason: str) -> list[Step]:
         """End here: what follows can't be inspected, so it does not go on."""

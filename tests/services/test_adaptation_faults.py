@@ -1,13 +1,14 @@
 """What can't be read, or not in time, or not at all: by fail mode, and always told."""
 
 import gzip
+import os
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from support import wire
 from support.adapting import JSON, PLENTY, REDACTED_JSON, adapt, catalogue_of, respmod_of, response
-from support.policies import KEY, demo_policy
+from support.policies import KEY, RULES, demo_policy
 
 from icapd.icap import BodyData, Connection, ModRequest
 from icapd.policy import Policy
@@ -76,6 +77,39 @@ def test_decompression_bomb_is_cut_short(policy: Policy) -> None:
     assert (outcome.record.disposition, outcome.record.skip_reason) == ("cut", "coding-ratio")
 
 
+SLOW = """
+[[rule]]
+id = "demo.slow"
+description = "A pattern that takes for ever on what it does not match"
+targets = ["body", "header:X-Slow"]
+pattern = '(?:a|aa|aaa){1,60}(?=b)'
+max_length = 4096
+action = "redact"
+severity = "low"
+match = ["aab"]
+no_match = ["b"]
+"""
+WATCHED = [
+    pytest.param(b"no gzip at all " * 5000, "bad-coding", id="not what it says"),
+    pytest.param(gzip.compress(os.urandom(9000))[:-9], "truncated", id="broken off"),
+    pytest.param(gzip.compress(b"-" * 2**23), "coding-ratio", id="bomb"),
+    pytest.param(b"a" * 20_000, "budget", id="out of time"),
+]
+
+
+@pytest.mark.parametrize("mode", ["open", "closed"])
+@pytest.mark.parametrize(("body", "reason"), WATCHED)
+def test_flow_that_nothing_may_change_goes_on_when_it_can_not_be_read(
+    tmp_path: Path, mode: Literal["open", "closed"], body: bytes, reason: str
+) -> None:
+    rules = demo_policy(tmp_path, "monitor", RULES + SLOW)
+    header = b"X: y" if reason == "budget" else b"Content-Encoding: gzip"
+    outcome = adapt(catalogue_of(rules, mode, scan_timeout=0.2), respmod_of(body, b"text/plain", header))
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", reason)
+    assert outcome.record.disposition == ("bypassed" if mode == "open" else "cut")
+    assert outcome.body == body or mode == "closed"
+
+
 def test_truncated_body_is_told_and_stays_truncated(policy: Policy) -> None:
     http = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
     outcome = adapt(catalogue_of(policy), wire.respmod(http, wire.chunked(JSON)))
@@ -89,20 +123,6 @@ def test_upgrade_to_another_protocol_is_told(policy: Policy) -> None:
     outcome = adapt(catalogue_of(policy), wire.reqmod(http, Allow="204"))
     assert outcome.status == 204
     assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "upgrade")
-
-
-SLOW = """
-[[rule]]
-id = "demo.slow"
-description = "A pattern that takes for ever on what it does not match"
-targets = ["body", "header:X-Slow"]
-pattern = '(?:a|aa|aaa){1,60}(?=b)'
-max_length = 4096
-action = "redact"
-severity = "low"
-match = ["aab"]
-no_match = ["b"]
-"""
 
 
 @pytest.mark.parametrize("mode", ["open", "closed"])
