@@ -21,7 +21,7 @@ from icapd.services import answers, blocking
 from icapd.services.answers import AdaptationOptions, Record, Step
 from icapd.services.body_memory import BodyMemory, HeldBody
 from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
-from icapd.services.buffered import read_buffered, reason_of, sample_is_readable
+from icapd.services.buffered import read_buffered, reason_of, why_unreadable
 from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
 from icapd.services.flow import Echo, Flow, inspected_flow
@@ -243,8 +243,8 @@ class Adaptation:
         needs_all = bool(rules.field_rules) and not self._plan.media_type.is_event_stream
         if needs_all and self._must_stop("partial", "oversize"):
             return self._block_uninspected()
-        if not sample_is_readable(self._inspector, self._plan, self._held.sample()):
-            if self._must_stop("skipped", "charset"):
+        if obstacle := why_unreadable(self._inspector, self._plan, self._held.sample()):
+            if self._must_stop(*obstacle):
                 return self._block_uninspected()
             return self._start_flow(Echo(), self._head)
         flow = inspected_flow(self._inspector, self._plan.media_type, self._plan.codings)

@@ -61,6 +61,24 @@ def test_coded_body_of_another_charset_that_flows_is_told(
         assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
 
 
+@pytest.mark.parametrize("mode", ["open", "closed"])
+@pytest.mark.parametrize(
+    ("codings", "reason"), [(b"gzip", "bad-coding"), (b"gzip, gzip, gzip, gzip", "unknown-coding")]
+)
+def test_flow_that_can_not_be_read_from_its_beginning_meets_the_fail_mode(
+    policy: Policy, mode: Literal["open", "closed"], codings: bytes, reason: str
+) -> None:
+    body = b"no gzip at all " * 5000
+    request = respmod_of(body, b"text/plain", b"Content-Encoding: " + codings)
+    outcome = adapt(catalogue_of(policy, mode), request)
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", reason)
+    if mode == "open":
+        assert outcome.body == body
+        assert outcome.http_head == response(body, b"text/plain", b"Content-Encoding: " + codings)
+    else:
+        assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
+
+
 def test_range_that_would_lose_something_is_blocked(policy: Policy) -> None:
     http = response(JSON, b"application/json", b"Content-Range: bytes 0-9/99").replace(
         b"200 OK", b"206 Partial"
@@ -90,7 +108,7 @@ match = ["aab"]
 no_match = ["b"]
 """
 WATCHED = [
-    pytest.param(b"no gzip at all " * 5000, "bad-coding", id="not what it says"),
+    pytest.param(gzip.compress(os.urandom(9000))[:-8] + b"checksum", "bad-coding", id="wrong checksum"),
     pytest.param(gzip.compress(os.urandom(9000))[:-9], "truncated", id="broken off"),
     pytest.param(gzip.compress(b"-" * 2**23), "coding-ratio", id="bomb"),
     pytest.param(b"a" * 20_000, "budget", id="out of time"),
