@@ -65,9 +65,11 @@ class FlowingMessage:
                 return self.cut("partial", reason_of(error))
             self._pass_unread(reason_of(error))
         self._record_new_findings()
-        if self._flow.cut:
+        # A rule may have found something in the trailers, which is all that has not left yet.
+        is_cut = self._flow.cut or self._transaction.must_block
+        if is_cut:
             self._transaction.disposition = "cut"
-        return self._end(out, Headers() if self._flow.changes else trailers)
+        return self._end(out, Headers() if is_cut or self._flow.changes else trailers)
 
     @property
     def _must_cut(self) -> bool:
