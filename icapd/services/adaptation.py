@@ -221,7 +221,7 @@ class Adaptation:
         head = changed_head(self._head, len(reading.changed) + missing)
         part = answers.changed_part(raw, reading.changed)
         if part is not None and part.original_end <= self._exchange.held and self._exchange.may_answer_206:
-            return self._done(answers.partly_adapted(self.transaction, self._options, head, *part))
+            return self._done(answers.partly_adapted(self.transaction, self._options, head, part))
         return self._done(answers.adapted(self.transaction, self._options, head, reading.changed))
 
     def _note_truncation(self) -> int:
@@ -281,7 +281,7 @@ class Adaptation:
     def _pass_with_changed_head(self) -> list[Step]:
         """The whole body is the client's own: none of it has to travel again."""
         self.transaction.disposition = "redacted"
-        return self._done(answers.partly_adapted(self.transaction, self._options, self._head, b"", 0))
+        return self._done(answers.partly_adapted(self.transaction, self._options, self._head))
 
     def _must_stop(self, inspection: Inspection, reason: str) -> bool:
         """Note that the message is not, or not wholly, inspected; whether it therefore must not pass."""
