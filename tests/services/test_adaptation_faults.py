@@ -136,6 +136,15 @@ def test_truncated_body_is_told_and_stays_truncated(policy: Policy) -> None:
     assert b"Content-Length: %d\r\n" % (len(REDACTED_JSON) + missing) in outcome.http_head
 
 
+@pytest.mark.parametrize("mode", ["open", "closed"])
+def test_body_too_large_for_rules_on_fields_is_told(policy: Policy, mode: Literal["open", "closed"]) -> None:
+    body = b'{"q": "%b"}' % (b"x" * 20_000)
+    http = wire.POST.replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % len(body))
+    outcome = adapt(catalogue_of(policy, mode), wire.reqmod(http, wire.chunked(body)))
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "oversize")
+    assert outcome.record.disposition == ("echoed" if mode == "open" else "blocked")
+
+
 def test_upgrade_to_another_protocol_is_told(policy: Policy) -> None:
     http = b"GET https://h/ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
     outcome = adapt(catalogue_of(policy), wire.reqmod(http, Allow="204"))
