@@ -19,7 +19,10 @@ def _split(raw: bytes, kind: str) -> tuple[bytes, bytes]:
     """The start line and the field lines of a whole head."""
     if not raw.endswith(END_OF_HEAD):
         raise RemoteProtocolError(f"the {kind} section does not end in an empty line")
-    start, _, rest = raw[:-4].partition(b"\r\n")
+    start, end_of_start, rest = raw[:-4].partition(b"\r\n")
+    # With no field, the head has ended at its first empty line: whoever reads it by that finds more behind.
+    if end_of_start and not rest:
+        raise RemoteProtocolError(f"the {kind} section has bytes behind its empty line")
     return start, rest
 
 

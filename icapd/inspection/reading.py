@@ -1,6 +1,6 @@
 """One reading of a stream: the bytes as they come, or the same with their escapes decoded."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from icapd.inspection.escapes import Escapes
 from icapd.inspection.offsets import OffsetMap
@@ -9,10 +9,11 @@ from icapd.inspection.utf8 import MAX_CHARACTER_LENGTH, character_start
 from icapd.policy import Match, RuleSet
 
 
-class Scan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Scan:
     """What was asked of the rules and what they answered."""
 
-    window: bytes
+    window: bytes = field(repr=False)
     start: int
     stop: int
     resume: dict[str, int]

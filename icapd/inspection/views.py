@@ -15,6 +15,10 @@ class View:
         self._parts = escapes.decode_parts(self._source_parts)
         self.text = b"".join(self._parts)
 
+    @property
+    def has_escapes(self) -> bool:
+        return len(self._parts) > 1
+
     @cached_property
     def offsets(self) -> OffsetMap:
         """Made when something is found; most texts are clean."""
@@ -36,7 +40,8 @@ class Views:
             if not kind.occur_in(source):
                 break
             view = View(kind, source)
-            if view.text == source:
+            # One that stands for itself, such as an unknown name in HTML, is still not cut.
+            if not view.has_escapes:
                 break
             self._decoded.append(view)
 

@@ -21,7 +21,7 @@ from icapd.services import answers, blocking
 from icapd.services.answers import AdaptationOptions, Record, Step
 from icapd.services.body_memory import BodyMemory, HeldBody
 from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
-from icapd.services.buffered import read_buffered, reason_of, sample_is_readable
+from icapd.services.buffered import read_buffered, reason_of, why_unreadable
 from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
 from icapd.services.flow import Echo, Flow, inspected_flow
@@ -211,7 +211,7 @@ class Adaptation:
         head = changed_head(self._head, len(reading.changed) + missing)
         part = answers.changed_part(raw, reading.changed)
         if part is not None and part.original_end <= self._exchange.held and self._exchange.may_answer_206:
-            return self._done(answers.partly_adapted(self.transaction, self._options, head, *part))
+            return self._done(answers.partly_adapted(self.transaction, self._options, head, part))
         return self._done(answers.adapted(self.transaction, self._options, head, reading.changed))
 
     def _note_truncation(self) -> int:
@@ -233,8 +233,8 @@ class Adaptation:
         needs_all = bool(rules.field_rules) and not self._plan.media_type.is_event_stream
         if needs_all and self._must_stop("partial", "oversize"):
             return self._block_uninspected()
-        if not sample_is_readable(self._inspector, self._plan, self._held.sample()):
-            if self._must_stop("skipped", "charset"):
+        if obstacle := why_unreadable(self._inspector, self._plan, self._held.sample()):
+            if self._must_stop(*obstacle):
                 return self._block_uninspected()
             return self._start_flow(Echo(), self._head)
         media_type, codings, length = self._announced
@@ -281,7 +281,7 @@ class Adaptation:
     def _pass_with_changed_head(self) -> list[Step]:
         """The whole body is the client's own: none of it has to travel again."""
         self.transaction.disposition = "redacted"
-        return self._done(answers.partly_adapted(self.transaction, self._options, self._head, b"", 0))
+        return self._done(answers.partly_adapted(self.transaction, self._options, self._head))
 
     def _must_stop(self, inspection: Inspection, reason: str) -> bool:
         """Note that the message is not, or not wholly, inspected; whether it therefore must not pass."""

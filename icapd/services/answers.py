@@ -1,7 +1,6 @@
 """The final steps of a transaction: its record, then the reply that it backs."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from icapd.audit import Phase
 from icapd.http.adapted import with_via
@@ -52,11 +51,12 @@ class AdaptationOptions:
     verdict_trailer: bool = False
 
 
-class ChangedPart(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ChangedPart:
     """What a redaction changed: behind it, both bodies are the same to their ends."""
 
     #: The adapted body up to the end of its last change.
-    data: bytes
+    data: bytes = field(repr=False)
     #: Where that is in the virgin body.
     original_end: int
 
@@ -79,12 +79,15 @@ def adapted(
     return [Record("final"), *message(transaction, head, has_body, body, trailers)]
 
 
+_NOTHING = ChangedPart(b"", 0)
+
+
 def partly_adapted(
-    transaction: Transaction, options: AdaptationOptions, head: MessageHead, data: bytes, original_end: int
+    transaction: Transaction, options: AdaptationOptions, head: MessageHead, part: ChangedPart = _NOTHING
 ) -> list[Step]:
-    """206: `data`, and behind it the virgin body from `original_end` on, which the client still holds."""
+    """206: the part, and behind it the rest of the virgin body, which the client still holds."""
     head = _signed(head, options)
-    return [Record("final"), PartialContent(head, data, original_end, reply_headers(transaction))]
+    return [Record("final"), PartialContent(head, part.data, part.original_end, reply_headers(transaction))]
 
 
 def changed_part(raw: bytes, changed: bytes) -> ChangedPart | None:

@@ -53,16 +53,15 @@ def _decoded(plan: BodyPlan, raw: bytes, inspector: Inspector) -> bytes:
     return decoder.feed(raw) + decoder.finish()
 
 
-def sample_is_readable(inspector: Inspector, plan: BodyPlan, raw: bytes) -> bool:
-    """Whether the text within a content coding shows, by its beginning, to be one that rules can read."""
+def why_unreadable(inspector: Inspector, plan: BodyPlan, raw: bytes) -> tuple[Inspection, str] | None:
+    """What the beginning of a coded body shows to be in the way of rules; None when they can read it."""
     if not plan.codings:
-        return True
+        return None
     try:
         text = Decoder(plan.codings, inspector.limits.streamed_coding).feed(raw[:_SAMPLE])
-    except CodingError:
-        # Told when the body is read.
-        return True
-    return is_readable(plan.media_type.charset, text)
+    except CodingError as error:
+        return "partial", error.reason
+    return None if is_readable(plan.media_type.charset, text) else ("skipped", "charset")
 
 
 def reason_of(error: CodingError | ScanTimeout) -> str:

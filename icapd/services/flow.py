@@ -23,6 +23,10 @@ class Flow(Protocol):
     def changes(self) -> bool:
         """Whether what goes on is other bytes than what came."""
 
+    @property
+    def may_change(self) -> bool:
+        """Whether it could become other bytes: known before the first one."""
+
     def feed(self, data: bytes) -> bytes: ...
 
     def finish(self) -> bytes: ...
@@ -34,6 +38,7 @@ class Echo:
     findings: ClassVar[list[Finding]] = []
     cut = False
     changes = False
+    may_change = False
 
     def feed(self, data: bytes) -> bytes:
         return data

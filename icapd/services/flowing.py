@@ -10,7 +10,7 @@ from icapd.services import answers
 from icapd.services.answers import AdaptationOptions, Record, Step
 from icapd.services.buffered import reason_of
 from icapd.services.examination import size_findings
-from icapd.services.flow import Flow
+from icapd.services.flow import Echo, Flow
 from icapd.services.transaction import Transaction
 
 
@@ -53,8 +53,11 @@ class FlowingMessage:
         try:
             out = self._flow.feed(data)
         except (CodingError, ScanTimeout) as error:
-            return self.cut("partial", reason_of(error))
-        has_new = self._note_new_findings()
+            if self._must_cut:
+                return self.cut("partial", reason_of(error))
+            out, has_new = data, self._pass_unread(reason_of(error))
+        else:
+            has_new = self._note_new_findings()
         if self._flow.cut or self._outgrows_a_limit():
             self._transaction.disposition = "cut"
             return self._end(out)
@@ -68,14 +71,34 @@ class FlowingMessage:
 
     def finish(self, trailers: Headers) -> list[Step]:
         """The body has ended; its trailers go on where its bytes did as they came."""
+        out = b""
         try:
             out = self._flow.finish()
         except (CodingError, ScanTimeout) as error:
-            return self.cut("partial", reason_of(error))
+            if self._must_cut:
+                return self.cut("partial", reason_of(error))
+            self._pass_unread(reason_of(error))
+            out = b""
         self._note_new_findings()
-        if self._flow.cut:
+        # A rule may have found something in the trailers, which is all that has not left yet.
+        is_cut = self._flow.cut or self._transaction.must_block
+        if is_cut:
             self._transaction.disposition = "cut"
-        return self._end(out, Headers() if self._flow.changes else trailers)
+        return self._end(out, Headers() if is_cut or self._flow.changes else trailers)
+
+    @property
+    def _must_cut(self) -> bool:
+        """Whether what can't be read must not go on: a rule in force might have changed it, or it is to be
+        blocked."""
+        return self._flow.may_change or self._options.blocks_uninspected
+
+    def _pass_unread(self, reason: str) -> bool:
+        """Let what follows go on as it comes, as if it had been read; whether there are new findings."""
+        has_new = self._note_new_findings()
+        self._transaction.mark("partial", reason)
+        self._transaction.disposition = "bypassed"
+        self._flow, self._noted_findings = Echo(), 0
+        return has_new
 
     def cut(self, inspection: Inspection, reason: str) -> list[Step]:
         """End here: what follows can't be inspected, so it does not go on."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from icapd.errors import RemoteProtocolError
+from icapd.errors import RemoteProtocolError, TooManyFields
 from icapd.http.headers import Headers
 
 LINES = b"Host: a\r\nset-cookie: x=1\r\nAccept:  */*  \r\nSet-Cookie: y=2\r\nEmpty:"
@@ -72,6 +72,12 @@ def test_folded_line_is_joined_by_a_space() -> None:
 def test_broken_lines_are_refused(lines: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         Headers.parse(lines)
+
+
+def test_number_of_fields_has_a_limit() -> None:
+    assert len(Headers.parse(b"A: b\r\nC: d", max_fields=2)) == 2
+    with pytest.raises(TooManyFields):
+        Headers.parse(b"A: b\r\nC: d\r\nE: f", max_fields=2)
 
 
 def test_repr_and_errors_show_no_values() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import wire
-from support.adapting import JSON
+from support.adapting import JSON, response
 from support.policies import demo_policy
 from support.replies import IcapReply, replies_of
 from support.sessions import Workbench
@@ -198,6 +198,7 @@ KINDS = {
     "RESPMOD echo": wire.respmod(OK, CHUNKS),
     "RESPMOD echo without a body": wire.respmod(),
     "RESPMOD redacted": wire.respmod(OK, wire.chunked(JSON)),
+    "RESPMOD redacted, of a known length": wire.respmod(response(JSON), wire.chunked(JSON)),
     "RESPMOD partly redacted": wire.respmod(
         OK, wire.chunked(JSON, ieof=True), Preview="99", Allow="204, 206"
     ),

@@ -110,6 +110,11 @@ CONVERSATIONS = [
         id="ieof in any spelling",
     ),
     pytest.param(
+        wire.respmod(OK, b'1\r\nx\r\n0; a="; ieof; "\r\n\r\n' + wire.chunked(b"y"), Preview="1"),
+        [("RESPMOD", 1, True), b"x", "preview end", b"y", "end"],
+        id="ieof within quotes is none",
+    ),
+    pytest.param(
         wire.respmod(OK, b"1\r\nx\r\n0\r\nContent-MD5: abc\r\n\r\n"),
         [("RESPMOD", None, True), b"x", "end"],
         id="HTTP trailer",

@@ -77,6 +77,9 @@ MALFORMED = [
     pytest.param(head(b"Encapsulated: req-hdr=0, null-body=5000"), 400, id="head over the limit"),
     # the HTTP heads
     pytest.param(with_http(b"GET / HTTP/1.1\r\nHost: h\r\n"), 400, id="head without empty line"),
+    pytest.param(with_http(b"GET / HTTP/1.1\r\n\r\n\r\n"), 400, id="two empty lines, without a field"),
+    pytest.param(with_http(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n\r\n"), 400, id="two empty lines"),
+    pytest.param(wire.respmod(b"HTTP/1.1 200 OK\r\n\r\n\r\n"), 400, id="two empty lines in a response"),
     pytest.param(with_http(b"GET /\r\n\r\n"), 400, id="HTTP/0.9 line"),
     pytest.param(with_http(b"GET / x HTTP/1.1\r\n\r\n"), 400, id="space in target"),
     pytest.param(with_http(b"GET / HTTP/1.1\r\nbroken\r\n\r\n"), 400, id="HTTP header without colon"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from inspecting import JSON, inspector, policy, rule
 
 from icapd.inspection import Fingerprinter, mask
+from icapd.inspection.reading import Reading
 from icapd.policy import Action
 
 SECRET = "KEY-ABCDEF123456"
@@ -60,6 +61,11 @@ def test_no_repr_shows_the_secret(tmp_path: Path) -> None:
     assert len(inspection.findings) == 1
     assert SECRET[6:] not in repr(inspection)
     assert SECRET[6:] not in repr(inspecting.inspect_url(SECRET.encode()))
+    reading = Reading(margin=0)
+    reading.extend(SECRET.encode(), is_last=True)
+    scan, _ = reading.scan(inspecting.rules, len(SECRET), 1.0, None)
+    assert scan.matches
+    assert SECRET[6:] not in repr(scan)
 
 
 def test_a_finding_says_what_and_where(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ FRAGMENTS = [
         r"\\u0061",
         r"\\n",
     ),
-    *("%61", "%4B", "%C3%A9", "&#97;", "&eacute;", "&quot;", "&#x4b;EY", "&amp;"),
+    *("%61", "%4B", "%C3%A9", "&#97;", "&eacute;", "&quot;", "&#x4b;EY", "&amp;", "&bb;"),
     *("true", "null", "-1.5e3", "0", "1234567890", "31415926535.8979e10", "aaa"),
 ]
 TEXTS = st.lists(st.sampled_from(FRAGMENTS), max_size=120).map(lambda parts: "".join(parts).encode())
@@ -210,6 +210,14 @@ def test_what_two_readings_find_from_different_blocks_on_is_one_finding(tmp_path
     stream = inspecting.stream(JSON)
     assert through(stream, [text]) == text.replace(b"1234", b"[REDACTED]")
     assert len(stream.findings) == 1
+
+
+def test_reference_to_no_character_is_cut_neither_whole_nor_in_a_stream(tmp_path: Path) -> None:
+    # It stands for itself, so that the text is the same in both readings.
+    inspecting = inspector(policy(tmp_path, rule("b", "b{1,5}", "b")), block_size=8)
+    expected = b"x [REDACTED] y"
+    assert inspecting.inspect_body(b"x &bbb; y", HTML).text == expected
+    assert through(inspecting.stream(HTML), [b"x &bbb; y"]) == expected
 
 
 def test_packs_in_order_see_a_stream_as_it_stands(tmp_path: Path) -> None:

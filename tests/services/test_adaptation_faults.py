@@ -1,13 +1,14 @@
 """What can't be read, or not in time, or not at all: by fail mode, and always told."""
 
 import gzip
+import os
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from support import wire
 from support.adapting import JSON, PLENTY, REDACTED_JSON, adapt, catalogue_of, respmod_of, response
-from support.policies import KEY, demo_policy
+from support.policies import KEY, RULES, demo_policy
 
 from icapd.icap import BodyData, Connection, ModRequest
 from icapd.policy import Policy
@@ -60,6 +61,24 @@ def test_coded_body_of_another_charset_that_flows_is_told(
         assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
 
 
+@pytest.mark.parametrize("mode", ["open", "closed"])
+@pytest.mark.parametrize(
+    ("codings", "reason"), [(b"gzip", "bad-coding"), (b"gzip, gzip, gzip, gzip", "unknown-coding")]
+)
+def test_flow_that_can_not_be_read_from_its_beginning_meets_the_fail_mode(
+    policy: Policy, mode: Literal["open", "closed"], codings: bytes, reason: str
+) -> None:
+    body = b"no gzip at all " * 5000
+    request = respmod_of(body, b"text/plain", b"Content-Encoding: " + codings)
+    outcome = adapt(catalogue_of(policy, mode), request)
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", reason)
+    if mode == "open":
+        assert outcome.body == body
+        assert outcome.http_head == response(body, b"text/plain", b"Content-Encoding: " + codings)
+    else:
+        assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
+
+
 def test_range_that_would_lose_something_is_blocked(policy: Policy) -> None:
     http = response(JSON, b"application/json", b"Content-Range: bytes 0-9/99").replace(
         b"200 OK", b"206 Partial"
@@ -76,21 +95,6 @@ def test_decompression_bomb_is_cut_short(policy: Policy) -> None:
     assert (outcome.record.disposition, outcome.record.skip_reason) == ("cut", "coding-ratio")
 
 
-def test_truncated_body_is_told_and_stays_truncated(policy: Policy) -> None:
-    http = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
-    outcome = adapt(catalogue_of(policy), wire.respmod(http, wire.chunked(JSON)))
-    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "truncated")
-    missing = 100 - len(JSON)
-    assert b"Content-Length: %d\r\n" % (len(REDACTED_JSON) + missing) in outcome.http_head
-
-
-def test_upgrade_to_another_protocol_is_told(policy: Policy) -> None:
-    http = b"GET https://h/ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-    outcome = adapt(catalogue_of(policy), wire.reqmod(http, Allow="204"))
-    assert outcome.status == 204
-    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "upgrade")
-
-
 SLOW = """
 [[rule]]
 id = "demo.slow"
@@ -103,6 +107,49 @@ severity = "low"
 match = ["aab"]
 no_match = ["b"]
 """
+WATCHED = [
+    pytest.param(gzip.compress(os.urandom(9000))[:-8] + b"checksum", "bad-coding", id="wrong checksum"),
+    pytest.param(gzip.compress(os.urandom(9000))[:-9], "truncated", id="broken off"),
+    pytest.param(gzip.compress(b"-" * 2**23), "coding-ratio", id="bomb"),
+    pytest.param(b"a" * 20_000, "budget", id="out of time"),
+]
+
+
+@pytest.mark.parametrize("mode", ["open", "closed"])
+@pytest.mark.parametrize(("body", "reason"), WATCHED)
+def test_flow_that_nothing_may_change_goes_on_when_it_can_not_be_read(
+    tmp_path: Path, mode: Literal["open", "closed"], body: bytes, reason: str
+) -> None:
+    rules = demo_policy(tmp_path, "monitor", RULES + SLOW)
+    header = b"X: y" if reason == "budget" else b"Content-Encoding: gzip"
+    outcome = adapt(catalogue_of(rules, mode, scan_timeout=0.2), respmod_of(body, b"text/plain", header))
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", reason)
+    assert outcome.record.disposition == ("bypassed" if mode == "open" else "cut")
+    assert outcome.body == body or mode == "closed"
+
+
+def test_truncated_body_is_told_and_stays_truncated(policy: Policy) -> None:
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    outcome = adapt(catalogue_of(policy), wire.respmod(http, wire.chunked(JSON)))
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "truncated")
+    missing = 100 - len(JSON)
+    assert b"Content-Length: %d\r\n" % (len(REDACTED_JSON) + missing) in outcome.http_head
+
+
+@pytest.mark.parametrize("mode", ["open", "closed"])
+def test_body_too_large_for_rules_on_fields_is_told(policy: Policy, mode: Literal["open", "closed"]) -> None:
+    body = b'{"q": "%b"}' % (b"x" * 20_000)
+    http = wire.POST.replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % len(body))
+    outcome = adapt(catalogue_of(policy, mode), wire.reqmod(http, wire.chunked(body)))
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "oversize")
+    assert outcome.record.disposition == ("echoed" if mode == "open" else "blocked")
+
+
+def test_upgrade_to_another_protocol_is_told(policy: Policy) -> None:
+    http = b"GET https://h/ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    outcome = adapt(catalogue_of(policy), wire.reqmod(http, Allow="204"))
+    assert outcome.status == 204
+    assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "upgrade")
 
 
 @pytest.mark.parametrize("mode", ["open", "closed"])

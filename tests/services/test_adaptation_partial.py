@@ -1,13 +1,14 @@
 """206, trailers, and what else a reply tells: by the matrix of what the client allows."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import wire
 from support.adapting import Outcome, Previewed, adapt, catalogue_of, respmod_of, response
-from support.policies import KEY
+from support.policies import KEY, RULES, demo_policy
 
 from icapd.http.heads import RequestHead
 from icapd.policy import Policy
@@ -113,6 +114,19 @@ def test_http_trailer_is_inspected(policy: Policy) -> None:
     outcome = adapt(catalogue_of(policy), wire.respmod(response(body), data, Allow="204"))
     assert outcome.sent.endswith(b"9\r\n[1, 2, 3]\r\n" + TRAILERS % b"KEY-[REDACTED]")
     assert (outcome.record.verdict, outcome.record.disposition) == ("redacted", "redacted")
+
+
+def test_http_trailer_that_is_blocked_behind_a_flow_does_not_go_on(tmp_path: Path) -> None:
+    rules = RULES.replace(
+        'targets = ["body"]\npattern = "MALWARE!"', 'targets = ["header"]\npattern = "MALWARE!"'
+    )
+    image = b"\x89PNG" * 5000
+    chunks = wire.chunked(image)[:-2] + b"X-Note: MALWARE!\r\n\r\n"
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"
+    outcome = adapt(catalogue_of(demo_policy(tmp_path, rules=rules)), wire.respmod(http, chunks))
+    assert b"MALWARE!" not in outcome.sent
+    assert outcome.body == image
+    assert (outcome.record.verdict, outcome.record.disposition) == ("blocked", "cut")
 
 
 def test_http_trailers_of_a_changed_body_are_dropped(policy: Policy) -> None:
