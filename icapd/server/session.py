@@ -126,13 +126,19 @@ class Session:
         """The connection is gone, or will be: record what was under way. `reason`: for the audit row."""
         self._ended = True
         if self._adaptation is not None:
-            steps = self._adaptation.abandon(reason)
+            steps = self._adaptation.abandon(reason) or self._close_behind_open()
             if steps:
                 # What was to be recorded until now is part of what is recorded at its end.
                 self.pending = None
             for step in steps:
                 self._record(step)
             self._adaptation = None
+
+    def _close_behind_open(self) -> list[Record]:
+        """The last record of a message that was decided to its end while its first one is still pending."""
+        if self.pending is None or self.pending.phase != "open":
+            return []
+        return [step for step in self.pending.steps if isinstance(step, Record) and step.phase == "close"]
 
     def time_out(self) -> bytes:
         """The peer was silent for too long; what to send before the connection is closed."""

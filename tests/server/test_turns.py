@@ -127,6 +127,22 @@ def test_flow_whose_client_goes_before_its_first_commit_is_recorded_once(bench: 
     assert (record.disposition, record.skip_reason) == ("cut", "client-gone")
 
 
+def test_flow_that_was_decided_whole_is_recorded_when_its_client_goes_before_its_first_commit(
+    bench: Workbench,
+) -> None:
+    line = Line(bench.context)
+    line.work(
+        wire.respmod(EVENTS_HEAD, wire.chunked(b"data: one\n\n", ieof=True), path="/stream", Preview="99")
+    )
+    assert line.pending is not None and line.pending.phase == "open"
+    line.session.abandon("client-gone")
+    turns = Turns(bench.context, 10, (loop := Loop()).calls.append, LONG)
+    turns.stage(line)
+    loop.run()
+    assert line.sent == b"" and not bench.audit.opened
+    assert [record.disposition for record in bench.take_records()] == ["echoed"]
+
+
 def test_requests_in_one_piece_are_answered_in_order_each_behind_its_commit(
     bench: Workbench, commits: list[int]
 ) -> None:
