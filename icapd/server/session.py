@@ -7,7 +7,7 @@ from typing import assert_never
 import structlog
 
 from icapd.audit import AuditRecord
-from icapd.errors import AuditError, RemoteProtocolError
+from icapd.errors import RemoteProtocolError
 from icapd.http.headers import Headers
 from icapd.icap import (
     BodyData,
@@ -242,9 +242,8 @@ class Session:
         began = time.perf_counter_ns()
         try:
             self._context.audit.write_all(((step.phase, record),))
-        except AuditError as error:
-            metrics.audit_failures.inc()
-            log.error("audit-failed", txn_id=record.txn_id, error=str(error))
+        except Exception as error:
+            self._context.note_unrecorded(record, error)
             return False
         self._audit_clock.observe((time.perf_counter_ns() - began) / 1e9)
         if step.phase != "open":

@@ -12,7 +12,7 @@ from support.policies import SECRET, demo_policy
 from support.sessions import Workbench
 
 from icapd.audit import AuditRecord, Phase
-from icapd.errors import AuditError
+from icapd.errors import AuditBusyError, AuditError
 from icapd.policy import Policy
 from icapd.server.session import Session
 from icapd.server.session_context import Pending, SessionContext
@@ -179,15 +179,16 @@ def test_what_has_waited_too_long_meets_the_fail_mode(bench: Workbench) -> None:
     assert (record.disposition, record.skip_reason) == ("bypassed", "overload")
 
 
+@pytest.mark.parametrize("error", [AuditError("disk full"), ZeroDivisionError()], ids=["audit", "defect"])
 @pytest.mark.parametrize("broken", [False, True])
 def test_record_that_fails_keeps_no_other_from_being_written(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch, broken: bool
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, broken: bool, error: Exception
 ) -> None:
     write_all = bench.context.audit.write_all
 
     def failing(entries: list[tuple[Phase, AuditRecord]]) -> None:
         if broken or any(record.verdict == "redacted" for _, record in entries):
-            raise AuditError("disk full")
+            raise error
         write_all(entries)
 
     monkeypatch.setattr(bench.context.audit, "write_all", failing)
@@ -205,6 +206,28 @@ def test_record_that_fails_keeps_no_other_from_being_written(
     turns.add(secret, wire.options())
     loop.run()
     assert secret.statuses == [200, 200]
+
+
+def test_locked_database_is_waited_for_once_a_commit(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = 0
+
+    def locked(entries: list[tuple[Phase, AuditRecord]]) -> None:
+        nonlocal waits
+        waits += 1
+        raise AuditBusyError("locked")
+
+    monkeypatch.setattr(bench.context.audit, "write_all", locked)
+    loop = Loop()
+    turns = Turns(bench.context, 10, loop.calls.append, LONG)
+    lines = [Line(bench.context) for _ in range(5)]
+    for line in lines:
+        turns.add(line, CLEAN)
+    loop.run()
+    assert waits == 1
+    assert [line.statuses for line in lines] == [[204]] * 5
+    assert "icapd_audit_failures_total 5.0" in bench.context.metrics.text()
 
 
 @pytest.mark.parametrize(
