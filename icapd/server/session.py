@@ -152,11 +152,7 @@ class Session:
             case ModRequest():
                 return self._begin(event)
             case BodyData() | PreviewEnd() | BodyEnd():
-                assert self._adaptation is not None
-                began = time.perf_counter_ns()
-                out = self._step(self._adaptation.handle, event)
-                self._body_work += time.perf_counter_ns() - began
-                return out
+                return self._step(self._take_body, event)
             case OptionsRequest():
                 return self._answer_options(event)
             case UnsupportedRequest():
@@ -165,6 +161,14 @@ class Session:
                 return b""
             case _:
                 assert_never(event)
+
+    def _take_body(self, event: BodyData | PreviewEnd | BodyEnd) -> list[Step]:
+        assert self._adaptation is not None
+        began = time.perf_counter_ns()
+        try:
+            return self._adaptation.handle(event)
+        finally:
+            self._body_work += time.perf_counter_ns() - began
 
     def _answer_options(self, request: OptionsRequest) -> bytes:
         catalogue = self._context.catalogue()

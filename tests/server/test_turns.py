@@ -1,6 +1,5 @@
 """Turns without sockets: one commit for many, fairness between connections, and what becomes of failures."""
 
-import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,20 +8,15 @@ from pathlib import Path
 
 import pytest
 from support import wire
-from support.icapd import PATIENCE
 from support.policies import SECRET, demo_policy
 from support.sessions import Workbench
 
 from icapd.audit import AuditRecord, Phase
 from icapd.errors import AuditBusyError, AuditError
 from icapd.policy import Policy
-from icapd.server import asyncio_engine
-from icapd.server.asyncio_engine import AsyncioEngine, IcapProtocol
-from icapd.server.engine import LOCAL
 from icapd.server.session import Session
 from icapd.server.session_context import Pending, SessionContext
 from icapd.server.turns import Turns
-from icapd.settings import Server
 
 CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
 SECRET_BODY = wire.respmod(wire.OK, wire.chunked(b"KEY-" + SECRET, ieof=True), Preview="1024")
@@ -279,45 +273,3 @@ def test_defect_in_one_connection_leaves_the_others_their_answers(bench: Workben
     loop.run()
     assert faulty.aborted == "internal-error"
     assert other.statuses == [204]
-
-
-class Swept(IcapProtocol):
-    """A connection whose clock is looked at; with `error`: one with a defect of ours."""
-
-    def __init__(self, engine: AsyncioEngine, error: Exception | None = None) -> None:
-        super().__init__(engine, LOCAL)
-        self.error = error
-        self.looks = 0
-        self.was_seen_thrice = asyncio.Event()
-        self.aborted: list[str] = []
-
-    def sweep(self, now: float, settings: Server) -> None:
-        self.looks += 1
-        if self.looks == 3:
-            self.was_seen_thrice.set()
-        if self.error is not None:
-            raise self.error
-
-    def abort(self, reason: str) -> None:
-        self.aborted.append(reason)
-
-
-def test_defect_in_one_connection_does_not_stop_the_clocks(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(asyncio_engine, "SWEEP_INTERVAL", 0.001)
-
-    async def run() -> tuple[Swept, Swept]:
-        engine = AsyncioEngine(bench.context, Server(), lambda peer: None, lambda address, error: None)
-        faulty, other = Swept(engine, ZeroDivisionError()), Swept(engine)
-        await engine.start()
-        engine.begin(faulty)
-        engine.begin(other)
-        async with asyncio.timeout(PATIENCE):
-            await other.was_seen_thrice.wait()
-        await engine.stop(0.0)
-        return faulty, other
-
-    faulty, other = asyncio.run(run())
-    assert faulty.aborted[0] == "internal-error"
-    assert other.aborted == ["server-stopped"]
