@@ -135,6 +135,16 @@ def test_database_that_was_replaced_is_used_after_a_restart(directory: Path) -> 
         assert query(server, "SELECT count(*) FROM audit_event") == [(1,)]
 
 
+def test_restart_is_refused_while_there_are_no_descriptors(directory: Path) -> None:
+    with serving(directory, settings()) as server:
+        supervisor = server.process.pid
+        with limited([supervisor], resource.RLIMIT_NOFILE, descriptors_in_use):
+            server.process.send_signal(signal.SIGUSR2)
+            server.wait_for_log("event=restart-refused.*Too many open files")
+        with server.connect() as connection:
+            assert is_inspected(connection)
+
+
 @pytest.mark.parametrize("who", ["supervisor", "worker"])
 def test_connections_wait_while_there_are_no_descriptors(directory: Path, who: str) -> None:
     event = {"supervisor": "accept-paused", "worker": "connections-wait"}[who]

@@ -185,12 +185,12 @@ class Supervisor:
             try:
                 await restart.attempt(held)
                 workers = await self._pool.hand_on()
-                self._merged.update(self, self._metrics.text([]))
-                self._merged.retire(self)
                 # What living workers count they tell the next one.
-                counted = self._merged.ended
+                counted = MergedMetrics(self._merged.ended)
+                counted.update(self, self._metrics.text([]))
+                counted.retire(self)
                 listeners = [(*key, descriptors) for key, descriptors in held.items()]
-                restart.replace_program(Estate(listeners, self._audit_lock.fileno(), workers, counted))
+                restart.replace_program(Estate(listeners, self._audit_lock.fileno(), workers, counted.ended))
             except RestartError as error:
                 log.error("restart-refused", problem=str(error))
                 raise
