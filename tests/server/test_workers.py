@@ -278,6 +278,12 @@ def test_max_connections_follows_the_limit_of_open_files(directory: Path) -> Non
             assert waiting.recv(12) == b"ICAP/1.0 200"
 
 
+def test_limit_of_open_files_below_what_a_process_needs_leaves_one_connection(directory: Path) -> None:
+    with serving(directory, settings(1), limits={"nofile": 48}) as server, server.connect() as connection:
+        assert "event=fewer-connections" in server.log and "max_connections=1 " in server.log
+        assert ask(connection, wire.options()).startswith(b"ICAP/1.0 200")
+
+
 def test_threads_of_load_survive_the_death_of_workers(pair: Server) -> None:
     """Clients that connect again, as Squid does, see failures only on what the dead one had."""
     stop, failures, answered = threading.Event(), Counter[str](), Counter[bool]()
