@@ -59,6 +59,10 @@ class AuditError(IcapdError):
     exit_code = 3
 
 
+class AuditBusyError(AuditError):
+    """Another program holds the audit database for longer than a write may wait."""
+
+
 class UnreachableError(IcapdError):
     """A server that should answer does not."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from icapd.errors import AuditError
+from icapd.errors import AuditBusyError, AuditError
 
 #: `rw` writes what exists, `ro` can't write at all. Neither makes a file: `create` does, with the right mode.
 Mode = Literal["ro", "rw"]
@@ -76,7 +76,8 @@ def failure(file: Path, error: sqlite3.Error) -> AuditError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
     misplacement = _misplacement(file) if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR) else None
     reason = misplacement or _REMEDIES.get(code)
-    return AuditError(f"{file}: {reason} ({error})" if reason else f"{file}: {error}")
+    kind = AuditBusyError if code == sqlite3.SQLITE_BUSY else AuditError
+    return kind(f"{file}: {reason} ({error})" if reason else f"{file}: {error}")
 
 
 def _misplacement(file: Path) -> str | None:

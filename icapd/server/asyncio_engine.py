@@ -14,7 +14,7 @@ from icapd.server.engine import Peer
 from icapd.server.listening.handshakes import NothingSent
 from icapd.server.session import Session
 from icapd.server.session_context import Pending, SessionContext
-from icapd.server.turns import Turns
+from icapd.server.turns import Turns, abort_defective
 from icapd.settings import Server as ServerSettings
 
 log = structlog.get_logger()
@@ -53,10 +53,12 @@ class IcapProtocol(asyncio.Protocol):
         return not self._is_tls
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._session.abandon("client-gone")
-        if self._is_tls and self._is_new and not self._is_ending:
-            self._engine.handshake_failed(self.peer.address, NothingSent())
-        self._engine.end(self)
+        try:
+            self._session.abandon("client-gone")
+            if self._is_tls and self._is_new and not self._is_ending:
+                self._engine.handshake_failed(self.peer.address, NothingSent())
+        finally:
+            self._engine.end(self)
 
     def pause_writing(self) -> None:
         # The peer reads slowly: take no more from it than it takes from us.
@@ -110,9 +112,11 @@ class IcapProtocol(asyncio.Protocol):
 
     def abort(self, reason: str) -> None:
         """Close now, whatever is under way."""
-        self._session.abandon(reason)
-        if self._transport is not None:
-            self._transport.abort()
+        try:
+            self._session.abandon(reason)
+        finally:
+            if self._transport is not None:
+                self._transport.abort()
 
     def _silence(self, settings: ServerSettings) -> float:
         """Seconds for which nothing needs to arrive."""
@@ -287,4 +291,7 @@ class AsyncioEngine:
             await asyncio.sleep(SWEEP_INTERVAL)
             now = time.monotonic()
             for connection in tuple(self._connections):
-                connection.sweep(now, self._settings)
+                try:
+                    connection.sweep(now, self._settings)
+                except Exception as error:
+                    abort_defective(connection, error)

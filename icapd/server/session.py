@@ -7,7 +7,7 @@ from typing import assert_never
 import structlog
 
 from icapd.audit import AuditRecord, Phase
-from icapd.errors import AuditError, RemoteProtocolError
+from icapd.errors import RemoteProtocolError
 from icapd.http.headers import Headers
 from icapd.icap import (
     BodyData,
@@ -151,11 +151,7 @@ class Session:
             case ModRequest():
                 return self._begin(event)
             case BodyData() | PreviewEnd() | BodyEnd():
-                assert self._adaptation is not None
-                began = time.perf_counter_ns()
-                out = self._step(self._adaptation.handle, event)
-                self._body_work += time.perf_counter_ns() - began
-                return out
+                return self._step(self._take_body, event)
             case OptionsRequest():
                 return self._answer_options(event)
             case UnsupportedRequest():
@@ -164,6 +160,14 @@ class Session:
                 return b""
             case _:
                 assert_never(event)
+
+    def _take_body(self, event: BodyData | PreviewEnd | BodyEnd) -> list[Step]:
+        assert self._adaptation is not None
+        began = time.perf_counter_ns()
+        try:
+            return self._adaptation.handle(event)
+        finally:
+            self._body_work += time.perf_counter_ns() - began
 
     def _answer_options(self, request: OptionsRequest) -> bytes:
         catalogue = self._context.catalogue()
@@ -249,9 +253,8 @@ class Session:
         began = time.perf_counter_ns()
         try:
             self._context.audit.write_all(((step.phase, record),))
-        except AuditError as error:
-            metrics.audit_failures.inc()
-            log.error("audit-failed", txn_id=record.txn_id, error=str(error))
+        except Exception as error:
+            self._context.note_unrecorded(record, error)
             return False
         self._audit_clock.observe((time.perf_counter_ns() - began) / 1e9)
         if step.phase != "open":

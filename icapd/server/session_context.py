@@ -3,12 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from icapd.audit import AuditRecord, AuditWriter, Phase
+from icapd.errors import AuditError
 from icapd.icap import Reply
 from icapd.icap.limits import CodecLimits
+from icapd.server.telemetry.internal_error import log_internal_error
 from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,14 @@ class SessionContext:
     memory: BodyMemory
     #: Whether there is more work than can be done in time: what begins now meets the fail mode.
     is_overloaded: Callable[[], bool] = lambda: False
+
+    def note_unrecorded(self, record: AuditRecord, error: Exception) -> None:
+        """A record could not be made durable, by a fault of the database or by a defect of ours."""
+        self.metrics.audit_failures.inc()
+        if isinstance(error, AuditError):
+            log.error("audit-failed", txn_id=record.txn_id, error=str(error))
+        else:
+            log_internal_error(error, record.txn_id)
 
 
 @dataclass(slots=True)

@@ -9,14 +9,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import structlog
-
 from icapd.audit import AuditRecord, Phase
-from icapd.errors import AuditError
+from icapd.errors import AuditBusyError
 from icapd.server.session_context import Pending, SessionContext
 from icapd.server.telemetry.internal_error import log_internal_error
-
-log = structlog.get_logger()
 
 #: Seconds after which a turn ends, whatever still waits; one piece of work is never cut.
 TURN = 0.01
@@ -55,7 +51,7 @@ class Turns:
 
         `turn`: seconds after which a turn ends.
         """
-        self._audit, self._metrics = context.audit, context.metrics
+        self._context = context
         self._audit_clock = context.metrics.stage("audit")
         self._max_delay = max_delay
         self._turn = turn
@@ -100,7 +96,7 @@ class Turns:
                 try:
                     connection.work(data)
                 except Exception as error:
-                    _abort(connection, error)
+                    abort_defective(connection, error)
                 if _is_pending(connection):
                     self._staged.append(connection)
             if time.monotonic() >= end:
@@ -123,7 +119,7 @@ class Turns:
             try:
                 connection.settle(is_durable)
             except Exception as error:
-                _abort(connection, error)
+                abort_defective(connection, error)
             if _is_pending(connection):
                 self.stage(connection)
 
@@ -133,13 +129,14 @@ class Turns:
             return []
         began = time.perf_counter()
         try:
-            self._audit.write_all(entries)
-        except AuditError as error:
-            if len(entries) > 1:
+            self._context.audit.write_all(entries)
+        except Exception as error:
+            # Behind another program's lock, each alone would wait as long as all of them together.
+            if len(entries) > 1 and not isinstance(error, AuditBusyError):
                 return [durable for entry in entries for durable in self._written([entry])]
-            self._metrics.audit_failures.inc()
-            log.error("audit-failed", txn_id=entries[0][1].txn_id, error=str(error))
-            return [False]
+            for _, record in entries:
+                self._context.note_unrecorded(record, error)
+            return [False] * len(entries)
         share = (time.perf_counter() - began) / len(entries)
         for _ in entries:
             self._audit_clock.observe(share)
@@ -154,7 +151,10 @@ def _is_pending(connection: Working) -> bool:
     return connection.pending is not None
 
 
-def _abort(connection: Working, error: Exception) -> None:
-    """A defect of ours ends this connection, and no other one of the turn."""
+def abort_defective(connection: Working, error: Exception) -> None:
+    """A defect of ours ends this connection, and no other one."""
     log_internal_error(error)
-    connection.abort("internal-error")
+    try:
+        connection.abort("internal-error")
+    except Exception as another:
+        log_internal_error(another)

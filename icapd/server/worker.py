@@ -41,8 +41,9 @@ from icapd.server.supervision.messages import (
     Started,
     Take,
     Tell,
+    told,
 )
-from icapd.server.telemetry.internal_error import log_of_loop
+from icapd.server.telemetry.internal_error import log_internal_error, log_of_loop, place_of
 from icapd.server.telemetry.logging import configure_logging
 from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
@@ -171,9 +172,14 @@ class Worker:
     async def _prepare(self, number: int) -> None:
         try:
             self._prepared = await asyncio.to_thread(self._equipment.prepare)
-        except IcapdError as error:
+        except Exception as error:
             self._prepared = None
-            self._channel.send(Prepared(number, str(error)))
+            if isinstance(error, IcapdError):
+                problem = told(error)
+            else:
+                log_internal_error(error)
+                problem = f"internal error: {type(error).__name__} at {place_of(error)}"
+            self._channel.send(Prepared(number, problem))
         else:
             policy = self._prepared.policy
             self._channel.send(Prepared(number, "", policy.istag, tuple(policy.packs), policy.mode))
@@ -183,7 +189,7 @@ class Worker:
             self._audit.check_writable()
             unwritable = ""
         except AuditError as error:
-            unwritable = str(error)
+            unwritable = told(error)
         file = self._metrics_file() if tell.metrics else None
         if not self._channel.send(Report(tell.number, unwritable), file) and file is not None:
             file.close()
@@ -221,7 +227,7 @@ def main() -> None:
     try:
         worker = Worker(start.settings)
     except IcapdError as error:
-        send_now(end, NotStarted(str(error), error.exit_code))
+        send_now(end, NotStarted(told(error), error.exit_code))
         sys.exit(error.exit_code)
     worker.run(end)
 

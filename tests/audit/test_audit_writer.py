@@ -17,7 +17,7 @@ from audit_records import FINDING, make_record
 from icapd.audit import AuditRecord, AuditWriter
 from icapd.audit.search import Filters, search
 from icapd.audit.writer import Synchronous
-from icapd.errors import AuditError
+from icapd.errors import AuditBusyError, AuditError
 
 
 def rows(file: Path, statement: str) -> list[Any]:
@@ -208,7 +208,9 @@ def test_another_program_s_transaction_is_waited_for_and_then_named(
         other.execute("BEGIN IMMEDIATE")
         attempts: list[Callable[[], None]] = [partial(writer.write, make_record()), writer.check_writable]
         for attempt in attempts:
-            with pytest.raises(AuditError, match=r"icapd\.db: is locked by another program; let that end"):
+            with pytest.raises(
+                AuditBusyError, match=r"icapd\.db: is locked by another program; let that end"
+            ):
                 attempt()
         other.execute("ROLLBACK")
         writer.write(make_record())

@@ -5,6 +5,8 @@ import os
 import resource
 import select
 import signal
+import socket
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from support.faults import (
     settings,
     until,
 )
-from support.icapd import ICAPD, ask, read_reply, serving
+from support.icapd import ICAPD, PATIENCE, ask, read_reply, serving
 from support.places import free_port
 
 CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
@@ -86,6 +88,31 @@ def test_database_that_is_gone_is_used_again_once_it_is_back(directory: Path) ->
         assert query(server, "SELECT count(*) FROM audit_event") == [(2,)]
 
 
+def test_server_with_a_locked_database_is_alive(directory: Path) -> None:
+    """systemd would end it otherwise, and the next one could not start."""
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+        contextlib.closing(sqlite3.connect(directory / "icapd.db", isolation_level=None)) as other,
+    ):
+        manager.bind(str(directory / "notify"))
+        manager.settimeout(PATIENCE)
+        port = free_port()
+        environment = {"NOTIFY_SOCKET": str(directory / "notify"), "WATCHDOG_USEC": "200000"}
+        with serving(directory, settings(http_port=port), environment=environment):
+            other.execute("BEGIN IMMEDIATE")
+            until(lambda: page(port, "/readyz")[0] == 503)
+            assert "locked by another program" in page(port, "/readyz")[1]
+            manager.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while manager.recv(4096):
+                    pass
+            manager.settimeout(PATIENCE)
+            assert [manager.recv(4096) for _ in range(2)] == [b"WATCHDOG=1"] * 2
+            assert page(port, "/readyz")[0] == 503
+            other.execute("ROLLBACK")
+            until(lambda: page(port, "/readyz")[0] == 200)
+
+
 def test_database_that_was_replaced_is_used_after_a_restart(directory: Path) -> None:
     """Records never go where nobody looks for them: to a file without a name, or one that is another's."""
     with serving(directory, settings()) as server:
@@ -106,6 +133,16 @@ def test_database_that_was_replaced_is_used_after_a_restart(directory: Path) -> 
         with server.connect() as connection:
             assert is_inspected(connection)
         assert query(server, "SELECT count(*) FROM audit_event") == [(1,)]
+
+
+def test_restart_is_refused_while_there_are_no_descriptors(directory: Path) -> None:
+    with serving(directory, settings()) as server:
+        supervisor = server.process.pid
+        with limited([supervisor], resource.RLIMIT_NOFILE, descriptors_in_use):
+            server.process.send_signal(signal.SIGUSR2)
+            server.wait_for_log("event=restart-refused.*Too many open files")
+        with server.connect() as connection:
+            assert is_inspected(connection)
 
 
 @pytest.mark.parametrize("who", ["supervisor", "worker"])

@@ -12,7 +12,7 @@ from support.policies import SECRET, demo_policy
 from support.sessions import Workbench
 
 from icapd.audit import AuditRecord, Phase
-from icapd.errors import AuditError
+from icapd.errors import AuditBusyError, AuditError
 from icapd.policy import Policy
 from icapd.server.session import Session
 from icapd.server.session_context import Pending, SessionContext
@@ -127,6 +127,22 @@ def test_flow_whose_client_goes_before_its_first_commit_is_recorded_once(bench: 
     assert (record.disposition, record.skip_reason) == ("cut", "client-gone")
 
 
+def test_flow_that_was_decided_whole_is_recorded_when_its_client_goes_before_its_first_commit(
+    bench: Workbench,
+) -> None:
+    line = Line(bench.context)
+    line.work(
+        wire.respmod(EVENTS_HEAD, wire.chunked(b"data: one\n\n", ieof=True), path="/stream", Preview="99")
+    )
+    assert line.pending is not None and line.pending.phase == "close"
+    line.session.abandon("client-gone")
+    turns = Turns(bench.context, 10, (loop := Loop()).calls.append, LONG)
+    turns.stage(line)
+    loop.run()
+    assert line.sent == b"" and not bench.audit.opened
+    assert [record.disposition for record in bench.take_records()] == ["echoed"]
+
+
 def test_requests_in_one_piece_are_answered_in_order_each_behind_its_commit(
     bench: Workbench, commits: list[int]
 ) -> None:
@@ -163,15 +179,16 @@ def test_what_has_waited_too_long_meets_the_fail_mode(bench: Workbench) -> None:
     assert (record.disposition, record.skip_reason) == ("bypassed", "overload")
 
 
+@pytest.mark.parametrize("error", [AuditError("disk full"), ZeroDivisionError()], ids=["audit", "defect"])
 @pytest.mark.parametrize("broken", [False, True])
 def test_record_that_fails_keeps_no_other_from_being_written(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch, broken: bool
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, broken: bool, error: Exception
 ) -> None:
     write_all = bench.context.audit.write_all
 
     def failing(entries: list[tuple[Phase, AuditRecord]]) -> None:
         if broken or any(record.verdict == "redacted" for _, record in entries):
-            raise AuditError("disk full")
+            raise error
         write_all(entries)
 
     monkeypatch.setattr(bench.context.audit, "write_all", failing)
@@ -189,6 +206,28 @@ def test_record_that_fails_keeps_no_other_from_being_written(
     turns.add(secret, wire.options())
     loop.run()
     assert secret.statuses == [200, 200]
+
+
+def test_locked_database_is_waited_for_once_a_commit(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = 0
+
+    def locked(entries: list[tuple[Phase, AuditRecord]]) -> None:
+        nonlocal waits
+        waits += 1
+        raise AuditBusyError("locked")
+
+    monkeypatch.setattr(bench.context.audit, "write_all", locked)
+    loop = Loop()
+    turns = Turns(bench.context, 10, loop.calls.append, LONG)
+    lines = [Line(bench.context) for _ in range(5)]
+    for line in lines:
+        turns.add(line, CLEAN)
+    loop.run()
+    assert waits == 1
+    assert [line.statuses for line in lines] == [[204]] * 5
+    assert "icapd_audit_failures_total 5.0" in bench.context.metrics.text()
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,17 @@ def test_signals_of_a_terminal_are_the_supervisors(pair: Server) -> None:
     assert pair.stop(signal.SIGINT) == 0
 
 
-def test_reload_is_taken_by_all_workers_or_by_none(pair: Server) -> None:
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        pytest.param("severity = ", "severty = ", "demo.toml", id="key"),
+        pytest.param("severity = ", f"{'k' * 300_000} = ", "demo.toml", id="longer than a message"),
+        pytest.param("ATTACK!", f"{'(?:' * 900}A{')' * 900}", "internal error: ", id="defect"),
+    ],
+)
+def test_reload_is_taken_by_all_workers_or_by_none(
+    pair: Server, right: str, wrong: str, problem: str
+) -> None:
     rules = pair.directory / "rules" / "demo.toml"
     with pair.connect() as first, pair.connect() as second:
 
@@ -209,9 +219,9 @@ def test_reload_is_taken_by_all_workers_or_by_none(pair: Server) -> None:
             return {line for reply in replies for line in reply.split(b"\r\n") if line.startswith(b"ISTag")}
 
         (before,) = tags()
-        rules.write_text(RULES.replace("severity = ", "severty = ", 1))
+        rules.write_text(RULES.replace(right, wrong, 1))
         pair.process.send_signal(signal.SIGHUP)
-        pair.wait_for_log("event=reload-refused.*demo.toml")
+        pair.wait_for_log(f"event=reload-refused.*{problem}")
         assert tags() == {before}
         rules.write_text(RULES.replace("KEY-", "TOKEN-"))
         pair.process.send_signal(signal.SIGHUP)
@@ -266,6 +276,12 @@ def test_max_connections_follows_the_limit_of_open_files(directory: Path) -> Non
             waiting.sendall(wire.options())
             connections[0].close()
             assert waiting.recv(12) == b"ICAP/1.0 200"
+
+
+def test_limit_of_open_files_below_what_a_process_needs_leaves_one_connection(directory: Path) -> None:
+    with serving(directory, settings(1), limits={"nofile": 48}) as server, server.connect() as connection:
+        assert "event=fewer-connections" in server.log and "max_connections=1 " in server.log
+        assert ask(connection, wire.options()).startswith(b"ICAP/1.0 200")
 
 
 def test_threads_of_load_survive_the_death_of_workers(pair: Server) -> None:

@@ -67,7 +67,8 @@ class Acceptor:
         self._accepting = False
         self._stopped = False
         self._pause: asyncio.TimerHandle | None = None
-        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
+        #: Connections of one worker, one at least, as `capacity` has it.
+        self._most = max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS)
 
     def update(self) -> None:
         """Accept if someone can take a connection; otherwise let them wait in the backlog.

@@ -2,8 +2,18 @@
 
 import msgspec
 
+from icapd.audit.storable import fit_text
 from icapd.server.engine import Peer
 from icapd.settings import Settings
+
+#: Characters of a problem: it may quote a file, and a message that is too long never arrives (channel.py).
+#: Each takes up to six bytes in JSON.
+MAX_PROBLEM = 8000
+
+
+def told(error: Exception) -> str:
+    """What an error says, as a message can carry it."""
+    return fit_text(str(error), MAX_PROBLEM)
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True):

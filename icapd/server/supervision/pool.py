@@ -101,18 +101,22 @@ class Pool:
 
         Raises what the first of them has to say that can't, and then none of the new ones is left.
         """
-        self._fresh = [WorkerProcess.spawn(self, self._start) for _ in range(self._size)]
-        starting = list(self._fresh)
         try:
+            for _ in range(self._size):
+                self._fresh.append(WorkerProcess.spawn(self, self._start))
+            starting = list(self._fresh)
             while any(worker.state == "starting" for worker in starting):
                 await self._change.wait()
                 _require_life(starting)
-        except BaseException:
+        except BaseException as error:
             for worker in self._fresh:
                 worker.state = "draining"
                 worker.kill()
             self._old += self._fresh
             self._fresh = []
+            if isinstance(error, OSError):
+                # No descriptors, processes or memory left.
+                raise IcapdError(f"a worker can't be started: {error.strerror}") from None
             raise
         self._places = [_Place(worker) for worker in starting]
         self._fresh = []

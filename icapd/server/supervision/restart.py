@@ -51,13 +51,16 @@ async def attempt(held: Collection[tuple[Setting, str]]) -> None:
 
     Raises RestartError, with the program's last words, if it could not.
     """
-    trial = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *_arguments(TRIAL_OPTION, msgspec.json.encode(list(held)).decode()),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    try:
+        trial = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *_arguments(TRIAL_OPTION, msgspec.json.encode(list(held)).decode()),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        raise _can_not_begin(error) from None
     try:
         _, output = await asyncio.wait_for(trial.communicate(), TRIAL_TIMEOUT)
     except TimeoutError:
@@ -81,10 +84,13 @@ def rehearse(settings: Settings, held: str) -> None:
 
 
 def replace_program(estate: Estate) -> NoReturn:
-    """Become the new program. Raises OSError when the system does not let us; nothing is lost then."""
-    file = os.memfd_create("icapd-estate", 0)
+    """Become the new program. Raises RestartError when the system does not let us; nothing is lost then."""
+    try:
+        file = os.memfd_create("icapd-estate", 0)
+    except OSError as error:
+        raise _can_not_begin(error) from None
     os.write(file, msgspec.json.encode(estate))
-    descriptors = [file, estate.audit_lock]
+    descriptors = [file, estate.audit_lock, *(worker.channel for worker in estate.workers)]
     descriptors += [descriptor for _, _, those in estate.listeners for descriptor in those]
     for descriptor in descriptors:
         os.set_inheritable(descriptor, True)
@@ -93,6 +99,8 @@ def replace_program(estate: Estate) -> NoReturn:
     try:
         command = [sys.executable, *_arguments(INHERITED_OPTION, str(file))]
         os.execv(sys.executable, command)  # noqa: S606 (this very command line)
+    except OSError as error:
+        raise _can_not_begin(error) from None
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
         for descriptor in descriptors:
@@ -112,6 +120,11 @@ def read_estate(file: int) -> Estate:
 def accept_signals() -> None:
     """Let those in that came while programs changed, now that there are handlers."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
+
+
+def _can_not_begin(error: OSError) -> RestartError:
+    # No descriptors, processes or memory left.
+    return RestartError(f"refused: the new program can't be started: {error.strerror}")
 
 
 def _arguments(*options: str) -> list[str]:

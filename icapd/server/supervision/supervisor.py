@@ -45,6 +45,8 @@ LOOK = 1.0
 _LOG_NAMES = {"listen": "icap", "listen_tls": "icaps", "listen_unix": "unix"}
 #: Seconds in which workers tell how they are; of one that is too busy, what it last told is taken.
 TELL_TIMEOUT = 0.5
+#: Seconds after which a worker counts as stuck: some waits for a database that another program has locked.
+LIFE_TIMEOUT = 5.0
 
 
 class Supervisor:
@@ -183,12 +185,12 @@ class Supervisor:
             try:
                 await restart.attempt(held)
                 workers = await self._pool.hand_on()
-                self._merged.update(self, self._metrics.text([]))
-                self._merged.retire(self)
                 # What living workers count they tell the next one.
-                counted = self._merged.ended
+                counted = MergedMetrics(self._merged.ended)
+                counted.update(self, self._metrics.text([]))
+                counted.retire(self)
                 listeners = [(*key, descriptors) for key, descriptors in held.items()]
-                restart.replace_program(Estate(listeners, self._audit_lock.fileno(), workers, counted))
+                restart.replace_program(Estate(listeners, self._audit_lock.fileno(), workers, counted.ended))
             except RestartError as error:
                 log.error("restart-refused", problem=str(error))
                 raise
@@ -201,7 +203,7 @@ class Supervisor:
     async def answers(self) -> bool:
         """Whether a worker answers, or none is there to answer: then the supervisor starts them anew."""
         serving = self._pool.serving
-        return not serving or await self._tell(metrics=False) > 0
+        return not serving or await self._tell(metrics=False, within=LIFE_TIMEOUT) > 0
 
     def status(self) -> list[WorkerStatus]:
         return self._pool.status()
@@ -214,16 +216,14 @@ class Supervisor:
 
     # --- workers
 
-    async def _tell(self, *, metrics: bool) -> int:
+    async def _tell(self, *, metrics: bool, within: float = TELL_TIMEOUT) -> int:
         """Have the workers say how they are; returns how many did in time."""
-        outcomes = await asyncio.gather(
-            *(self._tell_one(worker, metrics) for worker in self._pool.all if worker.policy is not None)
-        )
-        return sum(outcomes)
+        able = [worker for worker in self._pool.all if worker.policy is not None]
+        return sum(await asyncio.gather(*(self._tell_one(worker, metrics, within) for worker in able)))
 
-    async def _tell_one(self, worker: WorkerProcess, metrics: bool) -> bool:
+    async def _tell_one(self, worker: WorkerProcess, metrics: bool, within: float) -> bool:
         try:
-            async with asyncio.timeout(TELL_TIMEOUT):
+            async with asyncio.timeout(within):
                 await worker.tell(metrics=metrics)
         except (TimeoutError, WorkerGone):
             return False

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from typing import Protocol, Self
 
 import msgspec
@@ -104,7 +105,8 @@ class WorkerProcess:
     def spawn(cls, owner: Owner, start: Start, restarts: int = 0) -> Self:
         """Start a process: a program of its own, so that it has the code that is installed now."""
         ours, theirs = channel.pair()
-        with theirs:
+        with theirs, ExitStack() as undo:
+            undo.callback(ours.close)
             pid = os.posix_spawn(
                 sys.executable,
                 # -P: nothing that lies in the working directory is taken for a module.
@@ -114,6 +116,7 @@ class WorkerProcess:
                 setsigmask=channel.SUPERVISOR_SIGNALS,
                 setsigdef=channel.SUPERVISOR_SIGNALS,
             )
+            undo.pop_all()
         process = cls(owner, pid, ours, since=time.time(), restarts=restarts)
         process._channel.send(start)
         return process
@@ -142,7 +145,6 @@ class WorkerProcess:
     def passport(self) -> Passport:
         """For the next supervisor, which inherits the channel. Only of a worker that has started."""
         assert self.policy is not None
-        os.set_inheritable(self._channel.fileno(), True)
         return Passport(
             pid=self.pid,
             channel=self._channel.fileno(),
