@@ -177,13 +177,17 @@ class Adaptation:
                 return self._done(answers.unmodified(self.transaction))
             if self._head is not self._virgin and self._exchange.may_answer_206:
                 return self._pass_with_changed_head()
-            return self._exchange.ask_for_the_rest() + self._start_flow(Echo(), self._head)
+            return self._with_the_rest(self._start_flow(Echo(), self._head))
         if answers.is_range(self._virgin) and self._must_stop("partial", "range"):
             return self._block_uninspected()
         if plan.kind is PlanKind.STREAM:
-            return self._exchange.ask_for_the_rest() + self._start_inspected_flow()
+            return self._with_the_rest(self._start_inspected_flow())
         self._phase = _Phase.BUFFERING
         return list(self._exchange.ask_for_the_rest())
+
+    def _with_the_rest(self, steps: list[Step]) -> list[Step]:
+        """The steps of a flow that begins, behind a 100 for the rest of the body unless they do without."""
+        return steps if self.is_done else [*self._exchange.ask_for_the_rest(), *steps]
 
     # --- BUFFER
 
@@ -237,12 +241,8 @@ class Adaptation:
             if self._must_stop(*obstacle):
                 return self._block_uninspected()
             return self._start_flow(Echo(), self._head)
-        media_type, codings, length = self._announced
-        # As many bytes as were announced, so that who sends and who receives keep their Content-Length.
-        keeps_length = length is not None and not codings and not media_type.is_event_stream
-        flow = inspected_flow(self._inspector, self._plan.media_type, codings, keeps_length=keeps_length)
-        head = changed_head(self._head, length if keeps_length else None) if flow.may_change else self._head
-        return self._start_flow(flow, head)
+        flow = inspected_flow(self._inspector, self._plan, self._announced.length)
+        return self._start_flow(flow, flow.head(self._head))
 
     def _start_flow(self, flow: Flow, head: MessageHead) -> list[Step]:
         self._phase = _Phase.FLOWING

@@ -2,10 +2,12 @@
 
 from typing import ClassVar, Protocol
 
+from icapd.http.adapted import changed_head
 from icapd.http.codings import CodingLimits, Decoder
-from icapd.http.media_types import MediaType
+from icapd.http.heads import MessageHead
 from icapd.inspection import BodyStream, Finding, Inspector
 from icapd.policy import Action
+from icapd.services.body_plan import BodyPlan
 
 
 class Flow(Protocol):
@@ -55,9 +57,17 @@ class Inspected:
 
     may_change = True
 
-    def __init__(self, codings: tuple[str, ...], limits: CodingLimits, stream: BodyStream) -> None:
+    def __init__(
+        self, codings: tuple[str, ...], limits: CodingLimits, stream: BodyStream, length: int | None
+    ) -> None:
+        """`length`: of what goes on; None where it is not known."""
+        self._length = length
         self._decoder = Decoder(codings, limits) if codings else None
         self._stream = stream
+
+    def head(self, virgin: MessageHead) -> MessageHead:
+        """The head of what goes on."""
+        return changed_head(virgin, self._length)
 
     @property
     def findings(self) -> list[Finding]:
@@ -86,6 +96,9 @@ class Watched(Inspected):
     may_change = False
     changes = False
 
+    def head(self, virgin: MessageHead) -> MessageHead:
+        return virgin
+
     def feed(self, data: bytes) -> bytes:
         super().feed(data)
         return data
@@ -95,12 +108,15 @@ class Watched(Inspected):
         return b""
 
 
-def inspected_flow(
-    inspector: Inspector, media_type: MediaType, codings: tuple[str, ...], *, keeps_length: bool
-) -> Inspected:
-    """The flow for a body of this type: one that changes it only where a rule in force could."""
-    rules = inspector.rules.for_media_type(media_type.essence).body_rules
+def inspected_flow(inspector: Inspector, plan: BodyPlan, announced: int | None) -> Inspected:
+    """The flow for a planned body: one that changes it only where a rule in force could.
+
+    It has the length that was announced, so that who sends and who receives keep their Content-Length; not
+    where it is decoded, nor as an event stream.
+    """
+    rules = inspector.rules.for_media_type(plan.media_type.essence).body_rules
     enforces = any(rule.enforced and rule.action >= Action.REDACT for rule in rules)
+    length = None if plan.codings or plan.media_type.is_event_stream else announced
+    stream = inspector.stream(plan.media_type, keeps_length=length is not None)
     kind = Inspected if enforces else Watched
-    stream = inspector.stream(media_type, keeps_length=keeps_length)
-    return kind(codings, inspector.limits.streamed_coding, stream)
+    return kind(plan.codings, inspector.limits.streamed_coding, stream, length)

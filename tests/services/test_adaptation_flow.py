@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import wire
-from support.adapting import JSON, LIMITS, Previewed, adapt, catalogue_of, respmod_of
+from support.adapting import JSON, LIMITS, Previewed, adapt, catalogue_of, respmod_of, response
 from support.policies import KEY, SECRET, demo_policy
 
 from icapd.policy import Policy
@@ -62,6 +62,15 @@ def test_block_before_anything_has_left_still_gets_its_page(policy: Policy, befo
     outcome = adapt(catalogue_of(policy), wire.respmod(http, wire.chunked(body)))
     assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
     assert (outcome.record.verdict, outcome.record.disposition) == ("blocked", "blocked")
+
+
+def test_block_within_a_preview_does_not_ask_for_the_rest(policy: Policy) -> None:
+    preview = b"MALWARE! " + b"x" * 1000
+    head = response(b"x" * 200_000, b"text/plain")
+    data = wire.respmod(head, wire.chunked(preview), Preview=str(len(preview)))
+    outcome = adapt(catalogue_of(policy), data)
+    assert outcome.sent.startswith(b"ICAP/1.0 200 ")
+    assert outcome.http_head.startswith(b"HTTP/1.1 403 ")
 
 
 def test_flowing_body_of_unknown_size_is_cut_at_the_limit(policy: Policy) -> None:
