@@ -178,7 +178,7 @@ async def with_curl(proxy: Proxy, request: Request) -> Answer:
         *command, request.url, stdin=pipe, stdout=pipe, stderr=pipe, env={}, limit=2**20
     )
     output, complaint = await process.communicate(_data(request) or b"")
-    if process.returncode in _CURL_NO_ANSWER and not output:
+    if process.returncode in _CURL_NO_ANSWER and not _behind_informational(output):
         raise NoAnswer(f"curl: {complaint.decode().strip()}")
     if process.returncode not in (0, *_CURL_BROKE_OFF) or not output:
         raise WentWrong(f"curl ended with {process.returncode}: {complaint.decode().strip()}")
@@ -190,6 +190,13 @@ async def with_curl(proxy: Proxy, request: Request) -> Answer:
     collector.feed(await reader.read())  # curl has taken the chunks apart
     whole = process.returncode == 0
     return Answer(head.status, head.fields, collector.digest(), collector.content, whole, informational)
+
+
+def _behind_informational(output: bytes) -> bytes:
+    """What curl printed of the final answer: a 100 that asks for a body is none."""
+    while output.startswith(b"HTTP/1.1 1"):
+        output = output.partition(b"\r\n\r\n")[2]
+    return output
 
 
 class Refused(WentWrong):
