@@ -142,7 +142,7 @@ class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """[services]: what becomes of messages that can't be inspected, and what Squid is told."""
 
     #: Bytes of a body that Squid sends before it waits for a verdict; the smallest answers fit whole.
-    preview: int = 4096
+    preview: int = 32 * KiB
     #: Seconds for which Squid keeps our OPTIONS.
     options_ttl: int = 600
     #: A request that can't be inspected whole: `open` passes it (its audit row says so), `closed` blocks it.

@@ -24,8 +24,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_options_tell_squid_what_it_needs(server: Server) -> None:
     with server.connect() as connection:
         for path, method, preview in [
-            ("/reqmod", "REQMOD", 4096),
-            ("/respmod", "RESPMOD", 4096),
+            ("/reqmod", "REQMOD", 32768),
+            ("/respmod", "RESPMOD", 32768),
             ("/stream", "RESPMOD", 0),
         ]:
             reply = ask(connection, wire.options(path)).decode()

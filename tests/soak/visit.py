@@ -13,7 +13,7 @@ from icapd.fleet.demo_origin import HOST
 
 #: icapd's preview, and the size from which Squid keeps no copy of a body that it could go on with by itself
 #: (TheBackupLimit in its ModXact.cc): from there on a body is echoed instead of answered by a 204.
-PREVIEW = 4096
+PREVIEW = 32 * 1024
 BACKUP_LIMIT = 64 * 1024
 #: Bytes of a request, and of a response, that icapd holds back until the verdict.
 MAX_HELD_REQUEST = 1024 * 1024
