@@ -7,7 +7,7 @@ from typing import Literal
 from soak.bodies import Body, binary, json_document, text
 from soak.clients import NoAnswer
 from soak.origin import Reply
-from soak.visit import MAX_HELD_RESPONSE, Visit
+from soak.visit import MAX_HELD_RESPONSE, PREVIEW, Visit
 from soak.wire import chunk
 
 KiB, MiB = 1024, 1024 * 1024
@@ -74,7 +74,7 @@ async def origin_dies_in_chunks(visit: Visit) -> None:
 async def archive_dies(visit: Visit) -> None:
     """Past its preview it goes by icapd, which knows nothing of its end."""
     body = binary(visit.rng, 300 * KiB)
-    await _dies(visit, body, "length", 10 * KiB, is_seen=True)
+    await _dies(visit, body, "length", 2 * PREVIEW, is_seen=True)
     visit.expect_response(body)
 
 
