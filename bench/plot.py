@@ -15,7 +15,7 @@ from bench.turns import Results
 #: The same colour for the same server in every run; ours stand out.
 _STYLES = {
     "icapd": ("#c0392b", "-", 3.0),
-    "icapd compiled": ("#c0392b", "-.", 2.0),
+    "icapd compiled": ("#7b241c", "-", 2.0),
     "icapd, 2 workers": ("#c0392b", "--", 1.5),
     "icapd on pyicap": ("#e67e22", "-", 1.5),
     "c-icap echo": ("#2c3e50", "-", 1.5),
@@ -45,8 +45,14 @@ def draw(results: Results | None, proxied: ProxyResults | None, file: Path) -> N
     for space in spaces:
         space.set_visible(False)
     if panels:
-        handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="lower center", ncols=5, frameon=False)
+        # Not every server is in every panel.
+        shown = {
+            label: handle
+            for panel in axes.flat
+            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+            if label in _STYLES
+        }
+        figure.legend(shown.values(), shown.keys(), loc="lower center", ncols=5, frameon=False)
     figure.tight_layout(rect=(0, 0.08, 1, 1))
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
