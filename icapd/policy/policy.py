@@ -15,7 +15,7 @@ from icapd.policy.ruleset import RuleSet
 ENGINE_VERSION = 1
 
 #: Keys of a rule that tell about it without changing a verdict; its mode is part of `enforced`.
-_DESCRIPTIVE = frozenset({"description", "tags", "match", "no_match", "redacts", "mode"})
+_DESCRIPTIVE = frozenset({"description", "tags", "reference", "match", "no_match", "redacts", "mode"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -91,6 +91,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     #: Overrides the policy's mode for this rule.
     mode: Mode | None = None
     tags: tuple[str, ...] = ()
+    #: Where the format or the attack is published.
+    reference: str = ""
     #: Examples that must fire and examples that must not; a plain string is for the first target.
     match: tuple[str | MatchExample, ...] = ()
     no_match: tuple[str | MatchExample, ...] = ()
