@@ -11,6 +11,7 @@ import regex
 from icapd.errors import ScanTimeout
 from icapd.http.media_types import is_textual
 from icapd.policy.faults import RuleFault
+from icapd.policy.keyword_places import KeywordPlaces
 from icapd.policy.rule import Action, Mode, Rule, Severity
 from icapd.policy.text import Text
 from icapd.policy.validators import Validator, find_validator
@@ -23,8 +24,6 @@ REPLACEMENT = b"[REDACTED]"
 UNBOUNDED_REACH = 4096
 #: Bytes. A stream holds back, and looks back on, as much as its rule with the longest reach asks for.
 MAX_REACH = 64 * 1024
-# With more keywords than that, to look for each of them takes longer than to look for the pattern.
-_FEW_KEYWORDS = 16
 #: Bytes in the longest character of UTF-8 (RFC 3629 section 3).
 MAX_CHARACTER_LENGTH = 4
 
@@ -61,6 +60,7 @@ class CompiledRule:
     is_bounded: bool
     unicode: bool
     keywords: frozenset[bytes]
+    keyword_places: KeywordPlaces
     #: None for rules on `size` alone. Over bytes, or over characters when `unicode`.
     pattern: regex.Pattern[Any] | None
     #: The group that is redacted and fingerprinted.
@@ -116,21 +116,18 @@ class CompiledRule:
 
     def _regions(self, text: Text, start: int, stop: int) -> list[tuple[int, int]]:
         """Where matches that count may begin, in order: all around the keywords."""
-        if self.unicode or not self.is_bounded or not 0 < len(self.keywords) <= _FEW_KEYWORDS:
+        if self.unicode or not self.is_bounded or not self.keywords:
             return [(start, stop)]
-        lowered, reach = text.lowered, self.max_length
-        found: list[tuple[int, int]] = []
-        for keyword in self.keywords:
-            first = lowered.find(keyword, max(0, start - reach), stop + reach)
-            while first >= 0:
-                # The last one that is so near that no room is left between them.
-                last = max(first, lowered.rfind(keyword, first, first + len(keyword) + 2 * reach))
-                found.append((first + len(keyword) - reach, last + reach))
-                first = lowered.find(keyword, last + 1, stop + reach)
+        first = max(0, start - self.max_length)
+        ends = self.keyword_places.within(text.raw[first : stop + self.max_length])
+        if ends is None:
+            return [(start, stop)]
         regions: list[tuple[int, int]] = []
-        for begin, end in sorted((max(begin, start), min(end, stop)) for begin, end in found):
+        for keyword in ends:
+            place = first + keyword
+            begin, end = max(place - self.max_length, start), min(place + self.max_length, stop)
             if regions and begin <= regions[-1][1]:
-                regions[-1] = (regions[-1][0], max(end, regions[-1][1]))
+                regions[-1] = (regions[-1][0], end)
             elif begin < end:
                 regions.append((begin, end))
         return regions
@@ -197,6 +194,7 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
     pattern = None if rule.pattern is None else _compile(rule, "pattern", rule.pattern)
     longest = reach(rule)
     max_length = rule.max_length or longest or UNBOUNDED_REACH
+    keywords = frozenset(keyword.encode("ascii") for keyword in rule.keywords)
     return CompiledRule(
         rule=rule,
         id=rule.id,
@@ -208,7 +206,8 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         max_length=max_length,
         is_bounded=longest is not None and longest <= max_length,
         unicode=rule.unicode,
-        keywords=frozenset(keyword.encode("ascii") for keyword in rule.keywords),
+        keywords=keywords,
+        keyword_places=KeywordPlaces(keywords),
         pattern=pattern,
         secret_group="secret" if pattern is not None and "secret" in pattern.groupindex else 0,
         validators=tuple(find_validator(name) for name in rule.validators),

@@ -5,6 +5,7 @@ never too little. Over the patterns of 140 credentials and 100 KB it takes 50 µ
 keywords; but keywords such as `token` stand everywhere, and `regex` then took 10 to 100 times that to refuse.
 """
 
+import contextlib
 import re
 import threading
 from collections.abc import Sequence
@@ -65,6 +66,20 @@ class OnePass:
                 text, match_event_handler=lambda number, *_: add(number), scratch=self._scratch()
             )
         return found
+
+    def ends(self, text: bytes, most: int) -> list[int] | None:
+        """Where an expression ends in the text, in order; None when there are more than `most` places."""
+        assert self._database is not None, "there are expressions to look for"
+        found: list[int] = []
+
+        def add(_number: int, _start: int, end: int, *_: object) -> bool:
+            found.append(end)
+            return len(found) > most
+
+        with contextlib.suppress(hyperscan.ScanTerminated):
+            self._database.scan(text, match_event_handler=add, scratch=self._scratch())
+        found.sort()
+        return found if len(found) <= most else None
 
     def _scratch(self) -> hyperscan.Scratch:
         try:
