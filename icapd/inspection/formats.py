@@ -28,7 +28,8 @@ ESCAPES: Mapping[TextFormat, tuple[Escapes, ...]] = {
 }
 
 #: What takes something out of a text of each format without breaking it.
-CUTTERS: Mapping[TextFormat, Callable[[], Cutter]] = {
+#: They take where the text begins in a longer one; by default it stands alone.
+CUTTERS: Mapping[TextFormat, Callable[..., Cutter]] = {
     "json": JsonCutter,
     "form": FormCutter,
     "url": FormCutter,
@@ -40,6 +41,9 @@ CUTTERS: Mapping[TextFormat, Callable[[], Cutter]] = {
 def text_format(media_type: MediaType, text: bytes) -> TextFormat:
     """How to read a text of that type. What has no type, or only that of plain text, may show it is JSON."""
     essence, kind = media_type.essence, media_type.format
+    if kind == "multipart":
+        # What can't be taken apart, or flows.
+        return "text"
     if kind == "event-stream":
         # Its lines are field names, colons and mostly JSON: all of it words to the reader of JSON.
         return "json"

@@ -37,13 +37,11 @@ class Views:
         self._decoded: list[View] = []
         for kind in escapes:
             source = self.innermost
-            if not kind.occur_in(source):
-                break
-            view = View(kind, source)
-            # One that stands for itself, such as an unknown name in HTML, is still not cut.
-            if not view.has_escapes:
-                break
-            self._decoded.append(view)
+            if kind.occur_in(source):
+                view = View(kind, source)
+                # One that stands for itself, such as an unknown name in HTML, is still not cut.
+                if view.has_escapes:
+                    self._decoded.append(view)
 
     @property
     def innermost(self) -> bytes:
