@@ -7,8 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from icapd.inspection import whole_json
+
 # Distinct escapes remembered with their meaning; a text uses a few dozen, over and over.
 _REMEMBERED_ESCAPES = 4096
+
+
+def _no_short_way(text: bytes) -> bytes | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +29,8 @@ class Escapes:
     markers: tuple[bytes, ...]
     #: Bytes of the longest escape.
     max_length: int
+    #: All of them in a text at once, where there is a short way that gives the same; else None.
+    decode_whole: Callable[[bytes], bytes | None] = _no_short_way
 
     def occur_in(self, text: bytes) -> bool:
         """False when the text surely has no escape."""
@@ -73,6 +81,7 @@ JSON = Escapes(
     _decode_json_escape,
     markers=(b"\\",),
     max_length=12,
+    decode_whole=whole_json.decode_whole,
 )
 # RFC 3986 section 2.1.
 PERCENT = Escapes(re.compile(rb"(%[0-9A-Fa-f]{2})"), _decode_percent, markers=(b"%",), max_length=3)
