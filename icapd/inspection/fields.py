@@ -1,10 +1,11 @@
-"""The single values of a text: the strings of a JSON document, names and values of a form or a query."""
+"""The single values of a text: the strings of a JSON document, what stands in a form, a query or markup."""
 
 import re
 from collections.abc import Iterator
 
-from icapd.inspection.escapes import FORM, JSON, Escapes
+from icapd.inspection.escapes import CHARACTER_REFERENCES, FORM, JSON, NONE, Escapes
 from icapd.inspection.formats import TextFormat
+from icapd.inspection.markup import tokens
 from icapd.inspection.views import View
 
 # A string that breaks off reaches to the end; to pass over it would mean to try anew at each quote in it.
@@ -44,7 +45,8 @@ class Field:
 
 
 def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iterator[Field]:
-    """The fields of a text in that format; names are fields too. Other text than JSON and forms has none.
+    """The fields of a text in that format; of JSON and forms the names too, of HTML and XML the texts
+    and the values of attributes. Other text has none.
 
     `outer`: the field that the text is the value of.
     """
@@ -57,6 +59,8 @@ def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iter
             query = _QUERY.match(text)
             if query is not None:
                 yield from _form_fields(query[1], query.start(1), outer)
+        case "html":
+            yield from _markup_fields(text, outer)
 
 
 def _json_fields(text: bytes, outer: Field | None, *, is_inner: bool = False) -> Iterator[Field]:
@@ -75,3 +79,11 @@ def _form_fields(text: bytes, offset: int, outer: Field | None) -> Iterator[Fiel
             if spelling:
                 yield Field(spelling, begin, FORM, outer)
         offset += len(part) + 1
+
+
+def _markup_fields(text: bytes, outer: Field | None) -> Iterator[Field]:
+    for token in tokens(text):
+        for start, end in token.areas:
+            spelling = text[start:end]
+            if spelling and not spelling.isspace():
+                yield Field(spelling, start, CHARACTER_REFERENCES if token.has_references else NONE, outer)

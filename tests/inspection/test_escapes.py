@@ -74,6 +74,9 @@ def test_plain_json_takes_the_short_way(text: bytes) -> None:
         pytest.param(b"text/plain", b'{"a"', "json", id="plain-that-is-an-object"),
         pytest.param(None, b"[1", "json", id="untyped-that-is-an-array"),
         pytest.param(None, b"a", "text", id="untyped"),
+        pytest.param(None, b"\n<?xml?>", "html", id="untyped-markup"),
+        pytest.param(b"text/plain", b"<p>", "text", id="plain-markup"),
+        pytest.param(b"multipart/mixed; boundary=b", b"--b", "text", id="multipart-that-flows"),
         pytest.param(b"text/csv", b"{", "text", id="other-text"),
     ],
 )
