@@ -143,7 +143,7 @@ def test_batch_answers_each_line_in_order(directory: Path) -> None:
         ('{"id": "x", "bdy": ""}', "x", "unknown field `bdy`"),
         ('{"id": "x", "body": "", "body_base64": ""}', "x", "not both"),
         ('{"id": "x", "body_base64": "***"}', "x", "body_base64 is not base64"),
-        ('{"id": "x", "headers": {"Content-Encoding": "br"}, "body": ""}', "x", "can't be decoded"),
+        ('{"id": "x", "headers": {"Content-Encoding": "dcz"}, "body": ""}', "x", "can't be decoded"),
         (
             '{"id": "x", "headers": {"Content-Encoding": "gzip"}, "body": "z"}',
             "x",

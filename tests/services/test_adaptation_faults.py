@@ -17,7 +17,7 @@ from icapd.services.identity import Identity
 from icapd.services.transaction import Transaction
 
 UNREADABLE = [
-    pytest.param(JSON, b"application/json", b"Content-Encoding: br", "unknown-coding", id="unknown coding"),
+    pytest.param(JSON, b"application/json", b"Content-Encoding: dcb", "unknown-coding", id="unknown coding"),
     pytest.param(JSON, b"application/json", b"Content-Encoding: gzip", "bad-coding", id="not what it says"),
     pytest.param(
         gzip.compress(JSON)[:-9], b"text/plain", b"Content-Encoding: gzip", "truncated", id="broken off"
