@@ -133,7 +133,8 @@ def _brotli_steps(stream: Any, data: bytes) -> Iterator[bytes]:
         piece: bytes = stream.process(data, output_buffer_limit=STEP)
         if piece:
             yield piece
-        if stream.can_accept_more_data():
+        # A full piece may leave more behind.
+        if stream.is_finished() or (len(piece) < STEP and stream.can_accept_more_data()):
             return
         data = b""
 

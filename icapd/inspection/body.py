@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from icapd.http.transcoding import Edit
 from icapd.inspection.budget import Budget
 from icapd.inspection.fields import fields_of
 from icapd.inspection.findings import Hit
@@ -20,6 +21,8 @@ class Examination:
 
     hits: tuple[Hit, ...]
     text: bytes = field(repr=False)
+    #: What makes it of the text that went in; empty where that is not known.
+    edits: tuple[Edit, ...] = ()
 
 
 def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Examination:
@@ -34,8 +37,10 @@ def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Ex
     merged = [hit for hit in hits if hit.redacts and not (hit.rule.in_order and hit.target == "body")]
     spans = [(hit.start, hit.end) for hit in merged]
     spans += _repeated(merged, views, budget)
-    redacted = redact(text, spans, CUTTERS[kind]())
-    return Examination(tuple(hits), _redact_in_order(redacted, rules, budget))
+    edits: list[Edit] = []
+    redacted = redact(text, spans, CUTTERS[kind](), edits)
+    in_order = _redact_in_order(redacted, rules, budget)
+    return Examination(tuple(hits), in_order, tuple(edits) if in_order is redacted else ())
 
 
 def _repeated(hits: Iterable[Hit], views: Views, budget: Budget) -> Iterator[tuple[int, int]]:

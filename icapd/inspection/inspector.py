@@ -7,6 +7,7 @@ from functools import lru_cache
 from icapd.errors import ScanTimeout
 from icapd.http.headers import Headers
 from icapd.http.media_types import MediaType
+from icapd.http.transcoding import Edit
 from icapd.inspection.body import examine
 from icapd.inspection.event_stream import EventStreamStage
 from icapd.inspection.findings import Finding, FindingLog, Fingerprinter, Hit
@@ -29,6 +30,8 @@ class BodyInspection:
     text: bytes = field(repr=False)
     #: Whether there are more findings than are kept.
     truncated_findings: bool = False
+    #: What makes `text` of the one that went in; empty where that is not known.
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Inspector:
         rules = self.rules.for_media_type(media_type.essence)
         examination = examine(text, text_format(media_type, text), rules, self.limits.scan_timeout)
         log = self._log(examination.hits)
-        return BodyInspection(tuple(log.findings), examination.text, log.truncated)
+        return BodyInspection(tuple(log.findings), examination.text, log.truncated, examination.edits)
 
     def inspect_url(self, url: bytes) -> UrlInspection:
         """A request target in any form (RFC 9112 section 3.2)."""

@@ -11,7 +11,7 @@ the caller carries them out in order: so a record is durable before the reply be
 from enum import Enum, auto
 
 from icapd.audit import Inspection
-from icapd.errors import ScanTimeout
+from icapd.errors import CodingError, ScanTimeout
 from icapd.http.adapted import changed_head
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
@@ -21,7 +21,7 @@ from icapd.services import answers, blocking
 from icapd.services.answers import AdaptationOptions, Record, Step
 from icapd.services.body_memory import BodyMemory, HeldBody
 from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
-from icapd.services.buffered import read_buffered, reason_of, why_unreadable
+from icapd.services.buffered import obstacle, read_buffered, reason_of
 from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
 from icapd.services.flow import Echo, Flow, inspected_flow
@@ -237,11 +237,12 @@ class Adaptation:
         needs_all = bool(rules.field_rules) and not self._plan.media_type.is_event_stream
         if needs_all and self._must_stop("partial", "oversize"):
             return self._block_uninspected()
-        if obstacle := why_unreadable(self._inspector, self._plan, self._held.sample()):
-            if self._must_stop(*obstacle):
+        try:
+            flow = inspected_flow(self._inspector, self._plan, self._announced.length, self._held.sample())
+        except CodingError as error:
+            if self._must_stop(*obstacle(error)):
                 return self._block_uninspected()
             return self._start_flow(Echo(), self._head)
-        flow = inspected_flow(self._inspector, self._plan, self._announced.length)
         return self._start_flow(flow, flow.head(self._head))
 
     def _start_flow(self, flow: Flow, head: MessageHead) -> list[Step]:

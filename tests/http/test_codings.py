@@ -190,9 +190,13 @@ def test_limits_hold_while_decoding(
         assert produced <= RATIO_FLOOR
 
 
-def test_a_short_body_of_zeros_is_no_bomb() -> None:
+@pytest.mark.parametrize(
+    ("coding", "compress"), [("gzip", gzip.compress), ("br", brotli.compress), ("zstd", zstd)]
+)
+def test_a_short_body_of_zeros_is_no_bomb(coding: str, compress: Callable[[bytes], bytes]) -> None:
     text = bytes(RATIO_FLOOR)
-    assert decode([gzip.compress(text)], ["gzip"]) == text
+    assert decode([compress(text)], [coding]) == text
+    assert decode(bytewise(compress(text)), [coding]) == text
 
 
 def test_incompressible_text_passes_at_any_size() -> None:
