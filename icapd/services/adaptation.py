@@ -26,6 +26,7 @@ from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
 from icapd.services.flow import Echo, Flow, inspected_flow
 from icapd.services.flowing import FlowingMessage
+from icapd.services.normalising import normalised_head, of_changed_head
 from icapd.services.trailers import examined
 from icapd.services.transaction import Transaction
 
@@ -73,6 +74,7 @@ class Adaptation:
         else:
             self._head = examination.head
             self.transaction.add_findings(examination.findings)
+        self._head = normalised_head(self._head, self.transaction, self._options.normalisation)
         if self._request.has_body and (length := self._announced.length) is not None:
             self.transaction.add_findings(size_findings(self._inspector.rules.scan_size(length, None)))
         # Frames of a WebSocket pass the proxy in a tunnel: this request is all that is ever seen.
@@ -91,9 +93,7 @@ class Adaptation:
         self.transaction.disposition = "bypassed"
         if self._exchange.may_answer_204:
             return self._done(answers.unmodified(self.transaction))
-        if not self._request.has_body:
-            return self._pass_whole(b"")
-        return self._start_flow(Echo(), self._virgin)
+        return self._start_flow(Echo(), self._virgin) if self._request.has_body else self._pass_whole(b"")
 
     def handle(self, event: BodyData | PreviewEnd | BodyEnd) -> list[Step]:
         """The next piece of the body, or its end."""
@@ -146,9 +146,7 @@ class Adaptation:
         fits = self._held.add(data)
         if self._phase is _Phase.PREVIEW and self._request.preview is None:
             return self._decide() if self._announced.is_settled_by(self.transaction.body_bytes) else []
-        if self._phase is _Phase.BUFFERING and not fits:
-            return self._start_inspected_flow()
-        return []
+        return self._start_inspected_flow() if self._phase is _Phase.BUFFERING and not fits else []
 
     def _on_end(self, trailers: Headers) -> list[Step]:
         self._exchange.end()
@@ -248,7 +246,8 @@ class Adaptation:
     def _start_flow(self, flow: Flow, head: MessageHead) -> list[Step]:
         self._phase = _Phase.FLOWING
         if self.transaction.disposition != "bypassed":
-            self.transaction.disposition = "echoed" if self._head is self._virgin else "redacted"
+            is_virgin = self._head is self._virgin
+            self.transaction.disposition = "echoed" if is_virgin else of_changed_head(self.transaction)
         rules, has_size = self._inspector.rules, self._announced.length is not None
         flowing = FlowingMessage(self.transaction, head, flow, rules, self._options, has_size=has_size)
         self._flowing = flowing
@@ -272,7 +271,7 @@ class Adaptation:
         if self._head is not self._virgin or kept != trailers:
             if self._exchange.may_answer_206 and not trailers:
                 return self._pass_with_changed_head()
-            self.transaction.disposition = "redacted"
+            self.transaction.disposition = of_changed_head(self.transaction)
         elif self._exchange.may_answer_204:
             return self._done(answers.unmodified(self.transaction))
         elif self.transaction.disposition == "unmodified":
@@ -281,7 +280,7 @@ class Adaptation:
 
     def _pass_with_changed_head(self) -> list[Step]:
         """The whole body is the client's own: none of it has to travel again."""
-        self.transaction.disposition = "redacted"
+        self.transaction.disposition = of_changed_head(self.transaction)
         return self._done(answers.partly_adapted(self.transaction, self._options, self._head))
 
     def _must_stop(self, inspection: Inspection, reason: str) -> bool:
