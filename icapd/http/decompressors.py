@@ -90,16 +90,16 @@ class _Brotli:
     def pieces(self, data: bytes) -> Pieces:
         for at in range(0, len(data), _BROTLI_SLICE):
             part = data[at : at + _BROTLI_SLICE]
+            before, self.consumed = self.consumed, self.consumed + len(part)
             try:
                 for piece in _brotli_steps(self._stream, part):
                     self._given += len(piece)
                     yield piece
             except brotli.error as error:
-                if len(self._fed) != self.consumed:
+                if len(self._fed) != before:
                     raise _bad_coding("br", error) from None
                 behind = yield from self._up_to_the_end(part)
                 return behind + data[at + _BROTLI_SLICE :]
-            self.consumed += len(part)
             if self.consumed <= _MAX_BROTLI_KEPT:
                 self._fed += part
             if self._stream.is_finished():
@@ -123,7 +123,7 @@ class _Brotli:
             except brotli.error as error:
                 raise _bad_coding("br", error) from None
             if stream.is_finished():
-                self.consumed, self.ended = self.consumed + used, True
+                self.consumed, self.ended = self.consumed - len(part) + used, True
                 return part[used:]
         raise CodingError("bad-coding", "the body is no br")
 

@@ -67,8 +67,10 @@ class Announced(NamedTuple):
 
     def is_settled_by(self, received: int) -> bool:
         """Whether so many bytes of a body show all that plan_body looks for: more would change nothing."""
-        # Who reads an event stream waits for its first event.
-        return received >= (_MARK if self.media_type.is_event_stream and not self.codings else SAMPLE)
+        media_type = self.media_type
+        # Who reads an event stream waits for its first event; a text of another type may name its charset.
+        names_charset = is_textual(media_type.essence) and not media_type.is_event_stream
+        return received >= (SAMPLE if names_charset or media_type.is_opaque or self.codings else _MARK)
 
 
 def plan_body(announced: Announced, sample: bytes, rules: RuleSet, max_buffered: int) -> BodyPlan:

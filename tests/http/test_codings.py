@@ -199,6 +199,19 @@ def test_a_short_body_of_zeros_is_no_bomb(coding: str, compress: Callable[[bytes
     assert decode(bytewise(compress(text)), [coding]) == text
 
 
+@pytest.mark.parametrize(
+    ("coding", "compress"), [("gzip", gzip.compress), ("br", brotli.compress), ("zstd", zstd)]
+)
+def test_body_within_the_ratio_passes_at_any_size(coding: str, compress: Callable[[bytes], bytes]) -> None:
+    """Also where it expands the most at its beginning, and is measured by what came that far."""
+    generator = random.Random(4)
+    text = b"".join(generator.randbytes(400) + bytes(50_000) for _ in range(60))
+    body = compress(text)
+    assert len(text) > 2 * RATIO_FLOOR and 100 < len(text) / len(body) < 150
+    for size in (1, 1000, len(body)):
+        assert decode([body[at : at + size] for at in range(0, len(body), size)], [coding]) == text
+
+
 def test_incompressible_text_passes_at_any_size() -> None:
     text = random.Random(1).randbytes(3 * RATIO_FLOOR)
     assert decode([gzip.compress(text, 1)], ["gzip"]) == text
