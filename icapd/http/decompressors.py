@@ -149,19 +149,22 @@ class _Zstd:
         self._stream: Final = decompressor.decompressobj(write_size=STEP)
 
     def pieces(self, data: bytes) -> Pieces:
-        for at in range(0, len(data), _ZSTD_SLICE):
-            part = data[at : at + _ZSTD_SLICE]
+        at = 0
+        while at < len(data):
+            # The first byte alone: of a frame that it sees whole the library demands more than of one that
+            # comes in pieces, as it comes to the client.
+            part = data[at : at + (_ZSTD_SLICE if self.consumed else 1)]
             try:
                 piece = self._stream.decompress(part)
             except zstandard.ZstdError as error:
                 raise _bad_coding("zstd", error) from None
             self.ended = self._stream.eof
-            left = self._stream.unused_data if self.ended else b""
-            self.consumed += len(part) - len(left)
+            used = len(part) - (len(self._stream.unused_data) if self.ended else 0)
+            self.consumed, at = self.consumed + used, at + used
             if piece:
                 yield piece
             if self.ended:
-                return left + data[at + _ZSTD_SLICE :]
+                return data[at:]
         return b""
 
 

@@ -88,6 +88,10 @@ CODED = [
         ["zstd"], zstd(TEXT) + skippable(b"", 15) + zstd(b"."), TEXT + b".", id="zstd-skippable-in-between"
     ),
     pytest.param(["zstd"], skippable(bytes(9000)), b"", id="zstd-skippable-alone"),
+    # A frame that says 47 bytes and has one, then an empty last block: whoever reads it as it comes takes it.
+    pytest.param(
+        ["zstd"], b"\x28\xb5\x2f\xfd\x20\x2f\x08\x00\x00a\x01\x00\x00", b"a", id="zstd-of-another-size"
+    ),
     pytest.param(["zstd"], zstd(TEXT) + b"garbage", TEXT, id="zstd-garbage-behind-the-end"),
     pytest.param(["zstd"], zstd(TEXT) + zstd(TEXT)[:3], TEXT, id="zstd-part-of-a-magic-behind-the-end"),
     pytest.param(["br", "zstd", "gzip"], gzip.compress(zstd(brotli.compress(TEXT))), TEXT, id="three-kinds"),
@@ -157,7 +161,7 @@ LIMITED = [
     pytest.param(["br"], BR_BOMB, CodingLimits(max_size=10_000), "decoded-size", id="size-of-br"),
     pytest.param(["zstd"], ZSTD_BOMB, CodingLimits(max_size=10_000), "decoded-size", id="size-of-zstd"),
     pytest.param(["br", "zstd"], zstd(BR_BOMB), UNLIMITED, "coding-ratio", id="ratio-of-br-in-zstd"),
-    pytest.param(["zstd", "br"], brotli.compress(zstd(b"") * 10**6), UNLIMITED, "coding-ratio", id="frames"),
+    pytest.param(["zstd", "br"], brotli.compress(zstd(b"") * 10**6), UNLIMITED, "bad-coding", id="frames"),
     pytest.param(["gzip"], BOMB, CodingLimits(max_size=None), "coding-ratio", id="ratio"),
     pytest.param(["gzip"], BOMB, CodingLimits(max_size=10_000), "decoded-size", id="size"),
     pytest.param(
@@ -171,7 +175,7 @@ LIMITED = [
         ["gzip", "gzip"],
         gzip.compress(gzip.compress(b"") * 200_000),
         CodingLimits(max_size=None),
-        "coding-ratio",
+        "bad-coding",
         id="an-inner-layer-that-swallows-much-for-nothing",
     ),
 ]
@@ -188,6 +192,16 @@ def test_limits_hold_while_decoding(
                 produced += len(decoder.feed(body[at : at + size]))
         assert error.value.reason == reason
         assert produced <= RATIO_FLOOR
+
+
+@pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("zstd", zstd)])
+def test_streams_that_hold_something_may_be_many(coding: str, compress: Callable[[bytes], bytes]) -> None:
+    """Opening one is work; a body of nothing but beginnings is refused."""
+    line = random.Random(5).randbytes(100)
+    assert decode([compress(line) * 3000], [coding]) == line * 3000
+    with pytest.raises(CodingError) as error:
+        decode([compress(b"") * 3000], [coding])
+    assert error.value.reason == "bad-coding"
 
 
 @pytest.mark.parametrize(
