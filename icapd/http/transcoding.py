@@ -175,9 +175,10 @@ class Transcoding:
         for at in range(1, len(own) + 1):
             text = decoder.decode(own[at - 1 : at], at == len(own)).encode("utf-8", "replace")
             utf8 += len(text)
-            if text and decoder.getstate() == (b"", self._neutral):
-                last, end = places[-1], _Place(utf8, begin.own + at)
-                places += self._inner(own[last.own - begin.own : at], last, end)
+            pending, state = decoder.getstate()
+            if text and state == self._neutral:
+                last, end = places[-1], _Place(utf8, begin.own + at - len(pending))
+                places += self._inner(own[last.own - begin.own : end.own - begin.own], last, end)
                 places.append(end)
         return places
 

@@ -3,7 +3,7 @@
 import codecs
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from icapd.errors import CodingError
@@ -60,6 +60,7 @@ def test_edits_land_in_the_bytes_that_they_mean(
 
 @pytest.mark.parametrize("charset", STATELESS)
 @given(st.binary(max_size=60), st.binary(max_size=60), st.lists(st.integers(0, 30), max_size=8))
+@example(b"\xff" * 12, b"\xff" * 12, [])
 def test_what_is_no_character_stays(charset: str, before: bytes, after: bytes, sizes: list[int]) -> None:
     secret = "SECRET".encode(charset)
     own = before + secret + after
