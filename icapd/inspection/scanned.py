@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from icapd.http.transcoding import Edit
 from icapd.inspection.budget import Budget
 from icapd.inspection.findings import Hit
 from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences
@@ -51,10 +52,12 @@ class Scanned:
         within = [each.locate(hit) for each in self.enclosed for hit in each.scanned.hits]
         return distinct([*self.own, *within])
 
-    def redacted(self, secrets: Mapping[bytes, str], budget: Budget) -> bytes:
+    def redacted(
+        self, secrets: Mapping[bytes, str], budget: Budget, edits: list[Edit] | None = None
+    ) -> bytes:
         """The text without what is to go, and without any of the secrets; the same object when all stands.
 
-        Redactions of packs that go in order are left out.
+        Redactions of packs that go in order are left out. `edits` gets what was done.
         """
         spans = [(hit.start, hit.end) for hit in self.own if is_merged(hit)]
         spans += self._repeated(secrets, budget)
@@ -71,7 +74,7 @@ class Scanned:
                     spans.append((each.start, each.end))
                 else:
                     pieces.append(Piece(each.start, each.end, each.encode(text)))
-        return redact(self.text, spans, self.cutter, pieces, budget)
+        return redact(self.text, spans, self.cutter, pieces, budget, edits)
 
     def _repeated(self, secrets: Mapping[bytes, str], budget: Budget) -> Iterator[tuple[int, int]]:
         """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""
