@@ -31,12 +31,17 @@ _ISSUERS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 )
 
 
+_RANGES: dict[int, tuple[tuple[str, str], ...]] = {
+    length: tuple((first, last) for first, last, lengths in _ISSUERS if length in lengths)
+    for length in range(13, 20)
+}
+
+
 def payment_card(secret: bytes) -> bool:
     """The number of a payment card: a known issuer's range and length, and the check digit (Luhn)."""
     number = secret.translate(None, b" -").decode("ascii", "replace")
-    if not any(
-        len(number) in lengths and first <= number[: len(first)] <= last for first, last, lengths in _ISSUERS
-    ):
+    ranges = _RANGES.get(len(number), ())
+    if not any(first <= number[: len(first)] <= last for first, last in ranges):
         return False
     digits = digits_of(secret, len(number))
     return bool(digits) and luhn_holds(digits)

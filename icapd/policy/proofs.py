@@ -65,7 +65,7 @@ def _in_time(
 
 def _unlike_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
     (rule,) = rules.rules
-    matches, text = _scan(rules, example), _text(example)
+    matches, text = _scan(rules, example), text_of(example)
     if not matches:
         yield f"is not found: {_refusal(rule, text)}"
     for match in matches:
@@ -99,7 +99,7 @@ def _scan(rules: RuleSet, example: str | MatchExample) -> list[Match]:
     (rule,) = rules.rules
     target = rule.rule.targets[0] if isinstance(example, str) else example.target or rule.rule.targets[0]
     kind, _, name = target.partition(":")
-    text = _text(example)
+    text = text_of(example)
     if kind.startswith("header"):
         return rules.scan_header(name.encode() or b"X-Example", text)
     return rules.scan(target, text)
@@ -121,7 +121,8 @@ def _keyword_in_reach(match: Match, text: bytes) -> bool:
     return match.rule.has_keyword(text[max(0, match.full_end - reach) : match.full_start + reach])
 
 
-def _text(example: str | MatchExample) -> bytes:
+def text_of(example: str | MatchExample) -> bytes:
+    """What stands in a `match` or `no_match`."""
     if isinstance(example, str):
         return example.encode()
     return bytes.fromhex(example.hex) if example.hex else example.text.encode()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from icapd.policy import load_policy, one_pass
 from icapd.policy.one_pass import OnePass
+from icapd.policy.proofs import text_of
 
 # Few letters, so that words contain, begin and overlap one another.
 WORDS = st.text("abc", min_size=1, max_size=4).map(str.encode)
@@ -83,7 +84,7 @@ def test_every_example_of_the_shipped_rules_has_its_rule_as_a_candidate() -> Non
         expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
         for example in rule.rule.match if expression else ():
             tried += 1
-            assert OnePass([expression]).occurring(example.encode()) == {0}
+            assert OnePass([expression]).occurring(text_of(example)) == {0}
     assert tried
 
 
