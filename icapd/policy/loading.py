@@ -15,7 +15,7 @@ from icapd.policy.matching import CompiledRule, compile_rule
 from icapd.policy.pack import Pack, load_pack
 from icapd.policy.policy import Policy, policy_digest
 from icapd.policy.proofs import prove
-from icapd.policy.rule import ActionName, Mode, Rule, Severity
+from icapd.policy.rule import ActionName, MaskName, Mode, Rule, Severity
 from icapd.policy.ruleset import RuleSet
 
 POLICY_FILE = "policy.toml"
@@ -30,9 +30,12 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mode: Mode | None = None
     severity: Severity | None = None
     score: int | None = None
+    mask: MaskName | None = None
 
     def apply(self, rule: Rule) -> Rule:
         changes = {key: value for key, value in msgspec.structs.asdict(self).items() if value is not None}
+        if self.mask is not None:
+            changes["redacts"] = ()  # the examples show the pack's own mask
         return msgspec.structs.replace(rule, **changes)
 
 

@@ -151,10 +151,12 @@ class CompiledRule:
 
 
 def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) -> CompiledRule:
-    """Make a rule ready to run; RuleFault for a pattern or a validator that can't be.
+    """Make a rule ready to run; RuleFault for a pattern, a validator or a mask that can't be.
 
     `mode` is the policy's; the rule's own mode, being more specific, wins over it.
     """
+    if in_order and rule.mask != "redacted":
+        raise RuleFault("mask", 'packs that redact in order know only "redacted"; leave it out')
     pattern = None if rule.pattern is None else _compile(rule, "pattern", rule.pattern)
     near = None if rule.near is None else Nearness(rule.near)
     max_length = rule.max_length or reach(rule) or UNBOUNDED_REACH

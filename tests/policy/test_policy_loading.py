@@ -174,3 +174,11 @@ def test_a_rule_that_ships_switched_off_is_switched_on_by_an_override(
 ) -> None:
     policy = load_policy(rule_files(one=OFF, policy=f'packs = ["one"]\n{override}'))
     assert [rule.id for rule in policy.rules] == in_force
+
+
+def test_a_mask_is_a_matter_of_the_site(rule_files: Callable[..., Path]) -> None:
+    text = pack("one", "alpha").replace('redacts = [{ input = "alpha!", output = "[REDACTED]!" }]', "")
+    policy = load_policy(
+        rule_files(one=text, policy='packs = ["one"]\n[override."one.alpha"]\nmask = "label"')
+    )
+    assert [rule.rule.mask for rule in policy.rules] == ["label"]
