@@ -128,8 +128,9 @@ def _masked(piece: Piece, span: Span, passage: Passage) -> Piece:
         return piece._replace(replacement=span.mask.over_number(spelling))
     masked = span.mask.over(spelling, is_all=is_all)
     if piece.replacement == PERCENT_REPLACEMENT:
-        masked = masked.replace(b"[", b"%5B").replace(b"]", b"%5D")
-    return piece._replace(replacement=masked)
+        return piece._replace(replacement=masked.replace(b"[", b"%5B").replace(b"]", b"%5D"))
+    # What a cutter puts there for reasons of its format stays.
+    return piece._replace(replacement=masked) if piece.replacement == REPLACEMENT else piece
 
 
 class Redactor:
