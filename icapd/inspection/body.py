@@ -37,7 +37,7 @@ def examine(
     merged = [hit for hit in hits if hit.redacts and not (hit.rule.in_order and hit.target == "body")]
     spans = [span_of(hit, fingerprinter) for hit in merged]
     spans += _repeated(merged, views, budget, fingerprinter)
-    redacted = redact(text, spans, CUTTERS[kind]())
+    redacted = redact(text, spans, CUTTERS[kind](), budget)
     return Examination(tuple(hits), _redact_in_order(redacted, rules, budget))
 
 

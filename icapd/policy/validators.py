@@ -149,12 +149,16 @@ _RANDOM_ENTROPY = 3.0
 _TURNS_PER_BYTE = 1 / 12
 
 
+# For each byte whether it is a digit.
+_KINDS = bytes(b"01"[chr(byte) in string.digits] for byte in range(256))
+
+
 def random_token(secret: bytes) -> bool:
     """Letters and digits mixed as a generator draws them, not as names with a number behind them."""
     if entropy(secret) < _RANDOM_ENTROPY or not has_letter(secret):
         return False
-    digits = [chr(byte).isdigit() for byte in secret]
-    turns = sum(before is not after for before, after in itertools.pairwise(digits))
+    kinds = secret.translate(_KINDS)
+    turns = kinds.count(b"01") + kinds.count(b"10")
     return turns >= max(2, len(secret) * _TURNS_PER_BYTE)
 
 
