@@ -10,7 +10,7 @@ from icapd.http.transcoding import Edit
 from icapd.inspection import multipart, parts
 from icapd.inspection.budget import Budget
 from icapd.inspection.fields import fields_of
-from icapd.inspection.findings import Hit
+from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, TextFormat, text_format
 from icapd.inspection.multipart import Part, Segment
 from icapd.inspection.parts import PartCutter
@@ -34,7 +34,9 @@ class Examination:
     edits: tuple[Edit, ...] = ()
 
 
-def examine_body(text: bytes, media_type: MediaType, every: RuleSet, timeout: float) -> Examination:
+def examine_body(
+    text: bytes, media_type: MediaType, every: RuleSet, timeout: float, fingerprinter: Fingerprinter
+) -> Examination:
     """Scan a text of that type, part by part where it has parts, and redact it. ScanTimeout as `examine`.
 
     `every`: the rules for any media type; parts have types of their own.
@@ -43,21 +45,25 @@ def examine_body(text: bytes, media_type: MediaType, every: RuleSet, timeout: fl
     rules = every.for_media_type(media_type.essence)
     scanned = _scan(text, media_type, every, budget, depth=0)
     in_order = [] if scanned.is_read_whole else _in_order_hits(text, rules, budget)
-    return _finish(scanned, in_order, rules, budget)
+    return _finish(scanned, in_order, rules, budget, fingerprinter)
 
 
-def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Examination:
+def examine(
+    text: bytes, kind: TextFormat, rules: RuleSet, timeout: float, fingerprinter: Fingerprinter
+) -> Examination:
     """Scan a text in all its readings and fields, and redact it. ScanTimeout after `timeout` seconds."""
     budget = Budget(timeout)
-    return _finish(_scan_text(text, kind, rules, budget), (), rules, budget)
+    return _finish(_scan_text(text, kind, rules, budget), (), rules, budget, fingerprinter)
 
 
-def _finish(scanned: Scanned, more: Iterable[Hit], rules: RuleSet, budget: Budget) -> Examination:
+def _finish(
+    scanned: Scanned, more: Iterable[Hit], rules: RuleSet, budget: Budget, fingerprinter: Fingerprinter
+) -> Examination:
     hits = [*scanned.hits, *more]
     if not hits:
         return Examination((), scanned.text)
     edits: list[Edit] = []
-    redacted = scanned.redacted(secrets_of(hits), budget, edits)
+    redacted = scanned.redacted(secrets_of(hits), fingerprinter, budget, edits)
     in_order = _redact_in_order(redacted, rules, budget)
     return Examination(tuple(hits), in_order, tuple(edits) if in_order is redacted else ())
 

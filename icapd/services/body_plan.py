@@ -9,7 +9,7 @@ from icapd.http.codings import SUPPORTED, parse_content_codings
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.http.media_types import MediaType, is_textual
-from icapd.policy import RuleSet
+from icapd.policy import CompiledRule, RuleSet
 
 # The longest byte order mark.
 _MARK = 4
@@ -54,23 +54,34 @@ class Announced(NamedTuple):
     codings: tuple[str, ...]
     #: Content-Length where it is one number; None otherwise.
     length: int | None
+    #: Bytes by which a body shows what it is.
+    telling: int = SAMPLE
 
     @classmethod
-    def by(cls, head: MessageHead) -> "Announced":
+    def by(cls, head: MessageHead, rules: RuleSet) -> "Announced":
         headers = head.headers
         length = headers.get(b"content-length")
+        media_type, codings = MediaType.parse(headers.get(b"content-type")), content_codings(headers)
+        # An event stream does not wait: its first bytes may be all that comes for hours. A text of another
+        # type may name its charset, and rules on `magic` read any type.
+        shows_more = is_textual(media_type.essence) or rules.looks_at("magic")
+        reads_beginning = shows_more and not media_type.is_event_stream
         return cls(
-            MediaType.parse(headers.get(b"content-type")),
-            content_codings(headers),
+            media_type,
+            codings,
             int(length) if length is not None and length.isdigit() and len(length) < 20 else None,
+            SAMPLE if reads_beginning or media_type.is_opaque or codings else _MARK,
         )
 
     def is_settled_by(self, received: int) -> bool:
-        """Whether so many bytes of a body show all that plan_body looks for: more would change nothing."""
-        media_type = self.media_type
-        # Who reads an event stream waits for its first event; a text of another type may name its charset.
-        names_charset = is_textual(media_type.essence) and not media_type.is_event_stream
-        return received >= (SAMPLE if names_charset or media_type.is_opaque or self.codings else _MARK)
+        """Whether so many bytes of a body show all that is looked for in them: more would change nothing."""
+        return received >= self.telling
+
+    def too_large_for(self, rules: RuleSet) -> list[CompiledRule]:
+        """The rules on size that the announced length breaks."""
+        if self.length is None:
+            return []
+        return rules.for_media_type(self.media_type.essence).scan_size(self.length, None)
 
 
 def plan_body(announced: Announced, sample: bytes, rules: RuleSet, max_buffered: int) -> BodyPlan:
@@ -78,7 +89,7 @@ def plan_body(announced: Announced, sample: bytes, rules: RuleSet, max_buffered:
 
     Types that say nothing (none, application/octet-stream) are judged by the sample, no further than SAMPLE.
     """
-    media_type, codings, length = announced
+    media_type, codings, length = announced.media_type, announced.codings, announced.length
     sample = sample[:SAMPLE]
     if media_type.is_opaque:
         if not codings and not is_text(sample):
