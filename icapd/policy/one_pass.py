@@ -7,6 +7,9 @@ the same words, took 4.5 ms.
 import re
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import ClassVar
+from weakref import WeakValueDictionary
 
 import hyperscan
 
@@ -14,6 +17,8 @@ import hyperscan
 _WORD = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
 # What Hyperscan can't do, such as looking around, it takes for granted: it finds too much, never too little.
 _PATTERN = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
+# Patterns whose answers are kept: a reload asks about the same ones again.
+_REMEMBERED = 4096
 # Patterns in which every escape and every brace means the same to `regex` and to Hyperscan, or (`\Z`, which
 # stands before a last line feed as well) more to Hyperscan.
 _COMMON_SYNTAX = re.compile(
@@ -21,6 +26,7 @@ _COMMON_SYNTAX = re.compile(
 )
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def as_expression(pattern: bytes, ignore_case: bool) -> tuple[bytes, int] | None:
     """The pattern as an expression that occurs wherever it matches; None when there is no telling."""
     if not _COMMON_SYNTAX.fullmatch(pattern):
@@ -41,7 +47,19 @@ def word(text: bytes) -> tuple[bytes, int]:
 class OnePass:
     """Expressions, numbered in their order."""
 
-    __slots__ = ("_database", "_of_thread")
+    __slots__ = ("__weakref__", "_database", "_of_thread")
+
+    #: Those in use, by their expressions.
+    _living: ClassVar["WeakValueDictionary[tuple[tuple[bytes, int], ...], OnePass]"] = WeakValueDictionary()
+
+    @classmethod
+    def of(cls, expressions: Sequence[tuple[bytes, int]]) -> "OnePass":
+        """The pass for these expressions: compiled anew only where there is none that does the same."""
+        key = tuple(expressions)
+        found = cls._living.get(key)
+        if found is None:
+            found = cls._living[key] = cls(key)
+        return found
 
     def __init__(self, expressions: Sequence[tuple[bytes, int]]) -> None:
         self._database = _database(expressions) if expressions else None

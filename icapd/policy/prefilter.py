@@ -31,7 +31,7 @@ class Prefilter:
         self._always = frozenset(always)
         # A pattern may be bound to the beginning of a value, and not match in the middle of a text.
         self._by_words = not always and all(rule.keywords for rule in self.rules)
-        self._one_pass = OnePass(tuple(by_expression))
+        self._one_pass = OnePass.of(tuple(by_expression))
         #: By the number of an expression: the numbers of the rules that it speaks for.
         self._rules_of = tuple(by_expression.values())
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -23,6 +24,7 @@ from icapd.icap import (
     Reply,
     UnsupportedRequest,
 )
+from icapd.policy import BY_POLICY
 from icapd.server.engine import LOCAL, Peer
 from icapd.server.session_context import Pending, SessionContext
 from icapd.server.telemetry.internal_error import log_internal_error
@@ -194,8 +196,12 @@ class Session:
         identity, findings = trusted_identity(request.headers, self._peer.trusted, self._peer.address)
         transaction = Transaction(request, catalogue.policy, time.time_ns() // 1000, identity)
         transaction.add_findings(findings)
-        self._adaptation = Adaptation(transaction, service.inspector, service.options, self._context.memory)
+        profile = transaction.profile
+        inspector = service.inspectors.of(profile)
+        self._adaptation = Adaptation(transaction, inspector, service.options, self._context.memory)
         self._body_work = 0
+        if profile.skip:
+            return self._step(self._adaptation.bypass, BY_POLICY)
         if self._peer.overloaded or self._context.is_overloaded():
             return self._step(self._adaptation.bypass, "overload")
         out = self._step(self._adaptation.begin)
@@ -267,7 +273,8 @@ class Session:
             self._body_clock.observe(self._body_work / 1e9)
             self._body_work = 0
         latency_us = (time.perf_counter_ns() - self._began) // 1000
-        return self._adaptation.transaction.record(latency_us, self._service.inspector.mask_text)
+        transaction = self._adaptation.transaction
+        return transaction.record(latency_us, partial(self._service.inspectors.mask, transaction.profile))
 
     def _answer_error(self, error: RemoteProtocolError) -> bytes:
         """The answer to bytes that are no ICAP; none in the middle of a reply, or to a peer that has gone."""

@@ -17,6 +17,7 @@ from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.icap import AdaptedEnd, BodyData, BodyEnd, PreviewEnd, Reply
 from icapd.inspection import Inspector
+from icapd.policy import BY_POLICY
 from icapd.services import answers, blocking
 from icapd.services.answers import AdaptationOptions, Record, Step
 from icapd.services.body_memory import BodyMemory, HeldBody
@@ -24,7 +25,7 @@ from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
 from icapd.services.buffered import read_buffered, reason_of, why_unreadable
 from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
-from icapd.services.flow import Echo, Flow, inspected_flow
+from icapd.services.flow import Echo, Flow, inspected_flow, needs_all
 from icapd.services.flowing import FlowingMessage
 from icapd.services.trailers import examined
 from icapd.services.transaction import Transaction
@@ -74,7 +75,8 @@ class Adaptation:
             self._head = examination.head
             self.transaction.add_findings(examination.findings)
         if self._request.has_body and (length := self._announced.length) is not None:
-            self.transaction.add_findings(size_findings(self._inspector.rules.scan_size(length, None)))
+            rules = self._announced.rules_of(self._inspector.rules)
+            self.transaction.add_findings(size_findings(rules.scan_size(length, None)))
         # Frames of a WebSocket pass the proxy in a tunnel: this request is all that is ever seen.
         if answers.is_upgrade(self._virgin) and self._must_stop("partial", "upgrade"):
             return self._block_uninspected()
@@ -85,10 +87,11 @@ class Adaptation:
         return []
 
     def bypass(self, reason: str) -> list[Step]:
-        """In the place of `begin`: the message meets the fail mode without being looked at."""
+        """In the place of `begin`: the message meets the fail mode, or passes by policy, not looked at."""
         if self._must_stop("skipped", reason):
             return self._block_uninspected()
-        self.transaction.disposition = "bypassed"
+        if reason != BY_POLICY:
+            self.transaction.disposition = "bypassed"
         if self._exchange.may_answer_204:
             return self._done(answers.unmodified(self.transaction))
         if not self._request.has_body:
@@ -123,8 +126,7 @@ class Adaptation:
         """
         if self._flowing is not None and mid_response:
             return self._done(self._flowing.cut("error", "internal-error"))
-        self.transaction.mark("error", "internal-error")
-        if self._options.blocks_uninspected or not self._exchange.may_answer_204:
+        if self._must_stop("error", "internal-error") or not self._exchange.may_answer_204:
             return self._block_uninspected()
         self.transaction.disposition = "bypassed"
         return self._done(answers.unmodified(self.transaction))
@@ -168,10 +170,10 @@ class Adaptation:
         if self.transaction.must_block:
             return self._block_by_rules()
         rules, limit = self._inspector.rules, self._options.max_buffered_body
-        self._plan = plan = plan_body(self._announced, self._held.sample(), rules, limit)
+        skips = self.transaction.skips_body(self._announced.media_type.essence, self._announced.length)
+        self._plan = plan = plan_body(self._announced, self._held.sample(), rules, limit, skips=skips)
         if plan.kind is PlanKind.SKIP:
-            self.transaction.mark("skipped", plan.reason)
-            if plan.is_blind and self._options.blocks_uninspected:
+            if self._must_stop("skipped", plan.reason) and plan.is_blind:
                 return self._block_uninspected()
             if self._head is self._virgin and self._exchange.may_answer_204:
                 return self._done(answers.unmodified(self.transaction))
@@ -194,6 +196,8 @@ class Adaptation:
     def _finish_buffered(self, trailers: Headers) -> list[Step]:
         assert self._plan is not None
         raw, missing = self._held.sample(), self._note_truncation()
+        if missing and self.transaction.profile.blocks("truncated", False):
+            return self._block_uninspected()
         reading = read_buffered(self._inspector, self._plan, raw, with_size=self._announced.length is None)
         if reading.outgrew:
             return self._start_inspected_flow()
@@ -213,10 +217,8 @@ class Adaptation:
             return self._block_by_rules()
         self.transaction.disposition = "redacted"
         head = changed_head(self._head, len(reading.changed) + missing)
-        part = answers.changed_part(raw, reading.changed)
-        if part is not None and part.original_end <= self._exchange.held and self._exchange.may_answer_206:
-            return self._done(answers.partly_adapted(self.transaction, self._options, head, part))
-        return self._done(answers.adapted(self.transaction, self._options, head, reading.changed))
+        held = self._exchange.held_for_206
+        return self._done(answers.changed(self.transaction, self._options, head, raw, reading.changed, held))
 
     def _note_truncation(self) -> int:
         """How many bytes are missing. Squid ends a body that broke off as if it were whole.
@@ -232,10 +234,7 @@ class Adaptation:
 
     def _start_inspected_flow(self) -> list[Step]:
         assert self._plan is not None
-        rules = self._inspector.rules.for_media_type(self._plan.media_type.essence)
-        # Rules on single fields need the whole body, or the whole event; the others hold.
-        needs_all = bool(rules.field_rules) and not self._plan.media_type.is_event_stream
-        if needs_all and self._must_stop("partial", "oversize"):
+        if needs_all(self._inspector, self._plan) and self._must_stop("partial", "oversize"):
             return self._block_uninspected()
         if obstacle := why_unreadable(self._inspector, self._plan, self._held.sample()):
             if self._must_stop(*obstacle):
@@ -248,7 +247,7 @@ class Adaptation:
         self._phase = _Phase.FLOWING
         if self.transaction.disposition != "bypassed":
             self.transaction.disposition = "echoed" if self._head is self._virgin else "redacted"
-        rules, has_size = self._inspector.rules, self._announced.length is not None
+        rules, has_size = self._announced.rules_of(self._inspector.rules), self._announced.length is not None
         flowing = FlowingMessage(self.transaction, head, flow, rules, self._options, has_size=has_size)
         self._flowing = flowing
         steps = self._after_flow(flowing.feed(received) if (received := self._held.release()) else [])
@@ -286,7 +285,7 @@ class Adaptation:
     def _must_stop(self, inspection: Inspection, reason: str) -> bool:
         """Note that the message is not, or not wholly, inspected; whether it therefore must not pass."""
         self.transaction.mark(inspection, reason)
-        return self._options.blocks_uninspected
+        return self.transaction.profile.blocks(reason, self._options.blocks_uninspected)
 
     def _block_by_rules(self) -> list[Step]:
         return self._done(blocking.by_rules(self.transaction, self._options.contact))

@@ -9,7 +9,7 @@ from icapd.http.codings import SUPPORTED, parse_content_codings
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.http.media_types import MediaType, is_textual, looks_like_text
-from icapd.policy import RuleSet
+from icapd.policy import BY_POLICY, RuleSet
 
 #: Bytes by which a body is judged that its head says nothing of.
 SAMPLE = 1024
@@ -34,13 +34,13 @@ class BodyPlan:
     #: The type by which the body is read; without an essence where only the bytes told that it is text.
     media_type: MediaType
     codings: tuple[str, ...] = ()
-    #: Why a body is not read: "media-type", "no-rules", or what stood in the way.
+    #: Why a body is not read: "media-type", "no-rules", "policy", or what stood in the way.
     reason: str = ""
 
     @property
     def is_blind(self) -> bool:
         """Whether rules would have applied, but the body can't be read."""
-        return self.kind is PlanKind.SKIP and self.reason not in {"media-type", "no-rules"}
+        return self.kind is PlanKind.SKIP and self.reason not in {"media-type", "no-rules", BY_POLICY}
 
 
 def content_codings(headers: Headers) -> tuple[str, ...]:
@@ -67,17 +67,25 @@ class Announced(NamedTuple):
             int(length) if length is not None and length.isdigit() and len(length) < 20 else None,
         )
 
+    def rules_of(self, rules: RuleSet) -> RuleSet:
+        """Those among the rules that are for this type."""
+        return rules.for_media_type(self.media_type.essence)
+
     def is_settled_by(self, received: int) -> bool:
         """Whether so many bytes of a body show all that plan_body looks for: more would change nothing."""
         return received >= (SAMPLE if self.media_type.is_opaque or self.codings else _MARK)
 
 
-def plan_body(announced: Announced, sample: bytes, rules: RuleSet, max_buffered: int) -> BodyPlan:
-    """The plan for a body; `sample`: what has arrived of it, as it travels (coded).
+def plan_body(
+    announced: Announced, sample: bytes, rules: RuleSet, max_buffered: int, *, skips: bool = False
+) -> BodyPlan:
+    """The plan for a body; `sample`: what has arrived of it, as it travels (coded); `skips`: by policy.
 
     Types that say nothing (none, application/octet-stream) are judged by the sample, no further than SAMPLE.
     """
     media_type, codings, length = announced
+    if skips:
+        return BodyPlan(PlanKind.SKIP, media_type, reason=BY_POLICY)
     sample = sample[:SAMPLE]
     if media_type.is_opaque:
         if not codings and not looks_like_text(sample):

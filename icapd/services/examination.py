@@ -77,13 +77,13 @@ def examine_message(
     inspector: Inspector, head: MessageHead, request: RequestHead | None, text: bytes
 ) -> MessageExamination:
     """All rules on a message whose body, in no coding, is all there. Raises ScanTimeout."""
-    media_type = MediaType.parse(head.headers.get(b"content-type"))
+    media_type = announced = MediaType.parse(head.headers.get(b"content-type"))
     if not is_textual(media_type.essence):
         # The caller has a text there, whatever its type says.
         media_type = MediaType()
     body = inspector.inspect_body(text, media_type)
     findings = [*examine_head(inspector, head, request).findings, *body.findings]
-    findings += size_findings(inspector.rules.scan_size(len(text), text))
+    findings += size_findings(inspector.rules.for_media_type(announced.essence).scan_size(len(text), text))
     return MessageExamination(tuple(findings), body.text)
 
 

@@ -41,6 +41,11 @@ class Exchange:
         return answers_preview or self._request.allows_204
 
     @property
+    def held_for_206(self) -> int:
+        """How far into the virgin body a 206 may point back; -1 where it is no answer at all."""
+        return self.held if self.may_answer_206 else -1
+
+    @property
     def may_answer_206(self) -> bool:
         """draft-icap-ext-partial-content-07 section 5.1, and what Squid makes of it.
 

@@ -108,6 +108,15 @@ class Watched(Inspected):
         return b""
 
 
+def needs_all(inspector: Inspector, plan: BodyPlan) -> bool:
+    """Whether some rules don't apply to a body that flows.
+
+    Those on single fields need the whole body, or the whole event; the others hold.
+    """
+    rules = inspector.rules.for_media_type(plan.media_type.essence)
+    return bool(rules.field_rules) and not plan.media_type.is_event_stream
+
+
 def inspected_flow(inspector: Inspector, plan: BodyPlan, announced: int | None) -> Inspected:
     """The flow for a planned body: one that changes it only where a rule in force could.
 

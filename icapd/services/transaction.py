@@ -11,6 +11,8 @@ from icapd.inspection import Finding
 from icapd.policy import Action, Policy
 from icapd.services.examination import risk_score
 from icapd.services.identity import Identity
+from icapd.services.profile_choice import direction_of, profile_of
+from icapd.services.thresholds import judged
 
 TXN_HEADER = b"X-Icapd-Txn"
 # What we gave the request as its id comes back with its response (Squid's adaptation_masterx_shared_names).
@@ -18,12 +20,14 @@ _OWN_TXN_ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{
 
 
 class Transaction:
-    """What is known of one REQMOD or RESPMOD transaction so far. Pins the policy that it began with."""
+    """What is known of one REQMOD or RESPMOD transaction so far. Pins the policy that it began with,
+    and what of it holds for this message."""
 
     def __init__(self, request: ModRequest, policy: Policy, now_us: int, identity: Identity) -> None:
         """`now_us`: the wall clock in microseconds since the epoch; `identity`: whose message it is."""
         self.request = request
         self.policy = policy
+        self.profile = profile_of(policy, request, identity, now_us)
         self.identity = identity
         self.occurred_at = now_us
         self.event_id = uuid7()
@@ -40,12 +44,18 @@ class Transaction:
         self.http_status = request.response_head.status if request.response_head else 0
 
     def add_findings(self, findings: Iterable[Finding]) -> None:
+        """Keep them, with what the risk score comes to by them."""
         self.findings.extend(findings)
+        judged(self.findings, self.profile)
 
     def mark(self, inspection: Inspection, reason: str) -> None:
         """Say that the message was not, or not wholly, inspected; the first reason stays."""
         if not self.skip_reason:
             self.inspection, self.skip_reason = inspection, reason
+
+    def skips_body(self, essence: str, length: int | None) -> bool:
+        """Whether the policy says that a body of this type and announced length is not read."""
+        return self.profile.skips_body(direction_of(self.request), essence, length)
 
     @property
     def verdict(self) -> Action:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from support import wire
@@ -11,7 +12,7 @@ from icapd.audit import AuditRecord
 from icapd.http.codings import CodingLimits
 from icapd.icap import BodyData, BodyEnd, Connection, ModRequest, PreviewEnd
 from icapd.inspection import Fingerprinter, InspectionLimits
-from icapd.policy import Policy
+from icapd.policy import BY_POLICY, Policy
 from icapd.services.adaptation import Adaptation
 from icapd.services.answers import AdaptationOptions, Record, Step
 from icapd.services.body_memory import BodyMemory
@@ -102,6 +103,7 @@ def adapt(
     sizes: Sequence[int] = (),
     memory: BodyMemory = PLENTY,
     bypass: str = "",
+    now_us: int = 1_000_000,
 ) -> Outcome:
     """Run one request through codec and adaptation; records are taken down before the bytes behind them."""
     connection, outcome = Connection(), Outcome()
@@ -111,7 +113,8 @@ def adapt(
         assert adaptation is not None
         for step in steps:
             if isinstance(step, Record):
-                outcome.records.append((step.phase, adaptation.transaction.record(5, inspector.mask_text)))
+                mask = partial(service.inspectors.mask, adaptation.transaction.profile)
+                outcome.records.append((step.phase, adaptation.transaction.record(5, mask)))
             else:
                 outcome.sent += connection.send(step)
 
@@ -120,9 +123,10 @@ def adapt(
         while (event := connection.next_event()) is not None:
             if isinstance(event, ModRequest):
                 service = catalogue.services[event.path]
-                inspector = service.inspector
-                transaction = Transaction(event, catalogue.policy, 1_000_000, identity_of(event.headers))
+                transaction = Transaction(event, catalogue.policy, now_us, identity_of(event.headers))
+                inspector = service.inspectors.of(transaction.profile)
                 adaptation = Adaptation(transaction, inspector, service.options, memory)
+                bypass = BY_POLICY if transaction.profile.skip else bypass
                 perform(adaptation.bypass(bypass) if bypass else adaptation.begin())
             else:
                 assert adaptation is not None and isinstance(event, BodyData | PreviewEnd | BodyEnd)
