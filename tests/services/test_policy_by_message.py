@@ -111,10 +111,10 @@ def test_rule_on_trial_blocks_nothing_by_its_score(make: Make) -> None:
 
 def test_body_that_flows_is_cut_by_its_score(make: Make) -> None:
     catalogue = make("[thresholds]\nblock = 40")
-    begun = b"x " * 4500
-    outcome = adapt(catalogue, respmod_of(begun + KEY + b" " + begun * 3, b"text/plain"), sizes=[1000] * 40)
+    begun = b"x " * 20_000
+    outcome = adapt(catalogue, respmod_of(begun + KEY + b" " + begun, b"text/plain"), sizes=[1000] * 90)
     assert outcome.record.disposition == "cut"
-    assert KEY not in outcome.body and len(outcome.body) < 4 * len(begun)
+    assert KEY not in outcome.body and len(outcome.body) < 2 * len(begun)
 
 
 def rules_of(outcome: Outcome) -> list[str]:
