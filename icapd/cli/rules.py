@@ -6,6 +6,8 @@ import click
 import msgspec
 from rich.table import Table
 
+from icapd.cli.rules_diff import diff_rules
+from icapd.cli.rules_explain import explain_rules
 from icapd.cli.tables import console
 from icapd.errors import ConfigurationError, PolicyError
 from icapd.policy import CompiledRule, load_policy, prove
@@ -91,6 +93,10 @@ def test_rules(settings: Settings, directory: Path | None, packs: tuple[str, ...
         for failure in proof.failures:
             raise ConfigurationError(f'rule "{rule.id}": key "{failure.key}": {failure.problem}')
     click.echo(f"{len(policy.rules)} rules, {examples} examples: all hold")
+
+
+for command in (explain_rules, diff_rules):
+    rules.add_command(command)
 
 
 def _as_json(rule: CompiledRule) -> dict[str, object]:

@@ -63,6 +63,11 @@ class Condition:
     words: tuple[str, ...]
     holds: Callable[[Facts], bool]
 
+    @property
+    def fact(self) -> str:
+        """The attribute of Facts that it is about."""
+        return FACT_OF[self.key]
+
     def covers(self, other: "Condition") -> bool:
         """Whether every message that meets the other one meets this one."""
         return all(any(_covers(self.key, word, narrow) for word in self.words) for narrow in other.words)

@@ -69,6 +69,7 @@ def load_policy(
         exceptions=live,
         expired=tuple(exemption for exemption in tables.exemptions if exemption.expires < today),
         resolver=Resolver(profile, scopes, live, workshop.sets),
+        top=tables.top,
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from icapd.policy.conditions import Condition
 from icapd.policy.facts import Facts
 from icapd.policy.matching import CompiledRule
-from icapd.policy.policy_tables import Exemption, Scope
+from icapd.policy.policy_tables import Exemption, Scope, Settings, given
 from icapd.policy.profiles import Profile
 from icapd.policy.resolver import Live, Resolver
 from icapd.policy.rule import Mode
@@ -36,6 +36,8 @@ class Policy:
     #: Those that had expired when it was loaded.
     expired: tuple[Exemption, ...]
     resolver: Resolver
+    #: What policy.toml says where no scope applies.
+    top: Settings
 
     @property
     def mode(self) -> Mode:
@@ -106,9 +108,7 @@ def policy_digest(
 def _beyond_rules(profile: Profile) -> dict[str, Any]:
     """What a profile says besides its rules; nothing where that is nothing."""
     parts = {
-        "thresholds": {
-            key: value for key, value in msgspec.structs.asdict(profile.thresholds).items() if value
-        },
+        "thresholds": given(profile.thresholds),
         "uninspected": profile.uninspected,
         "skipped": [skipped.body for skipped in profile.skipped],
     }

@@ -12,6 +12,11 @@ from icapd.policy.rule import ActionName, Mode, Rule, Severity
 from icapd.policy.uninspected import Remedy
 
 
+def given(table: msgspec.Struct) -> dict[str, Any]:
+    """The keys of a table that say something."""
+    return {key: value for key, value in msgspec.structs.asdict(table).items() if value is not None}
+
+
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An [override."pack.name"] table: what this site wants otherwise than the pack."""
 
@@ -22,14 +27,13 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     score: int | None = None
 
     def apply(self, rule: Rule) -> Rule:
-        changes = {key: value for key, value in msgspec.structs.asdict(self).items() if value is not None}
+        changes = given(self)
         changes.pop("enabled", None)
         return msgspec.structs.replace(rule, **changes) if changes else rule
 
     def over(self, outer: "Override") -> "Override":
         """This one, with what it leaves open from the outer one."""
-        own = {key: value for key, value in msgspec.structs.asdict(self).items() if value is not None}
-        return msgspec.structs.replace(outer, **own)
+        return msgspec.structs.replace(outer, **given(self))
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,8 +43,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     block: int | None = None
 
     def over(self, outer: "Thresholds") -> "Thresholds":
-        own = {key: value for key, value in msgspec.structs.asdict(self).items() if value is not None}
-        return msgspec.structs.replace(outer, **own)
+        return msgspec.structs.replace(outer, **given(self))
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

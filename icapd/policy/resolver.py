@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from operator import attrgetter
 from typing import Any
 
-from icapd.policy.conditions import FACT_OF, Condition, first_unmet
+from icapd.policy.conditions import Condition, first_unmet
 from icapd.policy.facts import Facts
 from icapd.policy.policy_tables import Exemption, Scope
 from icapd.policy.profiles import Profile, RuleSets, exempted
@@ -107,5 +107,5 @@ class Resolver:
 
 def _key_of(conditions: Sequence[Condition]) -> Callable[[Facts], Any]:
     """What of the facts the conditions ask about: all else makes no difference."""
-    asked = sorted({FACT_OF[condition.key] for condition in conditions})
+    asked = sorted({condition.fact for condition in conditions})
     return attrgetter(*asked) if asked else lambda facts: None

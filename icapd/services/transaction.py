@@ -65,6 +65,13 @@ class Transaction:
         return max((finding.action for finding in self.findings), default=Action.ALLOW)
 
     @property
+    def effect(self) -> Action:
+        """What of the verdict is enforced."""
+        if self.blocked_otherwise:
+            return Action.BLOCK
+        return max((finding.action for finding in self.findings if finding.enforced), default=Action.ALLOW)
+
+    @property
     def must_block(self) -> bool:
         return any(finding.enforced and finding.action is Action.BLOCK for finding in self.findings)
 
