@@ -135,7 +135,7 @@ audit_writer = Table(
     Column("started_at", Instant, nullable=False),
 )
 
-#: What was done to the audit itself: `start`, `stop`.
+#: What was done to the audit itself (`start`, `stop`) and to the policy (`policy-taken`, `policy-refused`).
 audit_admin = Table(
     "audit_admin",
     metadata,

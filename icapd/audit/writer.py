@@ -123,6 +123,11 @@ class AuditWriter:
                 if phase == "close":
                     connection.execute(statements.DELETE_OPEN, key)
 
+    def note(self, action: str, detail: Mapping[str, object]) -> None:
+        """Commits an administrative row: what was done to the policy. AuditError: it can't be."""
+        with self._transaction() as connection:
+            self._insert_admin(connection, action, detail)
+
     def check_writable(self) -> None:
         """AuditError when a record could not be written now, as far as can be told without writing one.
 

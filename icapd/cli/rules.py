@@ -1,5 +1,6 @@
 """`icapd rules`: look at the rules, check them, prove them."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from icapd.cli.rules_explain import explain_rules
 from icapd.cli.tables import console
 from icapd.errors import ConfigurationError, PolicyError
 from icapd.policy import CompiledRule, load_policy, prove
+from icapd.policy.expiry import expiry_of
 from icapd.services.configured import rules_directory
 from icapd.settings import Settings
 
@@ -75,6 +77,8 @@ def check_rules(settings: Settings, directory: Path | None) -> None:
         else:
             name = wanted[0] if wanted else f"policy.toml ({', '.join(policy.packs)})"
             click.echo(f"ok    {name}: {len(policy.rules)} rules")
+            for line in expiry_of(policy, datetime.now(UTC).date()).lines:
+                click.echo(f"note  {line}")
     if faults:
         raise ConfigurationError(f"{directory}: faults: {len(faults)}")
 

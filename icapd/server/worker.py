@@ -33,6 +33,7 @@ from icapd.server.supervision.messages import (
     Drain,
     Ended,
     Message,
+    Note,
     NotStarted,
     Prepare,
     Prepared,
@@ -43,6 +44,7 @@ from icapd.server.supervision.messages import (
     Tell,
     told,
 )
+from icapd.server.supervision.policy_state import state_of
 from icapd.server.telemetry.internal_error import log_internal_error, log_of_loop, place_of
 from icapd.server.telemetry.logging import configure_logging
 from icapd.server.telemetry.metrics import Metrics
@@ -55,6 +57,9 @@ log = structlog.get_logger()
 
 #: Seconds for connections to close once they were told to.
 _LAST = 1.0
+#: Seconds for which loading new rules may keep the interpreter to itself. With Python's own 5 ms, one in a
+#: hundred requests waited 4 ms longer while 500 rules were loaded; so it is 0.6.
+_STEP = 0.0005
 
 
 class Worker:
@@ -94,7 +99,7 @@ class Worker:
         await self._engine.start()
         self._channel = Channel(end, self._receive, self._end_without_supervisor, Room())
         policy = self._equipment.catalogue().policy
-        self._channel.send(Started(policy.istag, tuple(policy.packs), policy.mode))
+        self._channel.send(Started(policy.istag, policy.packs, policy.mode, state_of(policy)))
         drain = await self._told_to_end
         timeout = drain.timeout
         if drain.retire:
@@ -149,6 +154,11 @@ class Worker:
                     self._equipment.put_in_force(self._prepared)
                     self._prepared = None
                 self._channel.send(Committed(number))
+            case Note(action, detail):
+                try:
+                    self._audit.note(action, detail)
+                except AuditError as error:
+                    log.error("audit-failed", error=str(error))
             case Drain():
                 self._end(message)
 
@@ -171,7 +181,7 @@ class Worker:
 
     async def _prepare(self, number: int) -> None:
         try:
-            self._prepared = await asyncio.to_thread(self._equipment.prepare)
+            self._prepared = await asyncio.to_thread(self._prepare_considerately)
         except Exception as error:
             self._prepared = None
             if isinstance(error, IcapdError):
@@ -182,7 +192,17 @@ class Worker:
             self._channel.send(Prepared(number, problem))
         else:
             policy = self._prepared.policy
-            self._channel.send(Prepared(number, "", policy.istag, tuple(policy.packs), policy.mode))
+            state = state_of(policy)
+            self._channel.send(Prepared(number, "", policy.istag, policy.packs, policy.mode, state))
+
+    def _prepare_considerately(self) -> Catalogue:
+        """Load in small steps: the thread that serves has to wait for one at most."""
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(_STEP)
+        try:
+            return self._equipment.prepare()
+        finally:
+            sys.setswitchinterval(usual)
 
     def _report(self, tell: Tell) -> None:
         try:

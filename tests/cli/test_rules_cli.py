@@ -212,3 +212,12 @@ def test_message_that_is_none_is_named(tmp_path: Path, directory: Path) -> None:
     result = run("diff", directory, directory, "--messages", "-", input=b'{"url": 1}\n')
     assert result.exit_code == 3
     assert "--messages: line 1: " in result.output
+
+
+def test_check_reports_exceptions_that_end(directory: Path) -> None:
+    policy = directory / "policy.toml"
+    assert "note" not in run("check", directory).output
+    policy.write_text(POLICY.replace("9000-12-31", "2020-01-01"))
+    result = run("check", directory)
+    assert result.exit_code == 0
+    assert "note  exception #1 for demo.mal* (ann: samples of malware) expired on 2020-01-01" in result.output
