@@ -145,6 +145,23 @@ audit_admin = Table(
     Column("detail", Text, nullable=False),
 )
 
+#: What a shadow policy would have done with a message, where that is something else than what was done.
+audit_shadow = Table(
+    "audit_shadow",
+    metadata,
+    *_key(),
+    Column("txn_id", String(64), nullable=False),
+    Column("method_icap", String(8), nullable=False),
+    Column("live_effect", String(16), nullable=False),
+    Column("shadow_effect", String(16), nullable=False),
+    #: Ids of the rules that fired, with blanks between them.
+    Column("live_rules", Text, nullable=False),
+    Column("shadow_rules", Text, nullable=False),
+    Column("live_digest", String(64), nullable=False),
+    Column("shadow_digest", String(64), nullable=False),
+)
+Index("audit_shadow_occurred_at", audit_shadow.c.occurred_at)
+
 #: Streams under way: what their record would be if the server died now. Empty when no server runs.
 audit_open = Table(
     "audit_open",

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from icapd.cli.rules_diff import diff_rules
 from icapd.cli.rules_explain import explain_rules
+from icapd.cli.rules_shadow import show_shadow
 from icapd.cli.tables import console
 from icapd.errors import ConfigurationError, PolicyError
 from icapd.policy import CompiledRule, load_policy, prove
@@ -99,7 +100,7 @@ def test_rules(settings: Settings, directory: Path | None, packs: tuple[str, ...
     click.echo(f"{len(policy.rules)} rules, {examples} examples: all hold")
 
 
-for command in (explain_rules, diff_rules):
+for command in (explain_rules, diff_rules, show_shadow):
     rules.add_command(command)
 
 

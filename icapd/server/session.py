@@ -237,6 +237,8 @@ class Session:
                 out += map(self._connection.send, self._unrecorded())
                 break
         if self._adaptation.is_done and self.pending is None:
+            if self._context.over is not None:
+                self._context.over(self._adaptation)
             self._adaptation = None
         return b"".join(out)
 

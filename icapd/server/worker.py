@@ -22,10 +22,12 @@ from icapd.errors import AuditError, IcapdError
 from icapd.server.asyncio_engine import AsyncioEngine
 from icapd.server.engine import Engine, Peer
 from icapd.server.equipment import Equipment
+from icapd.server.equipment import Prepared as Equipped
 from icapd.server.listening.descriptors import Room
 from icapd.server.listening.handshakes import HandshakeFailures
 from icapd.server.pyicap_engine.engine import PyicapEngine
 from icapd.server.session_context import SessionContext
+from icapd.server.shadow import Shadow
 from icapd.server.supervision.channel import SUPERVISOR_SIGNALS, WORKER_END, Channel, receive, send_now
 from icapd.server.supervision.messages import (
     Commit,
@@ -49,7 +51,6 @@ from icapd.server.telemetry.internal_error import log_internal_error, log_of_loo
 from icapd.server.telemetry.logging import configure_logging
 from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
-from icapd.services.catalogue import Catalogue
 from icapd.services.configured import codec_limits
 from icapd.settings import Settings
 
@@ -71,13 +72,14 @@ class Worker:
         self._equipment = Equipment(settings)
         self._metrics = Metrics()
         self._handshake_failures = HandshakeFailures(self._metrics.tls_failures.inc)
-        self._prepared: Catalogue | None = None
+        self._prepared: Equipped | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = 0
         self._emptied = asyncio.Event()
         self._audit = AuditWriter.open(
             settings.audit.database_url, synchronous=settings.audit.synchronous, reserved=True
         )
+        self._shadow = Shadow(self._metrics, self._audit, settings.policy.shadow_share)
 
     def run(self, end: socket.socket) -> None:
         """Serve until told to end; `end`: of the channel."""
@@ -99,12 +101,16 @@ class Worker:
         await self._engine.start()
         self._channel = Channel(end, self._receive, self._end_without_supervisor, Room())
         policy = self._equipment.catalogue().policy
-        self._channel.send(Started(policy.istag, policy.packs, policy.mode, state_of(policy)))
+        self._shadow.judge_by(self._equipment.in_force.candidate)
+        self._channel.send(
+            Started(policy.istag, policy.packs, policy.mode, state_of(self._equipment.in_force))
+        )
         drain = await self._told_to_end
         timeout = drain.timeout
         if drain.retire:
             timeout = await self._retire(timeout)
         await self._engine.stop(timeout)
+        self._shadow.close()
         # Counted by the supervisor when this process is no more.
         self._report(Tell(0, metrics=True))
 
@@ -118,6 +124,7 @@ class Worker:
             codec_limits=codec_limits(self._settings),
             metrics=self._metrics,
             memory=memory,
+            over=self._shadow.offer if self._settings.policy.shadow else None,
         )
         callbacks = self._left, self._handshake_failures.note
         if self._settings.server.engine == "pyicap":
@@ -152,6 +159,7 @@ class Worker:
             case Commit(number):
                 if self._prepared is not None:
                     self._equipment.put_in_force(self._prepared)
+                    self._shadow.judge_by(self._prepared.candidate)
                     self._prepared = None
                 self._channel.send(Committed(number))
             case Note(action, detail):
@@ -192,10 +200,10 @@ class Worker:
             self._channel.send(Prepared(number, problem))
         else:
             policy = self._prepared.policy
-            state = state_of(policy)
+            state = state_of(self._prepared)
             self._channel.send(Prepared(number, "", policy.istag, policy.packs, policy.mode, state))
 
-    def _prepare_considerately(self) -> Catalogue:
+    def _prepare_considerately(self) -> Equipped:
         """Load in small steps: the thread that serves has to wait for one at most."""
         usual = sys.getswitchinterval()
         sys.setswitchinterval(_STEP)

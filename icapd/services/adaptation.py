@@ -56,6 +56,7 @@ class Adaptation:
         self._plan: BodyPlan | None = None
         self._flowing: FlowingMessage | None = None
         self._phase = _Phase.PREVIEW
+        self.whole_body: bytes | None = None  # once done: as it came, where it was held back to its end
 
     @property
     def is_done(self) -> bool:
@@ -295,5 +296,5 @@ class Adaptation:
 
     def _done(self, steps: list[Step]) -> list[Step]:
         self._phase = _Phase.DONE
-        self._held.release()
+        self.whole_body = self._exchange.whole(self._held.release(), self.transaction.body_bytes)
         return steps

@@ -118,7 +118,9 @@ def test_why_a_rule_does_nothing(directory: Path, rule: str, state: str) -> None
 
 
 def test_tables_say_the_same(directory: Path) -> None:
-    output = run("explain", "--host", "samples.example", "--directory", directory).output
+    output = run(
+        "explain", "--host", "samples.example", "--directory", directory, env={"COLUMNS": "200"}
+    ).output
     for text in ("none: the top of policy.toml", "demo.note: enabled = False", "samples of malware", "pilot"):
         assert text in output
 

@@ -5,11 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.adapting import catalogue_of
 from support.policies import RULES
 
 from icapd.policy import load_policy
 from icapd.policy.expiry import expiry_of
 from icapd.server.control.supervision import ReloadResult
+from icapd.server.equipment import Prepared
 from icapd.server.supervision.messages import Started
 from icapd.server.supervision.policy_ledger import PolicyLedger
 from icapd.server.supervision.policy_state import PolicyState, state_of
@@ -110,5 +112,6 @@ def test_what_ends_is_reported_beforehand(tmp_path: Path, days: int, active: int
     if line:
         (told,) = expiry.lines
         assert line in told and "exception #1 for demo.key (ann: a test)" in told
-    assert state_of(policy).lines == expiry.lines
+    catalogue = catalogue_of(policy)
+    assert state_of(Prepared(catalogue)).lines == expiry.lines
     assert expiry_of(policy, date(9999, 1, 1)).expired, "on another day it is another answer"

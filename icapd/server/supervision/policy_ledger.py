@@ -39,6 +39,10 @@ class PolicyLedger:
         self._problem, self._refused_since = "", 0.0
         for line in policy.state.lines:
             log.warning("policy-exception", problem=line)
+        if policy.state.shadow:
+            log.info("shadow", digest=policy.state.shadow)
+        if policy.state.shadow_problem:
+            log.error("shadow-refused", problem=policy.state.shadow_problem)
 
     def reloaded(self, result: ReloadResult, policy: Started | None) -> Note:
         """A reload has ended; `policy`: what is in force now. Returns what the audit trail is to keep."""
@@ -60,11 +64,15 @@ class PolicyLedger:
     @property
     def remarks(self) -> list[str]:
         """What a person should see to, though traffic is served."""
-        if not self._problem:
-            return []
-        since = datetime.fromtimestamp(self._refused_since, UTC)
-        one_line = " ".join(self._problem.split())
-        return [f"the rule files on disk are refused since {since:%Y-%m-%dT%H:%M:%SZ}: {one_line}"]
+        remarks = []
+        if self._problem:
+            since = datetime.fromtimestamp(self._refused_since, UTC)
+            remarks.append(
+                f"the rule files on disk are refused since {since:%Y-%m-%dT%H:%M:%SZ}: {self._problem}"
+            )
+        if self._state.shadow_problem:
+            remarks.append(f"the shadow policy is refused: {self._state.shadow_problem}")
+        return [" ".join(remark.split()) for remark in remarks]
 
     def is_due(self, now: float) -> bool:
         """Whether an exception has ended since the policy was loaded; true once for each."""

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 import msgspec
 
 from icapd.audit.storable import fit_text
-from icapd.policy import Policy
 from icapd.policy.expiry import NOTICE, expiry_of
+from icapd.server.equipment import Prepared
 
 #: Lines about exceptions that are told, and characters of each: a message has a limit.
 _MAX_LINES, _MAX_LINE = 20, 200
+#: Characters of what is wrong with a candidate.
+_MAX_PROBLEM = 1000
 
 
 class PolicyState(msgspec.Struct, frozen=True):
@@ -22,6 +24,10 @@ class PolicyState(msgspec.Struct, frozen=True):
     expired: int = 0
     #: What to tell about those that have ended, or end soon.
     lines: tuple[str, ...] = ()
+    #: Of the candidate that is tried beside it; "" when there is none.
+    shadow: str = ""
+    #: Why a candidate is not tried; "" when it is.
+    shadow_problem: str = ""
 
     def next_end(self, now: float) -> float:
         """When the next exception ends; infinite when none does."""
@@ -37,12 +43,15 @@ class PolicyState(msgspec.Struct, frozen=True):
         }
 
 
-def state_of(policy: Policy) -> PolicyState:
-    """The state of a policy that was loaded just now."""
+def state_of(prepared: Prepared) -> PolicyState:
+    """The state of what was loaded just now."""
+    policy, candidate = prepared.policy, prepared.candidate
     expiry = expiry_of(policy, datetime.now(UTC).date())
     return PolicyState(
         policy.digest,
         tuple(sorted(live.ends for live in policy.exceptions)),
         len(policy.expired),
         tuple(fit_text(line, _MAX_LINE) for line in expiry.lines[:_MAX_LINES]),
+        candidate.policy.digest if candidate else "",
+        fit_text(prepared.shadow_problem, _MAX_PROBLEM),
     )

@@ -83,6 +83,16 @@ class Metrics:
             "icapd_tls_handshake_failures", "TLS handshakes that failed.", registry=registry
         )
 
+        self.shadow_verdicts = Tally(
+            "icapd_shadow_verdicts",
+            "Messages by what was done and what the shadow policy would have done.",
+            ("live", "shadow"),
+            registry,
+        )
+        self.shadow_dropped = Tally(
+            "icapd_shadow_dropped", "Messages that the shadow policy did not judge.", ("cause",), registry
+        )
+
     def observe(self, record: AuditRecord) -> None:
         """Count one transaction by its final record."""
         method = record.method_icap
