@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from icapd.policy.bodies import Skipped
+from icapd.policy.databases import Databases
 from icapd.policy.facts import Direction
 from icapd.policy.matching import CompiledRule
 from icapd.policy.policy_tables import Thresholds
@@ -55,24 +56,24 @@ class Profile:
 
 
 class RuleSets:
-    """Makes rule sets, one for equal rules."""
+    """Makes rule sets, one for equal rules; different ones share the databases of equal expressions."""
 
-    def __init__(self) -> None:
+    def __init__(self, databases: Databases | None = None) -> None:
+        self._databases = databases
         self._made: dict[tuple[CompiledRule, ...], RuleSet] = {}
 
     def of(self, rules: Iterable[CompiledRule], direction: Direction) -> RuleSet:
         """The rules among these that cover the direction."""
         chosen = tuple(rule for rule in rules if rule.rule.covers(direction))
         if chosen not in self._made:
-            self._made[chosen] = RuleSet(chosen)
+            self._made[chosen] = RuleSet(chosen, self._databases)
         return self._made[chosen]
 
 
-def exempted(profile: Profile, exempt: frozenset[str], sets: RuleSets | None = None) -> Profile:
+def exempted(profile: Profile, exempt: frozenset[str], sets: RuleSets) -> Profile:
     """The profile with these rules, by id, only watching; what they find adds nothing to the risk score."""
     if exempt.isdisjoint(rule.id for rule in profile.rules):
         return profile
-    sets = sets or RuleSets()
     rules = tuple(
         replace(rule, enforced=False, score=0) if rule.id in exempt else rule for rule in profile.rules
     )

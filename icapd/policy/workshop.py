@@ -8,6 +8,7 @@ from typing import NamedTuple
 from icapd.errors import PolicyError
 from icapd.policy.bodies import PACK, Skipped, rule_of
 from icapd.policy.checks import check_reach, check_rule
+from icapd.policy.databases import Databases, default_cache_directory
 from icapd.policy.decoding import faults_as_errors
 from icapd.policy.matching import CompiledRule, compile_rule
 from icapd.policy.pack import Pack
@@ -35,7 +36,7 @@ class Workshop:
         self._compiled: dict[str, CompiledRule] = {}
         self._effective: dict[tuple[str, Rule, bool], CompiledRule] = {}
         self._proved: set[str] = set()
-        self.sets = RuleSets()
+        self.sets = RuleSets(Databases(default_cache_directory()))
 
     def profile(self, settings: Settings, name: str = "") -> Profile:
         """The profile of these settings, its rules proved by their own examples. Raises PolicyError."""

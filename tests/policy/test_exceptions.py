@@ -98,7 +98,7 @@ def test_exceptions_add_up_and_hold_within_scopes(load: Callable[..., Policy]) -
 def test_excepted_rules_share_what_finds_them(load: Callable[..., Policy]) -> None:
     policy = load(EXCEPTION)
     profile = policy.profile_for(facts_of("response", host="a"), LAST_SECOND)
-    (mine,), (theirs,) = profile.response._prefilters["body"], policy.response._prefilters["body"]
+    mine, theirs = profile.response._prefilters["body"], policy.response._prefilters["body"]
     assert mine._one_pass is theirs._one_pass, "nothing is compiled while traffic waits"
 
 
