@@ -28,7 +28,7 @@ log = structlog.get_logger()
 #: Messages, and bytes of their bodies, that may wait.
 MAX_WAITING, MAX_WAITING_BYTES = 256, 16 * 1024 * 1024
 #: Seconds for which the thread may keep the interpreter to itself while there is traffic to be served.
-_STEP = 0.0005
+_STEP = 0.0001
 #: Rows are committed together, once this many seconds have passed, and no more of them than this.
 FLUSH, MAX_ROWS = 1.0, 50
 #: Seconds for the last rows when the server stops.
