@@ -34,7 +34,7 @@ def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Ex
     merged = [hit for hit in hits if hit.redacts and not (hit.rule.in_order and hit.target == "body")]
     spans = [(hit.start, hit.end) for hit in merged]
     spans += _repeated(merged, views, budget)
-    redacted = redact(text, spans, CUTTERS[kind]())
+    redacted = redact(text, spans, CUTTERS[kind](), budget)
     return Examination(tuple(hits), _redact_in_order(redacted, rules, budget))
 
 

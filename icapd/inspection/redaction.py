@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from icapd.inspection.budget import Budget
 from icapd.inspection.utf8 import whole_characters
 from icapd.policy import REPLACEMENT
 
@@ -97,6 +98,8 @@ class FormCutter(PlainCutter):
 
 
 _START = attrgetter("start")
+#: In the place of a rule's name where a budget is spent.
+_REDACTION = "(redaction)"
 
 
 class Redactor:
@@ -156,10 +159,20 @@ def _filled(replacement: bytes, length: int, is_number: bool) -> bytes:
     return replacement.ljust(length, b" " if is_number else b"*")
 
 
-def redact(text: bytes, spans: Sequence[tuple[int, int]], cutter: Cutter) -> bytes:
-    """A whole text without the spans; the same object when there is nothing to take out."""
+def redact(
+    text: bytes, spans: Sequence[tuple[int, int]], cutter: Cutter, budget: Budget | None = None
+) -> bytes:
+    """A whole text without the spans; the same object when there is nothing to take out.
+
+    Raises ScanTimeout when the budget is spent.
+    """
     if not spans:
         return text
     passage, redactor = Passage(text), Redactor()
-    redactor.replace(piece for start, end in sorted(set(spans)) for piece in cutter.cut(passage, start, end))
+    pieces: list[Piece] = []
+    for start, end in sorted(set(spans)):
+        if budget is not None:
+            budget.check(_REDACTION)
+        pieces += cutter.cut(passage, start, end)
+    redactor.replace(pieces)
     return redactor.write(passage, len(text))

@@ -5,7 +5,6 @@ full is dropped, and counted. Each judgement is followed by a rest, so that the 
 share of a CPU. A judgement goes through the very state machine that traffic goes through.
 """
 
-import sys
 import threading
 import time
 from collections import deque
@@ -27,8 +26,6 @@ log = structlog.get_logger()
 
 #: Messages, and bytes of their bodies, that may wait.
 MAX_WAITING, MAX_WAITING_BYTES = 256, 16 * 1024 * 1024
-#: Seconds for which the thread may keep the interpreter to itself while there is traffic to be served.
-_STEP = 0.0001
 #: Rows are committed together, once this many seconds have passed, and no more of them than this.
 FLUSH, MAX_ROWS = 1.0, 50
 #: Seconds for the last rows when the server stops.
@@ -62,7 +59,6 @@ class Shadow:
         """From here on by this one; None: not at all."""
         self._candidate = candidate
         if candidate is not None and self._thread is None:
-            sys.setswitchinterval(_STEP)
             self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
             self._thread.start()
 

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from icapd.audit import AuditRecord
 from icapd.icap import Method
 from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
 from icapd.policy import Policy
+from icapd.services.adaptation import Adaptation
 from icapd.services.answers import AdaptationOptions
+from icapd.services.body_memory import BodyMemory
 from icapd.services.options import ServiceDescription
 from icapd.services.profile_choice import Inspectors
+from icapd.services.transaction import Transaction
 
 #: The smallest number that 1, 2, 3, 4 and 6 Squid workers divide.
 _SQUID_WORKERS = 12
@@ -37,6 +42,14 @@ class Service:
     def inspector(self) -> Inspector:
         """Of messages that no scope of the policy applies to, and no exception."""
         return self.inspectors.default
+
+    def adaptation(self, transaction: Transaction, memory: BodyMemory) -> Adaptation:
+        """The adaptation of a transaction by what the policy says for it."""
+        return Adaptation(transaction, self.inspectors.of(transaction.profile), self.options, memory)
+
+    def record(self, transaction: Transaction, latency_us: int) -> AuditRecord:
+        """The audit row as things stand."""
+        return transaction.record(latency_us, partial(self.inspectors.mask, transaction.profile))
 
 
 @dataclass(frozen=True, slots=True)

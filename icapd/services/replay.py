@@ -4,8 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from icapd.audit.record import Verdict
 from icapd.icap import BodyData, BodyEnd, ModRequest
-from icapd.policy import BY_POLICY
-from icapd.services.adaptation import Adaptation
+from icapd.services.answers import Step, Work
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue
 from icapd.services.identity import Identity
@@ -49,14 +48,18 @@ def replay(catalogue: Catalogue, seen: Seen) -> Judgement:
     service = catalogue.services[seen.request.path]
     request = replace(seen.request, preview=None, allow=frozenset({b"204", b"206"}))
     transaction = Transaction(request, catalogue.policy, seen.now_us, seen.identity)
-    inspector = service.inspectors.of(transaction.profile)
-    adaptation = Adaptation(transaction, inspector, service.options, _ENOUGH)
-    if transaction.profile.skip:
-        adaptation.bypass(BY_POLICY)
-    else:
-        adaptation.begin()
+    adaptation = service.adaptation(transaction, _ENOUGH)
+    unseen = transaction.unseen(overloaded=False)
+    _carry_out(adaptation.bypass(unseen) if unseen else adaptation.begin())
     if request.has_body:
         for event in (BodyData(seen.body), BodyEnd()):
             if not adaptation.is_done:
-                adaptation.handle(event)
+                _carry_out(adaptation.handle(event))
     return judgement(transaction)
+
+
+def _carry_out(steps: list[Step]) -> None:
+    """Do what is work; there is nobody to reply to."""
+    for step in steps:
+        if isinstance(step, Work):
+            _carry_out(step.run())

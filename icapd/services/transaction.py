@@ -8,7 +8,7 @@ from icapd.http.media_types import MediaType
 from icapd.http.target import target_of
 from icapd.icap import Method, ModRequest
 from icapd.inspection import Finding
-from icapd.policy import Action, Policy
+from icapd.policy import BY_POLICY, Action, Policy
 from icapd.services.examination import risk_score
 from icapd.services.identity import Identity
 from icapd.services.profile_choice import direction_of, profile_of
@@ -23,8 +23,16 @@ class Transaction:
     """What is known of one REQMOD or RESPMOD transaction so far. Pins the policy that it began with,
     and what of it holds for this message."""
 
-    def __init__(self, request: ModRequest, policy: Policy, now_us: int, identity: Identity) -> None:
-        """`now_us`: the wall clock in microseconds since the epoch; `identity`: whose message it is."""
+    def __init__(
+        self,
+        request: ModRequest,
+        policy: Policy,
+        now_us: int,
+        identity: Identity,
+        findings: Iterable[Finding] = (),
+    ) -> None:
+        """`now_us`: the wall clock in microseconds since the epoch; `identity`: whose message it is, and
+        `findings` what is to be noted about that."""
         self.request = request
         self.policy = policy
         self.profile = profile_of(policy, request, identity, now_us)
@@ -33,7 +41,7 @@ class Transaction:
         self.event_id = uuid7()
         shared = request.headers.get(TXN_HEADER)
         self.txn_id = shared.decode() if shared and _OWN_TXN_ID.fullmatch(shared) else self.event_id
-        self.findings: list[Finding] = []
+        self.findings = list(findings)
         #: What could be done about the verdict.
         self.disposition: Disposition = "unmodified"
         self.inspection: Inspection = "complete"
@@ -52,6 +60,12 @@ class Transaction:
         """Say that the message was not, or not wholly, inspected; the first reason stays."""
         if not self.skip_reason:
             self.inspection, self.skip_reason = inspection, reason
+
+    def unseen(self, overloaded: bool) -> str:
+        """Why the message is not looked at, in the word of the audit row; "" when it is."""
+        if self.profile.skip:
+            return BY_POLICY
+        return "overload" if overloaded else ""
 
     def skips_body(self, essence: str, length: int | None) -> bool:
         """Whether the policy says that a body of this type and announced length is not read."""

@@ -110,9 +110,9 @@ def test_rule_on_trial_blocks_nothing_by_its_score(make: Make) -> None:
 
 
 def test_body_that_flows_is_cut_by_its_score(make: Make) -> None:
-    catalogue = make("[thresholds]\nblock = 40")
-    begun = b"x " * 20_000
-    outcome = adapt(catalogue, respmod_of(begun + KEY + b" " + begun, b"text/plain"), sizes=[1000] * 90)
+    catalogue = make('[thresholds]\nblock = 40\n[override."demo.size"]\nenabled = false')
+    begun = b"x " * 100_000
+    outcome = adapt(catalogue, respmod_of(begun + KEY + b" " + begun, b"text/plain"), sizes=[1000] * 500)
     assert outcome.record.disposition == "cut"
     assert KEY not in outcome.body and len(outcome.body) < 2 * len(begun)
 

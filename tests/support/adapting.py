@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Literal
 
 from support import wire
@@ -12,9 +11,9 @@ from icapd.audit import AuditRecord
 from icapd.http.codings import CodingLimits
 from icapd.icap import BodyData, BodyEnd, Connection, ModRequest, PreviewEnd
 from icapd.inspection import Fingerprinter, InspectionLimits
-from icapd.policy import BY_POLICY, Policy
+from icapd.policy import Policy
 from icapd.services.adaptation import Adaptation
-from icapd.services.answers import AdaptationOptions, Record, Step
+from icapd.services.answers import AdaptationOptions, Record, Step, Work
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue, ServiceOptions, make_catalogue
 from icapd.services.identity import identity_of
@@ -35,6 +34,7 @@ def catalogue_of(
     scan_timeout: float = 5.0,
     *,
     verdict_trailer: bool = False,
+    patience: float = LIMITS.patience,
 ) -> Catalogue:
     adaptation = AdaptationOptions(
         MAX_BUFFERED,
@@ -44,7 +44,7 @@ def catalogue_of(
         verdict_trailer=verdict_trailer,
     )
     options = ServiceOptions(1024, 600, 100, adaptation, adaptation)
-    limits = replace(LIMITS, scan_timeout=scan_timeout)
+    limits = replace(LIMITS, scan_timeout=scan_timeout, patience=patience)
     return make_catalogue(policy, Fingerprinter(b"k" * 32), limits, options)
 
 
@@ -112,9 +112,10 @@ def adapt(
     def perform(steps: list[Step]) -> None:
         assert adaptation is not None
         for step in steps:
-            if isinstance(step, Record):
-                mask = partial(service.inspectors.mask, adaptation.transaction.profile)
-                outcome.records.append((step.phase, adaptation.transaction.record(5, mask)))
+            if isinstance(step, Work):
+                perform(step.run())
+            elif isinstance(step, Record):
+                outcome.records.append((step.phase, service.record(adaptation.transaction, 5)))
             else:
                 outcome.sent += connection.send(step)
 
@@ -124,10 +125,9 @@ def adapt(
             if isinstance(event, ModRequest):
                 service = catalogue.services[event.path]
                 transaction = Transaction(event, catalogue.policy, now_us, identity_of(event.headers))
-                inspector = service.inspectors.of(transaction.profile)
-                adaptation = Adaptation(transaction, inspector, service.options, memory)
-                bypass = BY_POLICY if transaction.profile.skip else bypass
-                perform(adaptation.bypass(bypass) if bypass else adaptation.begin())
+                adaptation = service.adaptation(transaction, memory)
+                unseen = transaction.unseen(overloaded=False) or bypass
+                perform(adaptation.bypass(unseen) if unseen else adaptation.begin())
             else:
                 assert adaptation is not None and isinstance(event, BodyData | PreviewEnd | BodyEnd)
                 perform(adaptation.handle(event))

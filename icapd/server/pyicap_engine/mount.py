@@ -56,7 +56,7 @@ class Icapd:
             metrics=self.metrics,
             memory=BodyMemory(settings.limits.max_body_memory),
             is_overloaded=gate.is_overloaded,
-            over=self._shadow.offer if settings.policy.shadow else None,
+            over=self._shadow.offer,
         )
         self.metrics.body_memory.set_function(lambda: self.context.memory.held)
 
