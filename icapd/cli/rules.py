@@ -1,14 +1,19 @@
 """`icapd rules`: look at the rules, check them, prove them."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 from rich.table import Table
 
+from icapd.cli.rules_diff import diff_rules
+from icapd.cli.rules_explain import explain_rules
+from icapd.cli.rules_shadow import show_shadow
 from icapd.cli.tables import console
 from icapd.errors import ConfigurationError, PolicyError
 from icapd.policy import CompiledRule, load_policy, prove
+from icapd.policy.expiry import expiry_of
 from icapd.policy.schema import SCHEMAS, schema_text
 from icapd.services.configured import rules_directory
 from icapd.settings import Settings
@@ -82,6 +87,8 @@ def check_rules(settings: Settings, directory: Path | None) -> None:
         else:
             name = wanted[0] if wanted else f"policy.toml ({', '.join(policy.packs)})"
             click.echo(f"ok    {name}: {len(policy.rules)} rules")
+            for line in expiry_of(policy, datetime.now(UTC).date()).lines:
+                click.echo(f"note  {line}")
     if faults:
         raise ConfigurationError(f"{directory}: faults: {len(faults)}")
 
@@ -107,6 +114,10 @@ def test_rules(settings: Settings, directory: Path | None, packs: tuple[str, ...
 def print_schema(file: str) -> None:
     """Print the JSON Schema of rule files or of policy.toml, for editors."""
     click.echo(schema_text(file), nl=False)
+
+
+for command in (explain_rules, diff_rules, show_shadow):
+    rules.add_command(command)
 
 
 def _as_json(rule: CompiledRule) -> dict[str, object]:
