@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from icapd.errors import OutOfPatience, ScanTimeout
-from icapd.http.codings import KiB
+from icapd.http.codings import KiB, MiB
 from icapd.http.headers import Headers
 from icapd.http.media_types import MediaType
 from icapd.http.transcoding import Edit
@@ -73,7 +73,7 @@ class Inspector:
         """A whole body in no coding."""
         if not patient and len(text) > MAX_IMPATIENT:
             raise OutOfPatience
-        timeout = self._timeout(patient)
+        timeout = self._timeout(patient) * (1 + len(text) // MiB if patient else 1)
         try:
             examination = examine_body(text, media_type, self.rules, timeout, self._fingerprinter)
         except ScanTimeout as error:
