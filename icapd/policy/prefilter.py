@@ -44,6 +44,11 @@ class Prefilter:
             groups.setdefault(limits, []).append(rule)
         return tuple(cls(members, *limits) for limits, members in groups.items())
 
+    @property
+    def always(self) -> tuple[CompiledRule, ...]:
+        """The rules that run on every text, because neither keywords nor the one pass speak for them."""
+        return tuple(self.rules[number] for number in sorted(self._always))
+
     def may_match_within(self, text: bytes) -> bool:
         """False when surely no part of the text has a candidate; limits count for the parts only."""
         return not self._by_words or bool(self._one_pass.occurring(text))
