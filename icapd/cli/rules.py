@@ -7,6 +7,7 @@ import msgspec
 from rich.table import Table
 
 from icapd.cli.rules_check import check_rules
+from icapd.cli.rules_import import import_
 from icapd.cli.tables import console
 from icapd.errors import ConfigurationError
 from icapd.policy import CompiledRule, load_policy, prove
@@ -23,6 +24,7 @@ def rules() -> None:
 
 
 rules.add_command(check_rules)
+rules.add_command(import_)
 
 
 @rules.command("list")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from icapd.policy.parsed import REPEATS, parse
+from icapd.policy.parsed import REPEATS, parse_loosely
 from icapd.policy.rule import MatchExample, Rule
 from icapd.policy.sampling import Sampler, characters
 
@@ -41,7 +41,7 @@ class AttackText:
 def attack_texts(rule: Rule) -> Iterator[AttackText]:
     """Texts for a rule with a pattern, each of them once."""
     seen: set[tuple[str, str]] = set()
-    tree = parse(rule.pattern or "")
+    tree = parse_loosely(rule.pattern or "")
     pieces = [*_of_examples(rule), *(_of_tree(tree, rule.id) if tree is not None else ())]
     whole = Sampler(rule.id).text(tree) if tree is not None else ""
     # `regex` gives up at once on a text without the literal that a match needs: a whole match behind has it.

@@ -13,6 +13,7 @@ MAXREPEAT: int = sre.MAXREPEAT
 
 # Fuzzy matching of `regex` (`{e<=1}`, `{i}`), which Python's parser takes for literal braces.
 _FUZZY = re.compile(r"(?<!\\)\{[^{}]*[ides][^{}]*\}")
+_NAMED_CLASS = re.compile(r"\\[pP]\{\^?\w+\}")
 
 
 def parse(pattern: str) -> Any | None:
@@ -29,3 +30,12 @@ def parse(pattern: str) -> Any | None:
             return sre_parser.parse(pattern)
     except (re.error, OverflowError, RecursionError):
         return None
+
+
+def parse_loosely(pattern: str) -> Any | None:
+    """The items of a pattern much like this one, to draw texts from.
+
+    Classes such as `\\p{L}` become `\\w`; groups named `secret`, which may be several, lose the name.
+    """
+    pattern = _NAMED_CLASS.sub(r"\\w", pattern).replace("(?P<secret>", "(")
+    return parse(pattern)
