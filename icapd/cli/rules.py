@@ -11,7 +11,7 @@ from icapd.cli.rules_import import import_
 from icapd.cli.tables import console
 from icapd.errors import ConfigurationError
 from icapd.policy import CompiledRule, load_policy, prove
-from icapd.services.configured import rules_directory
+from icapd.services.inspecting import rules_directory
 from icapd.settings import Settings
 
 _DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)

@@ -10,7 +10,7 @@ from icapd.errors import ConfigurationError, PolicyError
 from icapd.policy import CompiledRule, Policy, load_policy
 from icapd.policy.prefilter import Prefilter
 from icapd.policy.redos import Screening, screen
-from icapd.services.configured import rules_directory
+from icapd.services.inspecting import rules_directory
 from icapd.settings import Settings
 
 _DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)

@@ -18,8 +18,8 @@ from icapd.http.headers import Headers
 from icapd.inspection import Fingerprinter, Inspector
 from icapd.policy import load_policy
 from icapd.services import ContentInspector, ResponseFilter
-from icapd.services.configured import inspection_limits, rules_directory
 from icapd.services.examination import MessageExamination
+from icapd.services.inspecting import inspection_limits, rules_directory
 from icapd.services.offline import Message, examine, unreadable
 from icapd.settings import Settings
 
