@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 from icapd.inspection.budget import Budget
 from icapd.inspection.fields import fields_of
-from icapd.inspection.findings import Hit
+from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import CUTTERS, ESCAPES, TextFormat
+from icapd.inspection.masking import mask_for, span_of
 from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences
-from icapd.inspection.redaction import redact
+from icapd.inspection.redaction import Span, redact
 from icapd.inspection.scanning import distinct, scan_fields, scan_views
 from icapd.inspection.views import Views
 from icapd.policy import REPLACEMENT, RuleSet
@@ -22,7 +23,9 @@ class Examination:
     text: bytes = field(repr=False)
 
 
-def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Examination:
+def examine(
+    text: bytes, kind: TextFormat, rules: RuleSet, timeout: float, fingerprinter: Fingerprinter
+) -> Examination:
     """Scan a text in all its readings and fields, and redact it. ScanTimeout after `timeout` seconds."""
     budget = Budget(timeout)
     views = Views(text, ESCAPES[kind])
@@ -32,18 +35,22 @@ def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Ex
         return Examination((), text)
     hits = distinct(found)
     merged = [hit for hit in hits if hit.redacts and not (hit.rule.in_order and hit.target == "body")]
-    spans = [(hit.start, hit.end) for hit in merged]
-    spans += _repeated(merged, views, budget)
+    spans = [span_of(hit, fingerprinter) for hit in merged]
+    spans += _repeated(merged, views, budget, fingerprinter)
     redacted = redact(text, spans, CUTTERS[kind]())
     return Examination(tuple(hits), _redact_in_order(redacted, rules, budget))
 
 
-def _repeated(hits: Iterable[Hit], views: Views, budget: Budget) -> Iterator[tuple[int, int]]:
+def _repeated(
+    hits: Iterable[Hit], views: Views, budget: Budget, fingerprinter: Fingerprinter
+) -> Iterator[Span]:
     """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""
-    secrets = {hit.secret: hit.rule.id for hit in hits if len(hit.secret) >= MIN_REPEATED_SECRET}
+    by_secret = {hit.secret: hit for hit in hits if len(hit.secret) >= MIN_REPEATED_SECRET}
+    secrets = {secret: hit.rule.id for secret, hit in by_secret.items()}
     for reading, text in enumerate(views):
         for start, end in occurrences(secrets, text, budget):
-            yield views.locate(reading, start, end)
+            mask = mask_for(by_secret[text[start:end]], fingerprinter)
+            yield Span(*views.locate(reading, start, end), mask)
 
 
 def _redact_in_order(text: bytes, rules: RuleSet, budget: Budget) -> bytes:

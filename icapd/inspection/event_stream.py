@@ -137,7 +137,8 @@ class EventStreamStage:
         """The text, redacted. `locate`: from an offset in it to one in the event, which begins at `start`."""
         if not text:
             return text
-        examination = examine(text, text_format(_PLAIN, text), self._rules, budget.left())
+        kind, fingerprinter = text_format(_PLAIN, text), self._log.fingerprinter
+        examination = examine(text, kind, self._rules, budget.left(), fingerprinter)
         for hit in examination.hits:
             self._log.add(replace(hit, start=start + locate(hit.start), end=start + locate(hit.end - 1) + 1))
             self.cut = self.cut or hit.blocks

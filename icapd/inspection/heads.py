@@ -8,9 +8,10 @@ from icapd.http.headers import Headers
 from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import FORM
 from icapd.inspection.fields import fields_of
-from icapd.inspection.findings import Hit
+from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import ESCAPES
-from icapd.inspection.redaction import FormCutter, PlainCutter, redact
+from icapd.inspection.masking import span_of
+from icapd.inspection.redaction import FormCutter, PlainCutter, Span, redact
 from icapd.inspection.scanning import distinct, scan_fields, scan_views
 from icapd.inspection.views import View, Views
 from icapd.policy import Action, RuleSet
@@ -33,7 +34,7 @@ class HeaderExamination:
     headers: Headers
 
 
-def examine_url(url: bytes, rules: RuleSet, timeout: float) -> UrlExamination:
+def examine_url(url: bytes, rules: RuleSet, timeout: float, fingerprinter: Fingerprinter) -> UrlExamination:
     """Scan a request target, its query also value by value, and redact it behind the authority.
 
     Where to connect can't be redacted: a match that touches scheme or authority blocks instead.
@@ -46,7 +47,7 @@ def examine_url(url: bytes, rules: RuleSet, timeout: float) -> UrlExamination:
     authority = _AUTHORITY.match(url)
     assert authority is not None, "the pattern matches anywhere"
     hits = [_not_in_authority(hit, authority.end()) for hit in distinct(found)]
-    spans = [(hit.start, hit.end) for hit in hits if hit.redacts]
+    spans = [span_of(hit, fingerprinter) for hit in hits if hit.redacts]
     return UrlExamination(tuple(hits), redact(url, spans, FormCutter()))
 
 
@@ -56,7 +57,9 @@ def _not_in_authority(hit: Hit, end: int) -> Hit:
     return hit
 
 
-def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderExamination:
+def examine_headers(
+    headers: Headers, rules: RuleSet, timeout: float, fingerprinter: Fingerprinter
+) -> HeaderExamination:
     """Scan every field value, and redact it."""
     if not rules.headers_may_match(value for _, value in headers):
         return HeaderExamination((), headers)
@@ -66,7 +69,7 @@ def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderE
     if not any(hit.redacts for hit in hits):
         return HeaderExamination(hits, headers)
     items = (
-        (name, redact(value, [(hit.start, hit.end) for hit in own if hit.redacts], PlainCutter()))
+        (name, redact(value, [span_of(hit, fingerprinter) for hit in own if hit.redacts], PlainCutter()))
         for (name, value), own in zip(headers, found, strict=True)
     )
     return HeaderExamination(hits, Headers(tuple(items)))
@@ -100,4 +103,4 @@ def masked(text: bytes, rules: RuleSet, timeout: float) -> bytes:
     views = Views(text, ESCAPES["url"])
     hits = [*scan_views(rules, "url", views, budget), *scan_views(rules, "body", views, budget)]
     hits += _scan_header(b"", text, rules, budget)
-    return redact(text, [(hit.start, hit.end) for hit in hits], PlainCutter())
+    return redact(text, [Span(hit.start, hit.end) for hit in hits], PlainCutter())

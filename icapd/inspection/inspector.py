@@ -64,28 +64,33 @@ class Inspector:
     def inspect_body(self, text: bytes, media_type: MediaType) -> BodyInspection:
         """A whole body in no coding."""
         rules = self.rules.for_media_type(media_type.essence)
-        examination = examine(text, text_format(media_type, text), rules, self.limits.scan_timeout)
+        kind, timeout = text_format(media_type, text), self.limits.scan_timeout
+        examination = examine(text, kind, rules, timeout, self._fingerprinter)
         log = self._log(examination.hits)
         return BodyInspection(tuple(log.findings), examination.text, log.truncated)
 
     def inspect_url(self, url: bytes) -> UrlInspection:
         """A request target in any form (RFC 9112 section 3.2)."""
-        examination = examine_url(url, self.rules, self.limits.scan_timeout)
+        examination = examine_url(url, self.rules, self.limits.scan_timeout, self._fingerprinter)
         return UrlInspection(tuple(self._log(examination.hits).findings), examination.url)
 
     def inspect_headers(self, headers: Headers) -> HeaderInspection:
         """All header fields of a message."""
-        examination = examine_headers(headers, self.rules, self.limits.scan_timeout)
+        examination = examine_headers(headers, self.rules, self.limits.scan_timeout, self._fingerprinter)
         return HeaderInspection(tuple(self._log(examination.hits).findings), examination.headers)
 
-    def inspect_value(self, target: str, value: bytes) -> tuple[Finding, ...]:
-        """A single value that is never changed; `target`: method, content-type or name."""
-        if len(value) <= _MAX_REMEMBERED and target != "name":
-            return self._remembered_value(target, value)
-        return self._inspect_value(target, value)
+    def inspect_value(self, target: str, value: bytes, essence: str) -> tuple[Finding, ...]:
+        """A single value that is never changed; `target`: method, content-type, name or magic.
 
-    def _inspect_value(self, target: str, value: bytes) -> tuple[Finding, ...]:
-        hits = examine_value(target, value, self.rules, self.limits.scan_timeout)
+        `essence`: the media type of the message, "" when it has none.
+        """
+        if len(value) <= _MAX_REMEMBERED and target not in {"name", "magic"}:
+            return self._remembered_value(target, value, essence)
+        return self._inspect_value(target, value, essence)
+
+    def _inspect_value(self, target: str, value: bytes, essence: str) -> tuple[Finding, ...]:
+        rules = self.rules.for_media_type(essence)
+        hits = examine_value(target, value, rules, self.limits.scan_timeout)
         return tuple(self._log(hits).findings)
 
     def stream(self, media_type: MediaType, *, keeps_length: bool = False) -> BodyStream:

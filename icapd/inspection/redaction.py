@@ -2,13 +2,13 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from icapd.inspection.utf8 import whole_characters
-from icapd.policy import REPLACEMENT
+from icapd.policy import REDACTED, REPLACEMENT, Mask
 
 #: The replacement where brackets have to be escaped (RFC 3986 section 2.2).
 PERCENT_REPLACEMENT = REPLACEMENT.replace(b"[", b"%5B").replace(b"]", b"%5D")
@@ -53,7 +53,15 @@ class Piece(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        return self.replacement == NUMBER_REPLACEMENT
+        return self.replacement.rstrip(b" ").isdigit()
+
+
+class Span(NamedTuple):
+    """What is to go from a text, and what it is to become."""
+
+    start: int
+    end: int
+    mask: Mask = REDACTED
 
 
 class Cutter(Protocol):
@@ -97,6 +105,31 @@ class FormCutter(PlainCutter):
 
 
 _START = attrgetter("start")
+
+
+def pieces_of(spans: Iterable[Span], passage: Passage, cutter: Cutter) -> Iterator[Piece]:
+    """The pieces for some spans, each masked. Of spans that overlap nothing is shown."""
+    ordered = sorted(set(spans))
+    reach = -1
+    for number, span in enumerate(ordered):
+        pieces = cutter.cut(passage, span.start, span.end)
+        following = ordered[number + 1].start if number + 1 < len(ordered) else span.end
+        if span.mask is REDACTED or span.start < reach or following < span.end:
+            yield from pieces
+        else:
+            yield from (_masked(piece, span, passage) for piece in pieces)
+        reach = max(reach, span.end)
+
+
+def _masked(piece: Piece, span: Span, passage: Passage) -> Piece:
+    spelling = passage.between(piece.start, piece.end)
+    is_all = (piece.start, piece.end) == (span.start, span.end)
+    if piece.replacement == NUMBER_REPLACEMENT:
+        return piece._replace(replacement=span.mask.over_number(spelling))
+    masked = span.mask.over(spelling, is_all=is_all)
+    if piece.replacement == PERCENT_REPLACEMENT:
+        masked = masked.replace(b"[", b"%5B").replace(b"]", b"%5D")
+    return piece._replace(replacement=masked)
 
 
 class Redactor:
@@ -156,10 +189,10 @@ def _filled(replacement: bytes, length: int, is_number: bool) -> bytes:
     return replacement.ljust(length, b" " if is_number else b"*")
 
 
-def redact(text: bytes, spans: Sequence[tuple[int, int]], cutter: Cutter) -> bytes:
+def redact(text: bytes, spans: Sequence[Span], cutter: Cutter) -> bytes:
     """A whole text without the spans; the same object when there is nothing to take out."""
     if not spans:
         return text
     passage, redactor = Passage(text), Redactor()
-    redactor.replace(piece for start, end in sorted(set(spans)) for piece in cutter.cut(passage, start, end))
+    redactor.replace(pieces_of(spans, passage, cutter))
     return redactor.write(passage, len(text))

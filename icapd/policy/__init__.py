@@ -1,7 +1,8 @@
 """Rule files become one immutable `Policy`; `RuleSet.scan` is the seam through which all matching goes."""
 
 from icapd.policy.loading import default_rules_directory, load_policy
-from icapd.policy.matching import REPLACEMENT, CompiledRule, Match
+from icapd.policy.masks import REDACTED, REPLACEMENT, Mask, mask_of
+from icapd.policy.matching import CompiledRule, Match
 from icapd.policy.policy import Policy
 from icapd.policy.proofs import Failure, Proof, prove
 from icapd.policy.rule import SEVERITIES, Action, Mode, Rule, Severity
@@ -9,12 +10,14 @@ from icapd.policy.ruleset import SCAN_TIMEOUT, RuleSet
 from icapd.policy.store import PolicyStore
 
 __all__ = [
+    "REDACTED",
     "REPLACEMENT",
     "SCAN_TIMEOUT",
     "SEVERITIES",
     "Action",
     "CompiledRule",
     "Failure",
+    "Mask",
     "Match",
     "Mode",
     "Policy",
@@ -25,5 +28,6 @@ __all__ = [
     "Severity",
     "default_rules_directory",
     "load_policy",
+    "mask_of",
     "prove",
 ]

@@ -17,6 +17,7 @@ Table = TypeVar("Table", bound=msgspec.Struct)
 # tomllib tells the place in the message: "... (at line 3, column 7)"; at the end of the document without one.
 _TOML_PLACE = regex.compile(r" \(at (?:line (?P<line>\d+), column \d+|end of document)\)")
 _MISSING = regex.compile(r"Object missing required field `(?P<key>\w+)`")
+_UNKNOWN = regex.compile(r"Object contains unknown field `(?P<key>.*)`", regex.DOTALL)
 _INVALID_CHOICE = regex.compile(r"Invalid enum value '(?P<value>.*)'", regex.DOTALL)
 
 
@@ -66,6 +67,9 @@ def _explained(problem: str, key: str, kind: type[Table], file: Path, rule: str 
     if missing is not None:
         key = f"{key}.{missing['key']}".lstrip(".")
         return PolicyError("missing: it has no default", file=file, rule=rule, key=key)
+    unknown = _UNKNOWN.fullmatch(problem)
+    if unknown is not None:
+        return PolicyError("unknown key", file=file, rule=rule, key=f"{key}.{unknown['key']}".lstrip("."))
     choice = _INVALID_CHOICE.fullmatch(problem)
     if choice is not None:
         choices = _choices(get_type_hints(kind)[key])

@@ -24,7 +24,8 @@ POLICY_FILE = "policy.toml"
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An [override."pack.name"] table: what this site wants otherwise than the pack."""
 
-    enabled: bool = True
+    #: By default what the rule itself says.
+    enabled: bool | None = None
     action: ActionName | None = None
     mode: Mode | None = None
     severity: Severity | None = None
@@ -32,7 +33,6 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def apply(self, rule: Rule) -> Rule:
         changes = {key: value for key, value in msgspec.structs.asdict(self).items() if value is not None}
-        del changes["enabled"]
         return msgspec.structs.replace(rule, **changes)
 
 
@@ -111,10 +111,9 @@ def _check_overrides(
 def _compiled(pack: Pack, overrides: dict[str, Override], mode: Mode, path: Path) -> Iterator[CompiledRule]:
     """The pack's rules as they are to run, each one proved."""
     for rule in pack.rules:
-        override = overrides.get(rule.id, Override())
-        if not override.enabled:
+        effective = overrides.get(rule.id, Override()).apply(rule)
+        if not effective.enabled:
             continue
-        effective = override.apply(rule)
         with faults_as_errors(path, rule.id):
             check_rule(effective, pack.name)
         with faults_as_errors(pack.path, rule.id):

@@ -11,13 +11,12 @@ import regex
 from icapd.errors import ScanTimeout
 from icapd.http.media_types import is_textual
 from icapd.policy.faults import RuleFault
+from icapd.policy.nearness import Nearness
 from icapd.policy.rule import Action, Mode, Rule, Severity
 from icapd.policy.text import Text
 from icapd.policy.validators import Validator, find_validator
 from icapd.policy.width import longest_reach
 
-#: What a redacted secret becomes.
-REPLACEMENT = b"[REDACTED]"
 #: Bytes. What a stream holds back for a rule on requests that sets no bound: requests are inspected whole, so
 #: this serves the rare one that is too large for that.
 UNBOUNDED_REACH = 4096
@@ -53,7 +52,7 @@ class CompiledRule:
     enforced: bool
     #: Whether the pack applies its redactions one after another, each to the result of the one before.
     in_order: bool
-    #: Bytes that a match and its lookaround may span.
+    #: Bytes that a match, its lookaround and what must stand near it may span.
     max_length: int
     unicode: bool
     keywords: frozenset[bytes]
@@ -63,6 +62,9 @@ class CompiledRule:
     secret_group: str | int
     validators: tuple[Validator, ...]
     allow: tuple[regex.Pattern[Any], ...]
+    #: Lower-case.
+    stop_words: tuple[bytes, ...]
+    near: Nearness | None
 
     def __repr__(self) -> str:
         return f"<CompiledRule {self.id}>"
@@ -96,7 +98,7 @@ class CompiledRule:
             if full_start >= stop:
                 break
             match = Match(self, offset(secret[0]), offset(secret[1]), full_start, resume := offset(full[1]))
-            if (empty or match.start < match.end) and self._accepts(text.raw[match.start : match.end]):
+            if (empty or match.start < match.end) and self._accepts(text.raw, match):
                 matches.append(match)
         return matches, resume
 
@@ -121,7 +123,15 @@ class CompiledRule:
             yield full, secret if secret[0] >= 0 else full
             position = max(full[1], full[0] + 1)
 
-    def _accepts(self, secret: bytes) -> bool:
+    def _accepts(self, text: bytes, match: Match) -> bool:
+        """Whether a match in the text is a finding, by all that its pattern can't say."""
+        if self.near is not None and not self.near.holds(text, match.full_start, match.full_end):
+            return False
+        secret = text[match.start : match.end]
+        if self.stop_words:
+            lowered = secret.lower()
+            if any(word in lowered for word in self.stop_words):
+                return False
         if self.allow:
             subject = Text(secret).characters.string if self.unicode else secret
             if any(pattern.search(subject) for pattern in self.allow):
@@ -146,6 +156,8 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
     `mode` is the policy's; the rule's own mode, being more specific, wins over it.
     """
     pattern = None if rule.pattern is None else _compile(rule, "pattern", rule.pattern)
+    near = None if rule.near is None else Nearness(rule.near)
+    max_length = rule.max_length or reach(rule) or UNBOUNDED_REACH
     return CompiledRule(
         rule=rule,
         id=rule.id,
@@ -154,13 +166,15 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         score=rule.score,
         enforced=(rule.mode or mode) == "enforce",
         in_order=in_order,
-        max_length=rule.max_length or reach(rule) or UNBOUNDED_REACH,
+        max_length=max_length + (near.span if near else 0),
         unicode=rule.unicode,
         keywords=frozenset(keyword.encode("ascii") for keyword in rule.keywords),
         pattern=pattern,
         secret_group="secret" if pattern is not None and "secret" in pattern.groupindex else 0,
         validators=tuple(find_validator(name) for name in rule.validators),
         allow=tuple(_compile(rule, "allow", source) for source in rule.allow),
+        stop_words=tuple(word.encode() for word in rule.stop_words),
+        near=near,
     )
 
 

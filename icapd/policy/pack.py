@@ -9,6 +9,7 @@ import msgspec
 from icapd.errors import PolicyError
 from icapd.policy.checks import check_rule
 from icapd.policy.decoding import decode, faults_as_errors, read_toml
+from icapd.policy.faults import RuleFault
 from icapd.policy.rule import Rule
 
 Redaction = Literal["merged", "in-order"]
@@ -48,7 +49,7 @@ def load_pack(path: Path) -> Pack:
     header = decode(content.pack, PackHeader, file=path)
     rules: dict[str, Rule] = {}
     for number, table in enumerate(content.rule, 1):
-        rule = _load_rule(table, number, path)
+        rule = _load_rule(table, number, path, header.redaction)
         if rule.id in rules:
             raise PolicyError(
                 "stands twice in the file; give one another name", file=path, rule=rule.id, key="id"
@@ -57,10 +58,12 @@ def load_pack(path: Path) -> Pack:
     return Pack(path.stem, path, header, tuple(rules.values()))
 
 
-def _load_rule(table: dict[str, Any], number: int, path: Path) -> Rule:
+def _load_rule(table: dict[str, Any], number: int, path: Path, redaction: Redaction) -> Rule:
     name = table.get("id")
     place = name if isinstance(name, str) else f"#{number}"
     rule = decode(table, Rule, file=path, rule=place)
     with faults_as_errors(path, place):
         check_rule(rule, path.stem)
+        if redaction == "in-order" and rule.mask != "redacted":
+            raise RuleFault("mask", 'packs that redact in order know only "redacted"; leave it out')
     return rule

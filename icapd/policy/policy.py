@@ -14,8 +14,11 @@ from icapd.policy.ruleset import RuleSet
 #: Goes up when the same rules come to give other verdicts: what Squid remembers is then void (RFC 3507 4.7).
 ENGINE_VERSION = 1
 
-#: Keys of a rule that tell about it without changing a verdict; its mode is part of `enforced`.
-_DESCRIPTIVE = frozenset({"description", "tags", "reference", "match", "no_match", "redacts", "mode"})
+#: Keys of a rule that tell about it without changing a verdict. Its mode is part of `enforced`; a rule that
+#: is not enabled is not there.
+_DESCRIPTIVE = frozenset(
+    "enabled description tags reference match no_match redacts mode block_message".split()
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -2,17 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from icapd.errors import ScanTimeout
-from icapd.policy.matching import REPLACEMENT, CompiledRule, Match
+from icapd.policy.masks import mask_of
+from icapd.policy.matching import CompiledRule, Match
 from icapd.policy.rule import MatchExample, RedactExample
-from icapd.policy.ruleset import RuleSet
+from icapd.policy.ruleset import SCAN_TIMEOUT, RuleSet
+from icapd.policy.text import Text
 
 #: Characters of a long example that a message shows: enough to find it in the file, too few to leak a secret
 #: that someone tried a rule on.
 _SHOWN = 12
 _LONG = 20
+#: What stands for the tag of a `label` in examples: the real one depends on the site's key.
+_TAG = "TAG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,14 @@ def _in_time(
 
 def _unlike_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
     (rule,) = rules.rules
-    matches, text = _scan(rules, example), _text(example).encode()
+    matches, text = _scan(rules, example), _text(example)
     if not matches:
         yield f"is not found: {_refusal(rule, text)}"
     for match in matches:
         length = match.full_end - match.full_start
-        if length > rule.max_length and "body" in rule.rule.targets:
-            yield f"spans {length} bytes, but max_length is {rule.max_length}"
+        most = rule.max_length - (rule.near.span if rule.near else 0)
+        if length > most and "body" in rule.rule.targets:
+            yield f"spans {length} bytes, but max_length is {most}"
         elif not _keyword_in_reach(match, text):
             yield "is found, but its keyword is further away than max_length, where a stream would miss it"
 
@@ -78,16 +84,22 @@ def _unlike_no_match(rules: RuleSet, example: str | MatchExample) -> Iterator[st
 
 def _unlike_output(rules: RuleSet, example: RedactExample) -> Iterator[str]:
     (rule,) = rules.rules
-    output = rules.substitute(rule, example.input.encode(), REPLACEMENT)
+    text, position, pieces = example.input.encode(), 0, []
+    matches, _ = rule.find(Text(text), 0, len(text), monotonic() + SCAN_TIMEOUT)
+    for match in matches if rule.has_keyword(text) else ():
+        secret = text[match.start : match.end]
+        pieces += [text[position : match.start], mask_of(rule.rule, secret, _TAG).over(secret)]
+        position = match.end
+    output = b"".join([*pieces, text[position:]])
     if output != example.output.encode():
         yield f"becomes {_shortened(output.decode(errors='replace'))}"
 
 
 def _scan(rules: RuleSet, example: str | MatchExample) -> list[Match]:
     (rule,) = rules.rules
-    target = rule.rule.targets[0] if isinstance(example, str) else example.target
+    target = rule.rule.targets[0] if isinstance(example, str) else example.target or rule.rule.targets[0]
     kind, _, name = target.partition(":")
-    text = _text(example).encode()
+    text = _text(example)
     if kind.startswith("header"):
         return rules.scan_header(name.encode() or b"X-Example", text)
     return rules.scan(target, text)
@@ -100,7 +112,7 @@ def _refusal(rule: CompiledRule, text: bytes) -> str:
         return "it holds none of the keywords"
     if rule.pattern.search(text.decode() if rule.unicode else text) is None:
         return "the pattern does not match"
-    return "the pattern matches, but validator, allow or a limit on values refuses it"
+    return "the pattern matches, but near, validator, allow, stop_words or a limit on values refuses it"
 
 
 def _keyword_in_reach(match: Match, text: bytes) -> bool:
@@ -109,16 +121,19 @@ def _keyword_in_reach(match: Match, text: bytes) -> bool:
     return match.rule.has_keyword(text[max(0, match.full_end - reach) : match.full_start + reach])
 
 
-def _text(example: str | MatchExample | RedactExample) -> str:
-    match example:
-        case MatchExample():
-            return example.text
-        case RedactExample():
-            return example.input
-    return example
+def _text(example: str | MatchExample) -> bytes:
+    if isinstance(example, str):
+        return example.encode()
+    return bytes.fromhex(example.hex) if example.hex else example.text.encode()
 
 
 def _shortened(example: str | MatchExample | RedactExample) -> str:
     """The beginning of an example, on one line."""
-    text = _text(example)
+    match example:
+        case MatchExample():
+            text = example.hex or example.text
+        case RedactExample():
+            text = example.input
+        case _:
+            text = example
     return repr(text) if len(text) <= _LONG else f"{text[:_SHOWN]!r}... of {len(text)} characters"

@@ -4,26 +4,19 @@ A rule names them under `validator`; each one sees the secret alone and says whe
 """
 
 import itertools
-import math
 import string
 from base64 import b64decode, urlsafe_b64decode
-from collections import Counter
 from collections.abc import Callable
 
 import msgspec
 import regex
 
+from icapd.policy.alphabets import ENTROPIES, entropy
 from icapd.policy.faults import RuleFault, suggest
 
 Validator = Callable[[bytes], bool]
 
-_NAME = regex.compile(r"(?P<name>[a-z0-9_]+)(?:>=(?P<minimum>\d+(?:\.\d+)?))?")
-
-
-def entropy(secret: bytes) -> float:
-    """Shannon entropy in bits per byte: 0 for one repeated byte, about 4 for random hex, 6 for base64."""
-    length = len(secret)
-    return -sum(count / length * math.log2(count / length) for count in Counter(secret).values())
+_NAME = regex.compile(r"(?P<name>[a-z0-9_]+(?:\([a-z0-9]+\))?)(?:>=(?P<minimum>\d+(?:\.\d+)?))?")
 
 
 def distinct(secret: bytes) -> float:
@@ -193,7 +186,7 @@ VALIDATORS: dict[str, Validator] = {
 }
 
 #: Names for `validator = "name>=minimum"`.
-MEASURES: dict[str, Callable[[bytes], float]] = {"distinct": distinct, "entropy": entropy}
+MEASURES: dict[str, Callable[[bytes], float]] = {"distinct": distinct, "entropy": entropy, **ENTROPIES}
 
 
 def find_validator(name: str) -> Validator:

@@ -26,6 +26,7 @@ from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
 from icapd.services.flow import Echo, Flow, inspected_flow
 from icapd.services.flowing import FlowingMessage
+from icapd.services.start import examined_start
 from icapd.services.trailers import examined
 from icapd.services.transaction import Transaction
 
@@ -49,7 +50,7 @@ class Adaptation:
         self._options = options
         self._virgin = answers.virgin_head(self._request)
         self._head = self._virgin
-        self._announced = Announced.by(self._virgin)
+        self._announced = Announced.by(self._virgin, inspector.rules)
         self._exchange = Exchange(self._request)
         self._held = HeldBody(memory, options.max_buffered_body)
         self._plan: BodyPlan | None = None
@@ -73,8 +74,8 @@ class Adaptation:
         else:
             self._head = examination.head
             self.transaction.add_findings(examination.findings)
-        if self._request.has_body and (length := self._announced.length) is not None:
-            self.transaction.add_findings(size_findings(self._inspector.rules.scan_size(length, None)))
+        if self._request.has_body:
+            self.transaction.add_findings(size_findings(self._announced.too_large_for(self._inspector.rules)))
         # Frames of a WebSocket pass the proxy in a tunnel: this request is all that is ever seen.
         if answers.is_upgrade(self._virgin) and self._must_stop("partial", "upgrade"):
             return self._block_uninspected()
@@ -152,23 +153,26 @@ class Adaptation:
 
     def _on_end(self, trailers: Headers) -> list[Step]:
         self._exchange.end()
-        steps: list[Step] = []
-        if self._phase is _Phase.PREVIEW:
-            steps += self._decide()
+        steps = self._decide() if self._phase is _Phase.PREVIEW else []
         if self._phase is _Phase.BUFFERING:
             steps += self._finish_buffered(trailers)
         if self._flowing is not None and self._phase is _Phase.FLOWING:
-            self._note_truncation()
+            self.transaction.note_truncation(self._announced.length)
             kept = examined(trailers, self._inspector, self.transaction)
             steps += self._after_flow(self._flowing.finish(kept))
         return steps
 
     def _decide(self) -> list[Step]:
         """Choose the plan, and act on it as far as it can be acted on now."""
+        sample, limit = self._held.sample(), self._options.max_buffered_body
+        timely = examined_start(
+            self._inspector, self.transaction, self._virgin, self._announced.codings, sample
+        )
+        if not timely and self._options.blocks_uninspected:
+            return self._block_uninspected()
         if self.transaction.must_block:
             return self._block_by_rules()
-        rules, limit = self._inspector.rules, self._options.max_buffered_body
-        self._plan = plan = plan_body(self._announced, self._held.sample(), rules, limit)
+        self._plan = plan = plan_body(self._announced, sample, self._inspector.rules, limit)
         if plan.kind is PlanKind.SKIP:
             self.transaction.mark("skipped", plan.reason)
             if plan.is_blind and self._options.blocks_uninspected:
@@ -193,7 +197,7 @@ class Adaptation:
 
     def _finish_buffered(self, trailers: Headers) -> list[Step]:
         assert self._plan is not None
-        raw, missing = self._held.sample(), self._note_truncation()
+        raw, missing = self._held.sample(), self.transaction.note_truncation(self._announced.length)
         reading = read_buffered(self._inspector, self._plan, raw, with_size=self._announced.length is None)
         if reading.outgrew:
             return self._start_inspected_flow()
@@ -218,16 +222,6 @@ class Adaptation:
             return self._done(answers.partly_adapted(self.transaction, self._options, head, part))
         return self._done(answers.adapted(self.transaction, self._options, head, reading.changed))
 
-    def _note_truncation(self) -> int:
-        """How many bytes are missing. Squid ends a body that broke off as if it were whole.
-
-        Only Content-Length tells; a changed one stays too large by as much, so that the client sees it too.
-        """
-        missing = max(0, (self._announced.length or 0) - self.transaction.body_bytes)
-        if missing:
-            self.transaction.mark("partial", "truncated")
-        return missing
-
     # --- STREAM
 
     def _start_inspected_flow(self) -> list[Step]:
@@ -248,7 +242,8 @@ class Adaptation:
         self._phase = _Phase.FLOWING
         if self.transaction.disposition != "bypassed":
             self.transaction.disposition = "echoed" if self._head is self._virgin else "redacted"
-        rules, has_size = self._inspector.rules, self._announced.length is not None
+        rules = self._inspector.rules.for_media_type(self._announced.media_type.essence)
+        has_size = self._announced.length is not None
         flowing = FlowingMessage(self.transaction, head, flow, rules, self._options, has_size=has_size)
         self._flowing = flowing
         steps = self._after_flow(flowing.feed(received) if (received := self._held.release()) else [])

@@ -9,7 +9,7 @@ from icapd.http.codings import SUPPORTED, parse_content_codings
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.http.media_types import MediaType, is_textual, looks_like_text
-from icapd.policy import RuleSet
+from icapd.policy import CompiledRule, RuleSet
 
 #: Bytes by which a body is judged that its head says nothing of.
 SAMPLE = 1024
@@ -56,20 +56,32 @@ class Announced(NamedTuple):
     codings: tuple[str, ...]
     #: Content-Length where it is one number; None otherwise.
     length: int | None
+    #: Bytes by which a body shows what it is.
+    telling: int = SAMPLE
 
     @classmethod
-    def by(cls, head: MessageHead) -> "Announced":
+    def by(cls, head: MessageHead, rules: RuleSet) -> "Announced":
         headers = head.headers
         length = headers.get(b"content-length")
+        media_type, codings = MediaType.parse(headers.get(b"content-type")), content_codings(headers)
+        # An event stream does not wait: its first bytes may be all that comes for hours.
+        has_magic = rules.looks_at("magic") and not media_type.is_event_stream
         return cls(
-            MediaType.parse(headers.get(b"content-type")),
-            content_codings(headers),
+            media_type,
+            codings,
             int(length) if length is not None and length.isdigit() and len(length) < 20 else None,
+            SAMPLE if has_magic or media_type.is_opaque or codings else _MARK,
         )
 
     def is_settled_by(self, received: int) -> bool:
-        """Whether so many bytes of a body show all that plan_body looks for: more would change nothing."""
-        return received >= (SAMPLE if self.media_type.is_opaque or self.codings else _MARK)
+        """Whether so many bytes of a body show all that is looked for in them: more would change nothing."""
+        return received >= self.telling
+
+    def too_large_for(self, rules: RuleSet) -> list[CompiledRule]:
+        """The rules on size that the announced length breaks."""
+        if self.length is None:
+            return []
+        return rules.for_media_type(self.media_type.essence).scan_size(self.length, None)
 
 
 def plan_body(announced: Announced, sample: bytes, rules: RuleSet, max_buffered: int) -> BodyPlan:
@@ -77,7 +89,7 @@ def plan_body(announced: Announced, sample: bytes, rules: RuleSet, max_buffered:
 
     Types that say nothing (none, application/octet-stream) are judged by the sample, no further than SAMPLE.
     """
-    media_type, codings, length = announced
+    media_type, codings, length = announced.media_type, announced.codings, announced.length
     sample = sample[:SAMPLE]
     if media_type.is_opaque:
         if not codings and not looks_like_text(sample):

@@ -41,7 +41,11 @@ def read_buffered(inspector: Inspector, plan: BodyPlan, raw: bytes, *, with_size
         inspection: BodyInspection = inspector.inspect_body(text, plan.media_type)
     except (CodingError, ScanTimeout) as error:
         return Reading(inspection="partial", reason=reason_of(error))
-    sizes = size_findings(inspector.rules.scan_size(len(text), text)) if with_size else []
+    sizes = (
+        size_findings(inspector.rules.for_media_type(plan.media_type.essence).scan_size(len(text), text))
+        if with_size
+        else []
+    )
     changed = None if inspection.text is text else inspection.text
     return Reading((*inspection.findings, *sizes), changed)
 

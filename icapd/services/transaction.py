@@ -47,6 +47,16 @@ class Transaction:
         if not self.skip_reason:
             self.inspection, self.skip_reason = inspection, reason
 
+    def note_truncation(self, announced: int | None) -> int:
+        """How many bytes are missing at the body's end. Squid ends one that broke off as if it were whole.
+
+        Only Content-Length tells; a changed one stays too large by as much, so that the client sees it too.
+        """
+        missing = max(0, (announced or 0) - self.body_bytes)
+        if missing:
+            self.mark("partial", "truncated")
+        return missing
+
     @property
     def verdict(self) -> Action:
         """What the policy wants, whether or not it is enforced."""
