@@ -253,3 +253,12 @@ def test_wrong_usage_exits_with_2(directory: Path, arguments: list[str], message
     result = icapd("scan", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_pre_commit_hook_calls_what_there_is(directory: Path) -> None:
+    hooks = (Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text("utf-8")
+    (entry,) = [line.partition(":")[2].split() for line in hooks.splitlines() if "entry:" in line]
+    (directory / "a.txt").write_bytes(KEY)
+    program, *arguments = entry
+    assert program == "icapd"
+    assert icapd(*arguments, "a.txt").exit_code == 1

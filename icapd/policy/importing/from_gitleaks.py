@@ -12,6 +12,7 @@ from icapd.policy.importing.outcome import Chosen, Imported, LeftOut
 from icapd.policy.importing.re2 import Translation, UnsupportedSyntax, translate
 from icapd.policy.importing.re2_sets import escaped
 from icapd.policy.rule import Rule
+from icapd.policy.tags import misspelled
 
 #: gitleaks knows no actions and no severities; whoever imports its rules wants secrets gone.
 _ACTION: Final = "redact"
@@ -75,13 +76,16 @@ def _rule(placed: Placed, everywhere: Iterable[Allowlist], rule_id: str, left_ou
     except UnsupportedSyntax as error:
         raise _Unfit("regex", str(error)) from None
     allow: list[str] = []
+    stop_words: list[str] = []
     for number, allowlist in enumerate((*placed.allowlists, *everywhere), 1):
         # Global ones stand behind the rule's own.
         own = number <= len(placed.allowlists)
         key = f"allowlists {number}" if own else "global allowlist"
         # What is wrong with a global one for any rule is told once.
         told = {} if own else _not_told(allowlist)
-        allow += _allowed(allowlist, translation, source.id, key, told, left_out)
+        patterns, words = _allowed(allowlist, translation, source.id, key, told, left_out)
+        allow += patterns
+        stop_words += words
     keywords = tuple(dict.fromkeys(keyword.lower() for keyword in source.keywords))
     if not all(keyword and keyword.isascii() for keyword in keywords):
         left_out.append(
@@ -98,11 +102,19 @@ def _rule(placed: Placed, everywhere: Iterable[Allowlist], rule_id: str, left_ou
         keywords=keywords,
         validator=f"entropy>={source.entropy:g}" if source.entropy > 0 else (),
         allow=tuple(dict.fromkeys(allow)),
+        stop_words=tuple(dict.fromkeys(stop_words)),
         action=_ACTION,
         severity=_SEVERITY,
         score=_SCORE,
-        tags=source.tags,
+        tags=_tags(source, left_out),
     )
+
+
+def _tags(source: SourceRule, left_out: list[LeftOut]) -> tuple[str, ...]:
+    """The tags, less those that look like a known family's and are not."""
+    wrong = {tag: right for tag in source.tags if (right := misspelled(tag))}
+    left_out += [LeftOut(source.id, "tags", f'"{tag}": write {right}') for tag, right in wrong.items()]
+    return tuple(tag for tag in source.tags if tag not in wrong)
 
 
 def _check_fit(source: SourceRule) -> None:
@@ -125,13 +137,13 @@ def _allowed(
     key: str,
     told: Mapping[str, str],
     left_out: list[LeftOut],
-) -> list[str]:
-    """Patterns for `allow`; what can't be carried over, and is not yet told, is told."""
+) -> tuple[list[str], list[str]]:
+    """What to put into `allow` and `stop_words`; what can't be carried over, and is not yet told, is told."""
     lost = {**_not_told(allowlist), **_misdirected(allowlist, rule)}
     if allowlist.needs_all and lost:
         why = f"all of its conditions must hold, and not all can be carried over: {'; '.join(lost.values())}"
         left_out.append(LeftOut(name, key, why))
-        return []
+        return [], []
     left_out += [LeftOut(name, f"{key}, {part}", why) for part, why in lost.items() if part not in told]
     patterns: list[str] = []
     for regex in () if "regexes" in lost else allowlist.regexes:
@@ -139,13 +151,11 @@ def _allowed(
             patterns.append(_allow_pattern(regex, rule))
         except UnsupportedSyntax as error:
             left_out.append(LeftOut(name, f"{key}, regexes", f"{regex!r}: {error}"))
-    words = [_literal(word, rule) for word in allowlist.stopwords if word]
-    if words:
-        either = f"(?i:{'|'.join(words)})"
-        if allowlist.needs_all and patterns:
-            return [rf"\A(?=[\s\S]*?(?:{'|'.join(patterns)}))(?=[\s\S]*?{either})"]
-        patterns.append(either)
-    return patterns
+    words = [word.lower() for word in allowlist.stopwords if word]
+    if allowlist.needs_all and patterns and words:
+        either = "|".join(_literal(word, rule) for word in words)
+        return [rf"\A(?=[\s\S]*?(?:{'|'.join(patterns)}))(?=[\s\S]*?(?i:{either}))"], []
+    return patterns, words
 
 
 def _literal(word: str, rule: Translation) -> str:

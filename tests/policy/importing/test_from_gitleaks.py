@@ -28,7 +28,7 @@ regex = """(?i)[\\w.-]{0,50}?(?:acme)(?:[ \\t\\w.-]{0,20})[\\s'"]{0,3}(?:=|>|:{1
 ([a-z0-9]{32})(?:[\\x60'"\\s;]|\\\\[nr]|$)"""
 entropy = 3.5
 keywords = ["ACME"]
-tags = ["house", "api"]
+tags = ["house", "PCI"]
 [[rules.allowlists]]
 description = "samples"
 regexes = ["^0+"]
@@ -215,6 +215,11 @@ def test_rule_of_both_files_is_merged(imported: Imported) -> None:
     assert ticket.keywords == ("ticket", "tkt_")
 
 
+def test_stop_words_and_tags(imported: Imported) -> None:
+    (acme,) = [rule for rule in imported.rules if rule.id == "house.acme-api-key"]
+    assert (acme.stop_words, acme.tags) == (("example", "t.st"), ("house",))
+
+
 def test_what_is_left_out_is_told(imported: Imported) -> None:
     whole = {left.rule: left.key for left in imported.left_out if left.whole_rule}
     assert whole == {
@@ -233,6 +238,7 @@ def test_what_is_left_out_is_told(imported: Imported) -> None:
         ("acme_api-key", "allowlists 1, paths"),
         ("acme_api-key", "allowlists 2, regexes"),
         ("acme_api-key", "allowlists 4"),
+        ("acme_api-key", "tags"),
         ("named-otherwise", "keywords"),
         ("named-otherwise", "comment"),
     }
