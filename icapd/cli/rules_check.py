@@ -117,7 +117,9 @@ def _slow(rules: Iterable[CompiledRule]) -> Iterator[Note]:
 def _note(screening: Screening) -> Note:
     if screening.verdict == "explosive":
         remedy = "make its repeats exclude each other, or possessive (*+, ++)"
-        return Note(screening.rule_id, "explosive", f"pattern blows up: {screening}; {remedy}", fault=True)
+        return Note(
+            screening.rule_id, "explosive", f"{screening.key} blows up: {screening}; {remedy}", fault=True
+        )
     return Note(screening.rule_id, screening.verdict, str(screening))
 
 

@@ -4,19 +4,22 @@ Measured with the rule's own pattern, in CPU time, and judged by ratios: of one 
 reference that is measured beside it. So a slow or a busy machine comes to the same verdict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from time import thread_time
-from typing import Literal
+from typing import Any, Literal, get_args
 
+import msgspec
 import regex
 
 from icapd.policy.attack_texts import AttackText, attack_texts
 from icapd.policy.matching import CompiledRule
+from icapd.policy.rule import Rule
 
 #: From harmless to worst. `explosive` patterns take for ever on a line of text and are refused.
 Verdict = Literal["linear", "heavy", "super-linear", "explosive"]
+_ORDER: tuple[Verdict, ...] = get_args(Verdict)
 
 #: Characters. On so few of them a quadratic pattern takes a millisecond or two; a cubic one takes seconds.
 SHORT = 512
@@ -41,6 +44,8 @@ class Screening:
     """The worst that was measured of one rule."""
 
     rule_id: str
+    #: The key whose pattern it is: pattern, allow or near.
+    key: str
     verdict: Verdict
     #: CPU time that `size` characters of the worst text took; a floor where the verdict is explosive.
     seconds: float
@@ -50,58 +55,101 @@ class Screening:
 
     def __str__(self) -> str:
         floor = "more than " if self.verdict == "explosive" else ""
-        return f"{self.verdict}, {floor}{self.seconds * 1000:.3g} ms for {self.size} characters: {self.text}"
+        took = f"{floor}{self.seconds * 1000:.3g} ms for {self.size} characters"
+        if self.verdict == "heavy":
+            took += f", {self.seconds * 1000 * _WHOLE / self.size:.0f} ms for 64 KB"
+        return f"{self.verdict}, {took}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """One pattern of a rule, and what it is tried on."""
+
+    rule_id: str
+    key: str
+    pattern: "regex.Pattern[Any]"
+    unicode: bool
+    #: Characters of the longest text that it ever sees.
+    limit: int
+    texts: tuple[AttackText, ...]
+
+    def screening(self, verdict: Verdict, seconds: float, size: int, text: AttackText) -> Screening:
+        return Screening(self.rule_id, self.key, verdict, seconds, size, text.description)
 
 
 def screen(rule: CompiledRule, *, short: bool = False) -> Screening | None:
     """The verdict on a rule; None for one without a pattern. `short`: only whether it is explosive."""
     if rule.pattern is None:
         return None
-    limit = _longest_value(rule)
-    texts = list(attack_texts(rule.rule))
-    times = [_seconds(rule, text.of_size(min(SHORT, limit)), EXPLOSIVE_SECONDS) for text in texts]
-    ranked = sorted(zip(times, texts, strict=True), key=lambda pair: -pair[0])
-    if not ranked:
-        return Screening(rule.id, "linear", 0.0, 0, "")
-    seconds, worst = ranked[0]
-    size = min(SHORT, limit)
-    if seconds >= EXPLOSIVE_SECONDS <= _least(rule, worst.of_size(size), EXPLOSIVE_SECONDS):
-        return Screening(rule.id, "explosive", EXPLOSIVE_SECONDS, size, worst.description)
-    if short:
-        return Screening(rule.id, "linear", seconds, size, worst.description)
-    if limit <= SHORT:
-        return _of_short_values(rule, worst, size)
-    return _followed(rule, [text for _, text in ranked[:_CLOSER]], limit)
+    subjects = [_Subject(rule.id, "pattern", rule.pattern, rule.unicode, _limit(rule), _texts(rule.rule))]
+    found = [_screen(subject, short=short) for subject in subjects]
+    # What looks at a secret, or around it, sees little; taking for ever needs no more.
+    found += [_screen(subject, short=True) for subject in _further(rule)]
+    return max(found, key=lambda one: (one.verdict == "explosive", one.key == "pattern", one.seconds))
 
 
-def _longest_value(rule: CompiledRule) -> int:
-    """Characters of the longest text that the rule ever sees."""
+def _limit(rule: CompiledRule) -> int:
     if set(rule.rule.targets) == {"field"} and rule.rule.max_value_length is not None:
         return max(1, rule.rule.max_value_length)
     return _SIZES[-1]
 
 
-def _of_short_values(rule: CompiledRule, worst: AttackText, size: int) -> Screening:
+def _further(rule: CompiledRule) -> Iterator[_Subject]:
+    """The patterns of `allow` and `near`."""
+    for source, pattern in zip(rule.rule.allow, rule.allow, strict=True):
+        yield _Subject(rule.id, "allow", pattern, rule.unicode, SHORT, _texts(rule.rule, source))
+    near = rule.rule.near
+    if near is not None and near.pattern is not None:
+        pattern = regex.compile(near.pattern.encode(), regex.VERSION0)
+        yield _Subject(rule.id, "near", pattern, False, SHORT, _texts(rule.rule, near.pattern))
+
+
+def _texts(rule: Rule, other: str | None = None) -> tuple[AttackText, ...]:
+    """The texts for the rule's pattern, or for another that has no examples of its own."""
+    if other is not None:
+        rule = msgspec.structs.replace(rule, pattern=other, match=(), keywords=())
+    return tuple(attack_texts(rule))
+
+
+def _screen(subject: _Subject, *, short: bool) -> Screening:
+    size = min(SHORT, subject.limit)
+    timed: list[tuple[float, AttackText]] = []
+    for text in subject.texts:
+        seconds = _seconds(subject, text.of_size(size), EXPLOSIVE_SECONDS)
+        if seconds >= EXPLOSIVE_SECONDS <= _least(subject, text.of_size(size), EXPLOSIVE_SECONDS):
+            return subject.screening("explosive", EXPLOSIVE_SECONDS, size, text)
+        timed.append((seconds, text))
+    if not timed:
+        return Screening(subject.rule_id, subject.key, "linear", 0.0, size, "")
+    timed.sort(key=lambda pair: -pair[0])
+    seconds, worst = timed[0]
+    if short:
+        return subject.screening("linear", seconds, size, worst)
+    if subject.limit <= SHORT:
+        return _of_short_values(subject, worst, size)
+    return _followed(subject, [text for _, text in timed[:_CLOSER]])
+
+
+def _of_short_values(subject: _Subject, worst: AttackText, size: int) -> Screening:
     """A rule that sees short values only: 64 KB are many of them."""
-    seconds = _least(rule, worst.of_size(size), EXPLOSIVE_SECONDS)
-    whole = seconds * _WHOLE / size
-    verdict: Verdict = "heavy" if whole > _HEAVY_RATIO * _reference() else "linear"
-    return Screening(rule.id, verdict, seconds, size, worst.description)
+    seconds = _least(subject, worst.of_size(size), EXPLOSIVE_SECONDS)
+    is_heavy = seconds * _WHOLE / size > _HEAVY_RATIO * _reference()
+    return subject.screening("heavy" if is_heavy else "linear", seconds, size, worst)
 
 
-def _followed(rule: CompiledRule, texts: Sequence[AttackText], limit: int) -> Screening:
-    sizes = [size for size in _SIZES if size <= limit]
-    closer = sorted(texts, key=lambda text: -_seconds(rule, text.of_size(_CLOSER_SIZE), _ENOUGH_SECONDS))
-    found = [_growth(rule, text, sizes) for text in closer[:_FOLLOWED]]
-    order: tuple[Verdict, ...] = ("linear", "heavy", "super-linear", "explosive")
-    return max(found, key=lambda screening: (order.index(screening.verdict), screening.seconds))
+def _followed(subject: _Subject, texts: Sequence[AttackText]) -> Screening:
+    """The verdict by the worst of the texts, at sizes up to the longest that the rule sees."""
+    sizes = [size for size in _SIZES if size <= subject.limit]
+    closer = sorted(texts, key=lambda text: -_seconds(subject, text.of_size(_CLOSER_SIZE), _ENOUGH_SECONDS))
+    found = [_growth(subject, text, sizes) for text in closer[:_FOLLOWED]]
+    return max(found, key=lambda one: (_ORDER.index(one.verdict), one.seconds))
 
 
-def _growth(rule: CompiledRule, text: AttackText, sizes: Sequence[int]) -> Screening:
+def _growth(subject: _Subject, text: AttackText, sizes: Sequence[int]) -> Screening:
     """The verdict by one text at growing sizes, as far as its time allows."""
     measured: list[float] = []
     for size in sizes:
-        measured.append(_least(rule, text.of_size(size), _TOO_LONG_SECONDS))
+        measured.append(_least(subject, text.of_size(size), _TOO_LONG_SECONDS))
         if measured[-1] >= _ENOUGH_SECONDS:
             break
     size, seconds = sizes[len(measured) - 1], measured[-1]
@@ -110,24 +158,23 @@ def _growth(rule: CompiledRule, text: AttackText, sizes: Sequence[int]) -> Scree
     grows = len(timed) > 1 and timed[-1] > _SUPER_LINEAR_GROWTH * timed[-2]
     is_heavy = seconds * _WHOLE / size > _HEAVY_RATIO * _reference()
     verdict: Verdict = "linear" if not is_heavy else "super-linear" if grows else "heavy"
-    return Screening(rule.id, verdict, seconds, size, text.description)
+    return subject.screening(verdict, seconds, size, text)
 
 
-def _least(rule: CompiledRule, text: str, timeout: float) -> float:
+def _least(subject: _Subject, text: str, timeout: float) -> float:
     """The least of several times; one that is far too long once."""
-    least = _seconds(rule, text, timeout)
+    least = _seconds(subject, text, timeout)
     for _ in range(_REPEATS - 1 if least < _ENOUGH_SECONDS else 0):
-        least = min(least, _seconds(rule, text, timeout))
+        least = min(least, _seconds(subject, text, timeout))
     return least
 
 
-def _seconds(rule: CompiledRule, text: str, timeout: float) -> float:
+def _seconds(subject: _Subject, text: str, timeout: float) -> float:
     """CPU seconds that all matches of the rule in the text take to find; the timeout when it runs out."""
-    assert rule.pattern is not None
-    subject = text if rule.unicode else text.encode("latin-1", "replace")
+    searched = text if subject.unicode else text.encode("latin-1", "replace")
     start = thread_time()
     try:
-        for _ in rule.pattern.finditer(subject, timeout=timeout):
+        for _ in subject.pattern.finditer(searched, timeout=timeout):
             pass
     except TimeoutError:
         return timeout

@@ -7,6 +7,7 @@ from icapd.policy import CompiledRule, Rule, default_rules_directory, load_polic
 from icapd.policy.attack_texts import attack_texts
 from icapd.policy.matching import compile_rule
 from icapd.policy.redos import SHORT, screen
+from icapd.policy.rule import Near
 
 
 def rule(pattern: str, *match: str, **keys: object) -> CompiledRule:
@@ -60,6 +61,19 @@ def test_bounded_pattern_is_linear(pattern: str, example: str) -> None:
     screening = screen(rule(pattern, example, unicode="\\p" in pattern))
     assert screening is not None
     assert screening.verdict == "linear"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param("allow", (r"[a-f]+\Z", r"(?:\w+\s?)+="), id="allow"),
+        pytest.param("near", Near(words=("card",), pattern=r"(?:a|a)*b", before=400), id="near"),
+    ],
+)
+def test_what_looks_at_and_around_the_secret_is_screened_too(key: str, value: object) -> None:
+    screening = screen(rule(r"\bKEY-[A-Z]{12}\b", "KEY-ABCDEFABCDEF", **{key: value}))
+    assert screening is not None
+    assert (screening.verdict, screening.key) == ("explosive", key)
 
 
 def test_field_rule_is_measured_by_the_longest_value_that_it_sees() -> None:

@@ -47,7 +47,8 @@ def finish(rule: Rule, pack: str) -> tuple[Rule, list[Chosen]]:
         raise RuleFault(failure.key, failure.problem)
     screening = screen(compiled, short=True)
     if screening is not None and screening.verdict == "explosive":
-        raise RuleFault("regex", f"blows up where a pattern is matched by trying: {screening}")
+        key = "regex" if screening.key == "pattern" else screening.key
+        raise RuleFault(key, f"blows up where a pattern is matched by trying: {screening}")
     return rule, chosen
 
 
