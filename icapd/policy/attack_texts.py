@@ -1,13 +1,12 @@
 """The worst texts that can be thought of for a pattern: what it repeats, over and over."""
 
 import re._constants as sre  # type: ignore[import-not-found]
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from icapd.policy.parsed import REPEATS, parse_loosely
-from icapd.policy.rule import MatchExample, Rule
 from icapd.policy.sampling import Sampler, characters
 
 #: Rounds of a repeat from which on it is worth being driven.
@@ -38,12 +37,12 @@ class AttackText:
         return self.head + self.unit * rounds + self.tail
 
 
-def attack_texts(rule: Rule) -> Iterator[AttackText]:
-    """Texts for a rule with a pattern, each of them once."""
+def attack_texts(pattern: str, examples: Sequence[str], keywords: Sequence[str]) -> Iterator[AttackText]:
+    """Texts for a pattern, each of them once; `examples` are texts that it matches."""
     seen: set[tuple[str, str]] = set()
-    tree = parse_loosely(rule.pattern or "")
-    pieces = [*_of_examples(rule), *(_of_tree(tree, rule.id) if tree is not None else ())]
-    whole = Sampler(rule.id).text(tree) if tree is not None else ""
+    tree = parse_loosely(pattern)
+    pieces = [*_of_examples(examples, keywords), *(_of_tree(tree, pattern) if tree is not None else ())]
+    whole = Sampler(pattern).text(tree) if tree is not None else ""
     # `regex` gives up at once on a text without the literal that a match needs: a whole match behind has it.
     tails = dict.fromkeys((whole, _BREAK + whole, _BREAK))
     for description, head, unit in pieces:
@@ -53,12 +52,11 @@ def attack_texts(rule: Rule) -> Iterator[AttackText]:
                 yield AttackText(description, head, unit, tail)
 
 
-def _of_examples(rule: Rule) -> Iterator[tuple[str, str, str]]:
-    for number, example in enumerate(rule.match[:_MAX_EXAMPLES], 1):
-        text = example.text if isinstance(example, MatchExample) else example
+def _of_examples(examples: Sequence[str], keywords: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    for number, text in enumerate(examples[:_MAX_EXAMPLES], 1):
         yield f"its match example {number} over and over", "", text
         yield f"its match example {number} without its last character over and over", "", text[:-1]
-    for keyword in rule.keywords[:_MAX_EXAMPLES]:
+    for keyword in keywords[:_MAX_EXAMPLES]:
         yield f"{_shown(keyword)} over and over", "", keyword
         yield f"{_shown(keyword + ' ')} over and over", "", keyword + " "
 

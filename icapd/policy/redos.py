@@ -10,12 +10,10 @@ from functools import cache
 from time import thread_time
 from typing import Any, Literal, get_args
 
-import msgspec
 import regex
 
 from icapd.policy.attack_texts import AttackText, attack_texts
 from icapd.policy.matching import CompiledRule
-from icapd.policy.rule import Rule
 
 #: From harmless to worst. `explosive` patterns take for ever on a line of text and are refused.
 Verdict = Literal["linear", "heavy", "super-linear", "explosive"]
@@ -81,10 +79,12 @@ def screen(rule: CompiledRule, *, short: bool = False) -> Screening | None:
     """The verdict on a rule; None for one without a pattern. `short`: only whether it is explosive."""
     if rule.pattern is None:
         return None
-    subjects = [_Subject(rule.id, "pattern", rule.pattern, rule.unicode, _limit(rule), _texts(rule.rule))]
-    found = [_screen(subject, short=short) for subject in subjects]
+    examples = [example if isinstance(example, str) else example.text for example in rule.rule.match]
+    texts = _texts(rule.pattern, examples, rule.rule.keywords)
+    subject = _Subject(rule.id, "pattern", rule.pattern, rule.unicode, _limit(rule), texts)
+    found = [_screen(subject, short=short)]
     # What looks at a secret, or around it, sees little; taking for ever needs no more.
-    found += [_screen(subject, short=True) for subject in _further(rule)]
+    found += [_screen(further, short=True) for further in _further(rule)]
     return max(found, key=lambda one: (one.verdict == "explosive", one.key == "pattern", one.seconds))
 
 
@@ -96,19 +96,21 @@ def _limit(rule: CompiledRule) -> int:
 
 def _further(rule: CompiledRule) -> Iterator[_Subject]:
     """The patterns of `allow` and `near`."""
-    for source, pattern in zip(rule.rule.allow, rule.allow, strict=True):
-        yield _Subject(rule.id, "allow", pattern, rule.unicode, SHORT, _texts(rule.rule, source))
+    for pattern in rule.allow:
+        yield _Subject(rule.id, "allow", pattern, rule.unicode, SHORT, _texts(pattern))
     near = rule.rule.near
     if near is not None and near.pattern is not None:
         pattern = regex.compile(near.pattern.encode(), regex.VERSION0)
-        yield _Subject(rule.id, "near", pattern, False, SHORT, _texts(rule.rule, near.pattern))
+        yield _Subject(rule.id, "near", pattern, False, SHORT, _texts(pattern))
 
 
-def _texts(rule: Rule, other: str | None = None) -> tuple[AttackText, ...]:
-    """The texts for the rule's pattern, or for another that has no examples of its own."""
-    if other is not None:
-        rule = msgspec.structs.replace(rule, pattern=other, match=(), keywords=())
-    return tuple(attack_texts(rule))
+def _texts(
+    pattern: "regex.Pattern[Any]", examples: Sequence[str] = (), keywords: Sequence[str] = ()
+) -> tuple[AttackText, ...]:
+    source = pattern.pattern
+    return tuple(
+        attack_texts(source.decode("ascii") if isinstance(source, bytes) else source, examples, keywords)
+    )
 
 
 def _screen(subject: _Subject, *, short: bool) -> Screening:

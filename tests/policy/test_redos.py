@@ -90,7 +90,7 @@ def test_rule_on_size_has_nothing_to_screen(tmp_path: object) -> None:
 
 def test_texts_grow_as_asked_and_tell_no_example() -> None:
     secret = "KEY-" + "Q7" * 20
-    texts = list(attack_texts(rule(r"KEY-(?P<secret>\w{9,60})\b", secret).rule))
+    texts = list(attack_texts(r"KEY-(?P<secret>\w{9,60})\b", [secret], ["key-"]))
     assert texts
     for text in texts:
         assert secret not in text.description
