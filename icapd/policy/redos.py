@@ -31,6 +31,8 @@ _SUPER_LINEAR_GROWTH = 8
 _ENOUGH_SECONDS, _TOO_LONG_SECONDS = 0.15, 0.5
 #: Characters that a time is told for, and the times of the reference that they may take: about 50 ms.
 _WHOLE, _HEAVY_RATIO = 65_536, 80
+#: Targets that are no single values, so that limits on values don't hold for them.
+_LONG = frozenset({"body", "url", "header", "header-exact"})
 #: Short texts whose times are looked at closer, at what size, and those that are followed to the longest.
 _CLOSER, _CLOSER_SIZE, _FOLLOWED = 8, 2048, 2
 #: What measures a suspicious time again; the least of all counts.
@@ -89,9 +91,11 @@ def screen(rule: CompiledRule, *, short: bool = False) -> Screening | None:
 
 
 def _limit(rule: CompiledRule) -> int:
-    if set(rule.rule.targets) == {"field"} and rule.rule.max_value_length is not None:
-        return max(1, rule.rule.max_value_length)
-    return _SIZES[-1]
+    """Characters of the longest text that the rule ever sees, as far as it matters here."""
+    longest = rule.rule.max_value_length
+    if longest is None or any(target.partition(":")[0] in _LONG for target in rule.rule.targets):
+        return _SIZES[-1]
+    return max(1, longest)
 
 
 def _further(rule: CompiledRule) -> Iterator[_Subject]:

@@ -80,6 +80,9 @@ def test_field_rule_is_measured_by_the_longest_value_that_it_sees() -> None:
     screening = screen(rule(r"\s*x", " x", targets=("field",), max_value_length=100))
     assert screening is not None
     assert (screening.verdict, screening.size) == ("linear", 100)
+    screening = screen(rule(r"\s*x", " x", targets=("field", "url"), max_value_length=100))
+    assert screening is not None
+    assert screening.verdict == "super-linear"
 
 
 def test_rule_on_size_has_nothing_to_screen(tmp_path: object) -> None:
