@@ -21,8 +21,8 @@ _ORDER: tuple[Verdict, ...] = get_args(Verdict)
 
 #: Characters. On so few of them a quadratic pattern takes a millisecond or two; a cubic one takes seconds.
 SHORT = 512
-#: Seconds of CPU on a short text that no pattern may take.
-EXPLOSIVE_SECONDS = 0.05
+#: Times the reference that no pattern may take on a short text: about 100 ms.
+_EXPLOSIVE_RATIO = 160
 #: Characters of the texts by which growth is told, each four times as long as the one before.
 _SIZES = (SHORT, 2048, 8192, 32_768)
 #: Between 4 times as long for four times the text, which is linear, and 16, which is quadratic.
@@ -119,11 +119,12 @@ def _texts(
 
 def _screen(subject: _Subject, *, short: bool) -> Screening:
     size = min(SHORT, subject.limit)
+    too_long = _EXPLOSIVE_RATIO * _reference()
     timed: list[tuple[float, AttackText]] = []
     for text in subject.texts:
-        seconds = _seconds(subject, text.of_size(size), EXPLOSIVE_SECONDS)
-        if seconds >= EXPLOSIVE_SECONDS <= _least(subject, text.of_size(size), EXPLOSIVE_SECONDS):
-            return subject.screening("explosive", EXPLOSIVE_SECONDS, size, text)
+        seconds = _seconds(subject, text.of_size(size), too_long)
+        if seconds >= too_long <= _least(subject, text.of_size(size), too_long):
+            return subject.screening("explosive", too_long, size, text)
         timed.append((seconds, text))
     if not timed:
         return Screening(subject.rule_id, subject.key, "linear", 0.0, size, "")
@@ -138,7 +139,7 @@ def _screen(subject: _Subject, *, short: bool) -> Screening:
 
 def _of_short_values(subject: _Subject, worst: AttackText, size: int) -> Screening:
     """A rule that sees short values only: 64 KB are many of them."""
-    seconds = _least(subject, worst.of_size(size), EXPLOSIVE_SECONDS)
+    seconds = _least(subject, worst.of_size(size), _TOO_LONG_SECONDS)
     is_heavy = seconds * _WHOLE / size > _HEAVY_RATIO * _reference()
     return subject.screening("heavy" if is_heavy else "linear", seconds, size, worst)
 
