@@ -77,19 +77,23 @@ def har_messages(content: bytes, mask: Callable[[bytes], bytes]) -> Iterator[tup
     for number, entry in enumerate(archive.log.entries, 1):
         request = entry.request
         method, url = encode(request.method), encode(request.url)
-        shown = mask(url.partition(b"?")[0]).decode("utf-8", "replace")
-        place = f"{request.method} {shown}"
+        place = f"{printable(method)} {printable(mask(url.partition(b'?')[0]))}"
         try:
-            yield (
-                f"#{number} request {place}",
-                Message("request", method, url, *_of_request(request)),
-            )
+            yield f"#{number} request {place}", Message("request", method, url, *_of_request(request))
             yield (
                 f"#{number} response {place}",
                 Message("response", method, url, *_of_response(entry.response)),
             )
         except binascii.Error as error:
             raise NoHar(f"entry {number}: a body is not base64: {error}") from None
+
+
+def printable(name: bytes) -> str:
+    """A name that others chose, for a terminal and for JSON: no control characters, no broken UTF-8."""
+    text = name.decode("utf-8", "replace")
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def _of_request(request: HarRequest) -> tuple[Headers, bytes]:

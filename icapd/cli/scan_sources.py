@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from icapd.cli.scan_har import NoHar, har_messages
+from icapd.cli.scan_har import NoHar, har_messages, printable
 from icapd.http.headers import Headers
 from icapd.services.offline import Message
 
@@ -96,7 +96,7 @@ def _is_excluded(path: Path, top: Path, exclude: Sequence[str]) -> bool:
 
 def read(file: Found, reading: Reading) -> Iterator[Source]:
     """The messages in a file: one, or those of a HAR file."""
-    path = str(file.path)
+    path = printable(os.fsencode(file.path))
     body, problem = _content(file.path, reading.max_size)
     if problem:
         yield Source(path, problem=problem, named=file.named)
@@ -107,7 +107,7 @@ def read(file: Found, reading: Reading) -> Iterator[Source]:
         except NoHar as error:
             yield Source(path, problem=f"is no HAR file: {error}", named=file.named)
     else:
-        guessed, coding = mimetypes.guess_type(path)
+        guessed, coding = mimetypes.guess_type(file.path)
         fields = ((b"Content-Type", reading.content_type or guessed), (b"Content-Encoding", coding))
         headers = Headers(tuple((name, value.encode()) for name, value in fields if value))
         yield Source(path, "", Message(reading.direction, b"POST", b"/", headers, body), named=file.named)

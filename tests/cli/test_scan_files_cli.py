@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -164,10 +165,26 @@ def test_har_file_is_scanned_message_by_message(directory: Path) -> None:
     assert "capture.har#2 request POST https://h/KEY-[REDACTED]/b" in text
 
 
+@pytest.mark.parametrize("output_format", ["text", "json", "sarif"])
+def test_names_that_others_chose_do_no_harm(directory: Path, output_format: str) -> None:
+    (directory / os.fsdecode(b"\x1b[31m\xff[bold].txt")).write_bytes(KEY)
+    entry = {"request": {"method": "GET\x1b", "url": f"https://h/\x1b?{KEY.decode()}"}}
+    (directory / "a.har").write_text(json.dumps({"log": {"entries": [entry]}}))
+    result = icapd("scan", "--format", output_format, "--exclude", "rules", ".")
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output
+    assert "[bold]" in result.stdout or "%5Bbold%5D" in result.stdout
+    assert SECRET.decode() not in result.output
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
         ("{", "Input data was truncated"),
+        (
+            '{"log": {"entries": [{"request": {"method": "\\ud800", "url": ""}}]}}',
+            "unexpected end of escaped utf-16 surrogate pair",
+        ),
         ('{"log": {}}', "missing required field `entries`"),
         ('{"log": {"entries": [{}]}}', "missing required field `request` - at `$.log.entries[0]`"),
         (
