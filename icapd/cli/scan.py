@@ -1,7 +1,7 @@
 """`icapd scan`: the rules over files, and over messages in JSON lines."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,15 +122,20 @@ class Scanner:
             examined = examine(message, self.inspector(message.direction, len(message.body)))
         except (CodingError, ScanTimeout) as error:
             return Result(source, problem=str(error))
-        return Result(source, examined, skipped, places=places_of(source, examined))
+        places = places_of(source, examined)
+        # Of many files only what was found is kept.
+        return Result(replace(source, message=None), replace(examined, text=b""), skipped, places=places)
 
 
-def _results(found: list[Found], reading: Reading, scanner: Scanner) -> Iterator[Result]:
-    """The results of all files; a progress bar where a person waits for many."""
-    quiet = len(found) < 2 or not sys.stderr.isatty()
-    for file in track(found, "scanning", console=Console(stderr=True), disable=quiet, transient=True):
-        for source in read(file, reading):
-            yield scanner.scan(source)
+def _results(found: list[Found], reading: Reading, scanner: Scanner) -> Iterable[Result]:
+    """The results of all files; behind a progress bar where a person waits for many."""
+    is_watched = len(found) > 1 and sys.stderr.isatty()
+    files: Iterable[Found] = found
+    if is_watched:
+        files = track(found, "scanning", console=Console(stderr=True), transient=True)
+    results = (scanner.scan(source) for file in files for source in read(file, reading))
+    # All of them before any is shown: what is printed meanwhile would go through the bar.
+    return list(results) if is_watched else results
 
 
 def _exit_code(results: Iterable[Result], files: int) -> int:

@@ -1,5 +1,6 @@
 """What `icapd scan` found in one message, with its place in the text."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from icapd.cli.scan_sources import Source
@@ -51,17 +52,31 @@ def places_of(source: Source, examined: MessageExamination) -> tuple[Place | Non
     except UnicodeDecodeError:
         # Offsets are those of the text in UTF-8.
         return tuple(None for _ in examined.findings)
+    inside = [finding for finding in examined.findings if finding.target in _IN_BODY]
+    positions = _positions(
+        message.body, {edge for finding in inside for edge in (finding.start, finding.end)}
+    )
     return tuple(
-        _place(message.body, finding) if finding.target in _IN_BODY else None for finding in examined.findings
+        _place(positions, finding) if finding.target in _IN_BODY else None for finding in examined.findings
     )
 
 
-def _place(body: bytes, finding: Finding) -> Place:
-    line, column = _line_and_column(body, finding.start)
-    end_line, end_column = _line_and_column(body, finding.end)
-    return Place(line, column, end_line, end_column, finding.start, finding.end - finding.start)
+def _place(positions: Mapping[int, tuple[int, int]], finding: Finding) -> Place:
+    start, end = finding.start, finding.end
+    return Place(*positions[start], *positions[end], start, end - start)
 
 
-def _line_and_column(body: bytes, offset: int) -> tuple[int, int]:
-    begin = body.rfind(b"\n", 0, offset) + 1
-    return body.count(b"\n", 0, offset) + 1, len(body[begin:offset].decode("utf-8", "replace")) + 1
+def _positions(body: bytes, offsets: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Line and column of each offset, in one walk through the text."""
+    positions = {}
+    at, line, column = 0, 1, 1
+    for offset in sorted(offsets):
+        passed = body[at:offset]
+        breaks = passed.count(b"\n")
+        if breaks:
+            line, column = line + breaks, 1
+            passed = passed[passed.rfind(b"\n") + 1 :]
+        column += len(passed.decode("utf-8", "replace"))
+        at = offset
+        positions[offset] = line, column
+    return positions

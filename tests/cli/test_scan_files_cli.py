@@ -3,6 +3,9 @@
 import base64
 import json
 import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +108,16 @@ def test_findings_have_line_and_column(directory: Path) -> None:
     (finding,) = document["findings"]
     assert (finding["line"], finding["column"]) == (2, 11)
     assert "2:11" in icapd("scan", "a.txt").stdout
+    (directory / "b.txt").write_bytes(KEY + b" \xc3\xbc " + KEY + b"\n\n" + KEY)
+    (document,) = lines(icapd("scan", "--format", "json", "b.txt"))
+    places = [(finding["line"], finding["column"]) for finding in document["findings"]]
+    assert places == [(1, 5), (1, 24), (3, 5)]
+
+
+def test_text_that_is_no_utf_8_has_no_lines(directory: Path) -> None:
+    (directory / "a.txt").write_bytes(b"\xe4 " + KEY)
+    (document,) = lines(icapd("scan", "--format", "json", "--content-type", "text/plain", "a.txt"))
+    assert [set(finding) & {"line", "column"} for finding in document["findings"]] == [set()]
 
 
 HAR = {
@@ -270,6 +283,26 @@ def test_wrong_usage_exits_with_2(directory: Path, arguments: list[str], message
     result = icapd("scan", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_progress_is_shown_on_a_terminal_and_the_findings_go_where_they_belong(directory: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (directory / name).write_bytes(KEY)
+    icapd_script = Path(sys.executable).with_name("icapd")
+    terminal, stderr = pty.openpty()
+    with os.fdopen(terminal, "rb", buffering=0) as shown:
+        scanned = subprocess.run(
+            [icapd_script, "scan", "--format", "json", "a.txt", "b.txt"],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env={**os.environ, "TERM": "xterm"},
+            check=False,
+        )
+        os.close(stderr)
+        bar = shown.read(4096)
+    assert scanned.returncode == 1
+    assert [json.loads(line)["file"] for line in scanned.stdout.splitlines()] == ["a.txt", "b.txt"]
+    assert b"scanning" in bar
 
 
 def test_pre_commit_hook_calls_what_there_is(directory: Path) -> None:
