@@ -14,7 +14,9 @@ _MIN_ROUNDS = 4
 #: Rounds of one driven repeat where several of them go in turn.
 _ROUNDS_IN_TURN = 40
 #: Texts of a rule that are tried: its first repeats, and its most contested characters.
-_MAX_REPEATS, _MAX_CHARACTERS, _MAX_EXAMPLES = 24, 8, 4
+_MAX_REPEATS, _MAX_CHARACTERS, _MAX_EXAMPLES = 16, 6, 4
+#: Characters of the literals that stand in front of a text.
+_MAX_LITERALS = 100
 #: What hardly any pattern goes on with; a line feed, because many negated sets stop there.
 _BREAK = "\0\n"
 _SINGLE = frozenset({sre.LITERAL, sre.NOT_LITERAL, sre.ANY, sre.IN})
@@ -42,14 +44,43 @@ def attack_texts(pattern: str, examples: Sequence[str], keywords: Sequence[str])
     seen: set[tuple[str, str]] = set()
     tree = parse_loosely(pattern)
     pieces = [*_of_examples(examples, keywords), *(_of_tree(tree, pattern) if tree is not None else ())]
-    whole = Sampler(pattern).text(tree) if tree is not None else ""
-    # `regex` gives up at once on a text without the literal that a match needs: a whole match behind has it.
-    tails = dict.fromkeys((whole, _BREAK + whole, _BREAK))
+    frames = _frames(tree, pattern) if tree is not None else [("", _BREAK)]
     for description, head, unit in pieces:
         if unit and (head, unit) not in seen:
             seen.add((head, unit))
-            for tail in tails:
-                yield AttackText(description, head, unit, tail)
+            for lead, tail in frames:
+                yield AttackText(description, lead + head, unit, tail)
+
+
+def _frames(tree: Any, seed: str) -> list[tuple[str, str]]:
+    """What stands before and behind a text.
+
+    `regex` gives up at once on a text without a literal that a match needs. So a match stands behind, whole
+    or all but its end, or the literals stand in front, backwards, where they are of no use.
+    """
+    whole = Sampler(seed).text(tree)
+    literals = _BREAK.join(reversed(list(_literals(tree))))[:_MAX_LITERALS] + _BREAK
+    frames = [("", whole), ("", _BREAK + whole), ("", _BREAK), ("", whole[:-1]), (literals, _BREAK)]
+    return list(dict.fromkeys(frames))
+
+
+def _literals(items: Iterable[tuple[Any, Any]]) -> Iterator[str]:
+    """Runs of literal characters that no repeat is around."""
+    run = ""
+    for op, argument in items:
+        if op is sre.LITERAL:
+            run += chr(argument)
+            continue
+        if run:
+            yield run
+        run = ""
+        if op is sre.SUBPATTERN:
+            yield from _literals(argument[-1])
+        elif op is sre.BRANCH:
+            for branch in argument[1]:
+                yield from _literals(branch)
+    if run:
+        yield run
 
 
 def _of_examples(examples: Sequence[str], keywords: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -75,6 +106,7 @@ def _driven(head: str, unit: str, most: int) -> Iterator[tuple[str, str, str]]:
     yield f"{_shown(unit)} over and over", "", unit
     if head:
         yield f"{_shown(head)}, then {_shown(unit)} over and over", head, unit
+        yield f"{_shown(head + unit)} over and over", "", head + unit
         in_turn = head + unit * min(most, _ROUNDS_IN_TURN)
         yield f"{_shown(head)} and {_shown(unit)} in turn", "", in_turn
 

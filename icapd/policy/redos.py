@@ -33,8 +33,10 @@ _ENOUGH_SECONDS, _TOO_LONG_SECONDS = 0.15, 0.5
 _WHOLE, _HEAVY_RATIO = 65_536, 80
 #: Targets that are no single values, so that limits on values don't hold for them.
 _LONG = frozenset({"body", "url", "header", "header-exact"})
-#: Short texts whose times are looked at closer, at what size, and those that are followed to the longest.
-_CLOSER, _CLOSER_SIZE, _FOLLOWED = 8, 2048, 2
+#: Characters at which growth is guessed, and how many texts are followed for it, and as many for their time.
+_CLOSER_SIZE, _FOLLOWED = 2048, 2
+#: Seconds below which two times can't be compared.
+_NOISE_SECONDS = 5e-6
 #: What measures a suspicious time again; the least of all counts.
 _REPEATS = 3
 
@@ -134,7 +136,7 @@ def _screen(subject: _Subject, *, short: bool) -> Screening:
         return subject.screening("linear", seconds, size, worst)
     if subject.limit <= SHORT:
         return _of_short_values(subject, worst, size)
-    return _followed(subject, [text for _, text in timed[:_CLOSER]])
+    return _followed(subject, timed)
 
 
 def _of_short_values(subject: _Subject, worst: AttackText, size: int) -> Screening:
@@ -144,11 +146,23 @@ def _of_short_values(subject: _Subject, worst: AttackText, size: int) -> Screeni
     return subject.screening("heavy" if is_heavy else "linear", seconds, size, worst)
 
 
-def _followed(subject: _Subject, texts: Sequence[AttackText]) -> Screening:
-    """The verdict by the worst of the texts, at sizes up to the longest that the rule sees."""
+def _followed(subject: _Subject, timed: Sequence[tuple[float, AttackText]]) -> Screening:
+    """The verdict by the worst of the texts, at sizes up to the longest that the rule sees.
+
+    `timed`: all texts with their times at SHORT, the longest first.
+    """
+    # Of each kind of text the frame that made it slowest.
+    worst_frames = {text.description: (seconds, text) for seconds, text in reversed(timed)}
+    closer = [
+        (seconds, _seconds(subject, text.of_size(_CLOSER_SIZE), _ENOUGH_SECONDS), text)
+        for seconds, text in worst_frames.values()
+    ]
+    slowest = sorted(closer, key=lambda item: -item[1])[:_FOLLOWED]
+    # Small as it is yet, what grows fastest may be slowest in the end.
+    growing = sorted(closer, key=lambda item: -item[1] / max(item[0], _NOISE_SECONDS))[:_FOLLOWED]
+    texts = {text.description: text for _, _, text in (*slowest, *growing)}
     sizes = [size for size in _SIZES if size <= subject.limit]
-    closer = sorted(texts, key=lambda text: -_seconds(subject, text.of_size(_CLOSER_SIZE), _ENOUGH_SECONDS))
-    found = [_growth(subject, text, sizes) for text in closer[:_FOLLOWED]]
+    found = [_growth(subject, text, sizes) for text in texts.values()]
     return max(found, key=lambda one: (_ORDER.index(one.verdict), one.seconds))
 
 

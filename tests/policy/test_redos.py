@@ -39,7 +39,8 @@ def test_pattern_that_takes_for_ever_on_a_line_is_explosive(pattern: str, exampl
         pytest.param(r"\s*x", " x", id="leading repeat"),
         pytest.param(r"(\w+)\s+\1", "ab ab", id="back-reference"),
         pytest.param(r"[\w.]+@[\w.]+\.\w+", "a@b.c", id="address"),
-        pytest.param(r"(?:\w|\d)*!", "1!", id="alternatives, guarded"),
+        pytest.param(r"[^@]+@[^@]+\.com", "a@b.com", id="a literal that is there, but not in time"),
+        pytest.param(r"(?s)/\*.*?\*/", "/**/", id="a literal that is there, but in front"),
     ],
 )
 def test_pattern_without_a_bound_is_super_linear(pattern: str, example: str) -> None:
