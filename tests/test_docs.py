@@ -1,5 +1,6 @@
 """The documentation knows every command, every setting, every key of a rule and every column."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -10,8 +11,8 @@ import pytest
 from icapd.audit import Disposition
 from icapd.audit.tables import audit_event, audit_finding
 from icapd.cli import main
-from icapd.policy import Rule
-from icapd.policy.rule import PLAIN_TARGETS
+from icapd.policy import Rule, load_policy
+from icapd.policy.rule import PLAIN_TARGETS, MaskName
 from icapd.policy.validators import MEASURES, VALIDATORS
 
 ROOT = Path(__file__).parent.parent
@@ -46,6 +47,18 @@ def test_target_is_explained(target: str) -> None:
 @pytest.mark.parametrize("validator", [*VALIDATORS, *(f"{measure}>=N" for measure in MEASURES)])
 def test_validator_is_named(validator: str) -> None:
     assert f"`{validator}`" in RULES
+
+
+@pytest.mark.parametrize("mask", get_args(MaskName))
+def test_mask_is_shown(mask: str) -> None:
+    assert f"| `{mask}`" in RULES
+
+
+def test_examples_of_rules_are_sound(tmp_path: Path) -> None:
+    house = [table for table in re.findall(r"```toml\n(.*?)```", RULES, re.DOTALL) if "[[rule]]" in table]
+    assert len(house) == 4
+    (tmp_path / "house.toml").write_text("\n".join(house), encoding="utf-8")
+    assert len(load_policy(tmp_path, packs=["house"]).rules) == 4
 
 
 @pytest.mark.parametrize("column", [*audit_event.columns.keys(), *audit_finding.columns.keys()])

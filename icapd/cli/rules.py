@@ -11,6 +11,7 @@ from icapd.cli.rules_import import import_
 from icapd.cli.tables import console
 from icapd.errors import ConfigurationError
 from icapd.policy import CompiledRule, load_policy, prove
+from icapd.policy.schema import SCHEMAS, schema_text
 from icapd.services.inspecting import rules_directory
 from icapd.settings import Settings
 
@@ -31,19 +32,27 @@ rules.add_command(import_)
 @click.option("--directory", type=_DIRECTORY, help="Rule files; default: those of the configuration.")
 @click.option("--pack", "packs", multiple=True, help="This pack instead of those of policy.toml; repeatable.")
 @click.option(
+    "--tag", "tags", multiple=True, help="Only rules with this tag; repeatable, any of them will do."
+)
+@click.option(
     "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
 @click.pass_obj
 def list_rules(
-    settings: Settings, directory: Path | None, packs: tuple[str, ...], output_format: str
+    settings: Settings,
+    directory: Path | None,
+    packs: tuple[str, ...],
+    tags: tuple[str, ...],
+    output_format: str,
 ) -> None:
     """Show the rules in force."""
     policy = load_policy(directory or rules_directory(settings), packs or None)
+    chosen = [rule for rule in policy.rules if not tags or not set(tags).isdisjoint(rule.rule.tags)]
     if output_format == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode([_as_json(rule) for rule in policy.rules])))
+        click.echo(msgspec.json.format(msgspec.json.encode([_as_json(rule) for rule in chosen])))
         return
     table = Table("rule", "severity", "action", "direction", "targets", "what it finds")
-    for rule in policy.rules:
+    for rule in chosen:
         action = rule.action.name.lower() + ("" if rule.enforced else " (monitor)")
         severity = f"[{_SEVERITY_STYLES[rule.severity]}]{rule.severity}[/]"
         source = rule.rule
@@ -51,7 +60,7 @@ def list_rules(
             rule.id, severity, action, source.direction, ", ".join(source.targets), source.description
         )
     console().print(table)
-    click.echo(f"{len(policy.rules)} rules of {', '.join(policy.packs)}; mode {policy.mode}; {policy.istag}")
+    click.echo(f"{len(chosen)} rules of {', '.join(policy.packs)}; mode {policy.mode}; {policy.istag}")
 
 
 @rules.command("test")
@@ -68,6 +77,13 @@ def test_rules(settings: Settings, directory: Path | None, packs: tuple[str, ...
         for failure in proof.failures:
             raise ConfigurationError(f'rule "{rule.id}": key "{failure.key}": {failure.problem}')
     click.echo(f"{len(policy.rules)} rules, {examples} examples: all hold")
+
+
+@rules.command("schema")
+@click.argument("file", type=click.Choice(list(SCHEMAS)), default="rules")
+def print_schema(file: str) -> None:
+    """Print the JSON Schema of rule files or of policy.toml, for editors."""
+    click.echo(schema_text(file), nl=False)
 
 
 def _as_json(rule: CompiledRule) -> dict[str, object]:

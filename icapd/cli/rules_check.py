@@ -8,12 +8,13 @@ import msgspec
 
 from icapd.errors import ConfigurationError, PolicyError
 from icapd.policy import CompiledRule, Policy, load_policy
-from icapd.policy.prefilter import Prefilter
 from icapd.policy.redos import Screening, screen
 from icapd.services.inspecting import rules_directory
 from icapd.settings import Settings
 
 _DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)
+#: Targets of which a message has much.
+_TEXTS = ("body", "field")
 #: Bytes. A stream holds back as much as its rule with the longest reach; few rules ask for more.
 _LONG_REACH = 8192
 
@@ -90,9 +91,13 @@ def _reports(directory: Path, packs: Sequence[str], screened: bool, faults: set[
 
 def _always_run(policy: Policy) -> Iterator[Note]:
     """Rules on bodies and fields that nothing but their own pattern can rule out."""
-    rules = dict.fromkeys([*policy.request.body_rules, *policy.response.body_rules])
-    rules |= dict.fromkeys([*policy.request.field_rules, *policy.response.field_rules])
-    for rule in Prefilter(rules).always:
+    rules = [
+        rule
+        for side in (policy.request, policy.response)
+        for target in _TEXTS
+        for rule in side.always(target)
+    ]
+    for rule in dict.fromkeys(rules):
         yield Note(
             rule.id,
             "always",

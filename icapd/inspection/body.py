@@ -37,7 +37,7 @@ def examine(
     merged = [hit for hit in hits if hit.redacts and not (hit.rule.in_order and hit.target == "body")]
     spans = [span_of(hit, fingerprinter) for hit in merged]
     spans += _repeated(merged, views, budget, fingerprinter)
-    redacted = redact(text, spans, CUTTERS[kind]())
+    redacted = redact(text, spans, CUTTERS[kind](), budget)
     return Examination(tuple(hits), _redact_in_order(redacted, rules, budget))
 
 
@@ -47,10 +47,10 @@ def _repeated(
     """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""
     by_secret = {hit.secret: hit for hit in hits if len(hit.secret) >= MIN_REPEATED_SECRET}
     secrets = {secret: hit.rule.id for secret, hit in by_secret.items()}
+    masks = {secret: mask_for(hit, fingerprinter) for secret, hit in by_secret.items()}
     for reading, text in enumerate(views):
         for start, end in occurrences(secrets, text, budget):
-            mask = mask_for(by_secret[text[start:end]], fingerprinter)
-            yield Span(*views.locate(reading, start, end), mask)
+            yield Span(*views.locate(reading, start, end), masks[text[start:end]])
 
 
 def _redact_in_order(text: bytes, rules: RuleSet, budget: Budget) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from icapd.inspection.budget import Budget
 from icapd.inspection.utf8 import whole_characters
 from icapd.policy import REDACTED, REPLACEMENT, Mask
 
@@ -105,13 +106,22 @@ class FormCutter(PlainCutter):
 
 
 _START = attrgetter("start")
+#: In the place of a rule's name where a budget is spent.
+_REDACTION = "(redaction)"
 
 
-def pieces_of(spans: Iterable[Span], passage: Passage, cutter: Cutter) -> Iterator[Piece]:
-    """The pieces for some spans, each masked. Of spans that overlap nothing is shown."""
+def pieces_of(
+    spans: Iterable[Span], passage: Passage, cutter: Cutter, budget: Budget | None = None
+) -> Iterator[Piece]:
+    """The pieces for some spans, each masked. Of spans that overlap nothing is shown.
+
+    Raises ScanTimeout when the budget is spent.
+    """
     ordered = sorted(set(spans))
     reach = -1
     for number, span in enumerate(ordered):
+        if budget is not None:
+            budget.check(_REDACTION)
         pieces = cutter.cut(passage, span.start, span.end)
         following = ordered[number + 1].start if number + 1 < len(ordered) else span.end
         if span.mask is REDACTED or span.start < reach or following < span.end:
@@ -128,8 +138,9 @@ def _masked(piece: Piece, span: Span, passage: Passage) -> Piece:
         return piece._replace(replacement=span.mask.over_number(spelling))
     masked = span.mask.over(spelling, is_all=is_all)
     if piece.replacement == PERCENT_REPLACEMENT:
-        masked = masked.replace(b"[", b"%5B").replace(b"]", b"%5D")
-    return piece._replace(replacement=masked)
+        return piece._replace(replacement=masked.replace(b"[", b"%5B").replace(b"]", b"%5D"))
+    # What a cutter puts there for reasons of its format stays.
+    return piece._replace(replacement=masked) if piece.replacement == REPLACEMENT else piece
 
 
 class Redactor:
@@ -189,10 +200,13 @@ def _filled(replacement: bytes, length: int, is_number: bool) -> bytes:
     return replacement.ljust(length, b" " if is_number else b"*")
 
 
-def redact(text: bytes, spans: Sequence[Span], cutter: Cutter) -> bytes:
-    """A whole text without the spans; the same object when there is nothing to take out."""
+def redact(text: bytes, spans: Sequence[Span], cutter: Cutter, budget: Budget | None = None) -> bytes:
+    """A whole text without the spans; the same object when there is nothing to take out.
+
+    Raises ScanTimeout when the budget is spent.
+    """
     if not spans:
         return text
     passage, redactor = Passage(text), Redactor()
-    redactor.replace(pieces_of(spans, passage, cutter))
+    redactor.replace(pieces_of(spans, passage, cutter, budget))
     return redactor.write(passage, len(text))

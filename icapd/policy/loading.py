@@ -9,13 +9,14 @@ import msgspec
 
 from icapd.errors import PolicyError
 from icapd.policy.checks import check_reach, check_rule
+from icapd.policy.databases import Databases, default_cache_directory
 from icapd.policy.decoding import decode, faults_as_errors, read_toml
 from icapd.policy.faults import suggest
 from icapd.policy.matching import CompiledRule, compile_rule
 from icapd.policy.pack import Pack, load_pack
 from icapd.policy.policy import Policy, policy_digest
 from icapd.policy.proofs import prove
-from icapd.policy.rule import ActionName, Mode, Rule, Severity
+from icapd.policy.rule import ActionName, MaskName, Mode, Rule, Severity
 from icapd.policy.ruleset import RuleSet
 
 POLICY_FILE = "policy.toml"
@@ -30,9 +31,12 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mode: Mode | None = None
     severity: Severity | None = None
     score: int | None = None
+    mask: MaskName | None = None
 
     def apply(self, rule: Rule) -> Rule:
         changes = {key: value for key, value in msgspec.structs.asdict(self).items() if value is not None}
+        if self.mask is not None:
+            changes["redacts"] = ()  # the examples show the pack's own mask
         return msgspec.structs.replace(rule, **changes)
 
 
@@ -69,13 +73,14 @@ def load_policy(
     _check_overrides(overrides, loaded, path, others_allowed=packs is not None)
     effective_mode = mode or file.mode
     rules = tuple(rule for pack in loaded for rule in _compiled(pack, overrides, effective_mode, path))
+    databases = Databases(default_cache_directory())
     return Policy(
         digest=policy_digest(rules),
         mode=effective_mode,
         packs=chosen,
         rules=rules,
-        request=RuleSet(rule for rule in rules if rule.rule.covers("request")),
-        response=RuleSet(rule for rule in rules if rule.rule.covers("response")),
+        request=RuleSet((rule for rule in rules if rule.rule.covers("request")), databases),
+        response=RuleSet((rule for rule in rules if rule.rule.covers("response")), databases),
     )
 
 

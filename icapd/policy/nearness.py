@@ -1,5 +1,9 @@
 """Whether something stands close to a match: the key `near`, made ready to run."""
 
+import itertools
+import operator
+from collections.abc import Iterable, Iterator
+
 import regex
 
 from icapd.policy.faults import RuleFault
@@ -12,13 +16,14 @@ MAX_DISTANCE = 1024
 # `creditCard`; it ends likewise. So `pan` is found in `PAN:`, `card_pan` and `panNumber`, not in `company`.
 _BEGIN = rb"(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))"
 _END = rb"(?:(?![A-Za-z])|(?<=[a-z])(?=[A-Z]))"
+_SEPARATORS = " ._-"
 _SEPARATOR = rb"[ ._\-]?"
 
 
 class Nearness:
     """Looks around a match. Answers from `span` bytes around it alone, so that streams stay exact."""
 
-    __slots__ = ("_after", "_before", "_words", "span")
+    __slots__ = ("_after", "_before", "_words", "literals", "span")
 
     def __init__(self, near: Near) -> None:
         """RuleFault when the pattern is none."""
@@ -26,6 +31,8 @@ class Nearness:
         self._before, self._after = near.before, near.after
         #: Bytes that are looked at beyond the match, on either side: one more in front, to see a word begin.
         self.span = max(near.before + 1, near.after)
+        #: Lower-case texts one of which stands wherever this holds; none when there is no telling.
+        self.literals = () if near.pattern is not None else tuple(_spellings(near.words))
 
     def holds(self, text: bytes, start: int, end: int) -> bool:
         """Whether one of the words stands in front of the match from `start` to `end`, or behind it."""
@@ -33,6 +40,14 @@ class Nearness:
             (self._before and self._words.search(text, max(0, start - self._before), start))
             or (self._after and self._words.search(text, end, end + self._after))
         )
+
+
+def _spellings(words: Iterable[str]) -> Iterator[str]:
+    """The words with each separator, or none, in the place of their blanks."""
+    for word in words:
+        first, *others = word.split(" ")
+        for separators in itertools.product(("", *_SEPARATORS), repeat=len(others)):
+            yield first + "".join(map(operator.add, separators, others))
 
 
 def _compile(near: Near) -> "regex.Pattern[bytes]":

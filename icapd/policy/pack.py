@@ -9,7 +9,6 @@ import msgspec
 from icapd.errors import PolicyError
 from icapd.policy.checks import check_rule
 from icapd.policy.decoding import decode, faults_as_errors, read_toml
-from icapd.policy.faults import RuleFault
 from icapd.policy.rule import Rule
 
 Redaction = Literal["merged", "in-order"]
@@ -18,7 +17,9 @@ Redaction = Literal["merged", "in-order"]
 class PackHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The [pack] table: what the pack is for, and how its redactions go together."""
 
+    #: For people; rules go by the name of the file.
     name: str = ""
+    #: What the pack is for.
     description: str = ""
     #: "merged": all matches are found in the original and overlapping ones become one replacement.
     #: "in-order": each rule is a substitution over what the rules before it made.
@@ -49,7 +50,7 @@ def load_pack(path: Path) -> Pack:
     header = decode(content.pack, PackHeader, file=path)
     rules: dict[str, Rule] = {}
     for number, table in enumerate(content.rule, 1):
-        rule = _load_rule(table, number, path, header.redaction)
+        rule = _load_rule(table, number, path)
         if rule.id in rules:
             raise PolicyError(
                 "stands twice in the file; give one another name", file=path, rule=rule.id, key="id"
@@ -58,12 +59,10 @@ def load_pack(path: Path) -> Pack:
     return Pack(path.stem, path, header, tuple(rules.values()))
 
 
-def _load_rule(table: dict[str, Any], number: int, path: Path, redaction: Redaction) -> Rule:
+def _load_rule(table: dict[str, Any], number: int, path: Path) -> Rule:
     name = table.get("id")
     place = name if isinstance(name, str) else f"#{number}"
     rule = decode(table, Rule, file=path, rule=place)
     with faults_as_errors(path, place):
         check_rule(rule, path.stem)
-        if redaction == "in-order" and rule.mask != "redacted":
-            raise RuleFault("mask", 'packs that redact in order know only "redacted"; leave it out')
     return rule

@@ -11,8 +11,8 @@ REPEATS = frozenset({sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT})
 #: `most` of a repeat without a bound.
 MAXREPEAT: int = sre.MAXREPEAT
 
-# Fuzzy matching of `regex` (`{e<=1}`, `{i}`), which Python's parser takes for literal braces.
-_FUZZY = re.compile(r"(?<!\\)\{[^{}]*[ides][^{}]*\}")
+#: Fuzzy matching of `regex` (`{e<=1}`, `{i}`), which Python's parser takes for literal braces.
+FUZZY = re.compile(r"(?<!\\)\{[^{}]*[ides][^{}]*\}")
 _NAMED_CLASS = re.compile(r"\\[pP]\{\^?\w+\}")
 
 
@@ -21,7 +21,7 @@ def parse(pattern: str) -> Any | None:
 
     That is named classes, fuzzy matching, recursion, flags in the middle.
     """
-    if _FUZZY.search(pattern):
+    if FUZZY.search(pattern):
         return None
     try:
         with warnings.catch_warnings():

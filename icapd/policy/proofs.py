@@ -65,7 +65,7 @@ def _in_time(
 
 def _unlike_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
     (rule,) = rules.rules
-    matches, text = _scan(rules, example), _text(example)
+    matches, text = _scan(rules, example), text_of(example)
     if not matches:
         yield f"is not found: {_refusal(rule, text)}"
     for match in matches:
@@ -73,8 +73,6 @@ def _unlike_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
         most = rule.max_length - (rule.near.span if rule.near else 0)
         if length > most and "body" in rule.rule.targets:
             yield f"spans {length} bytes, but max_length is {most}"
-        elif not _keyword_in_reach(match, text):
-            yield "is found, but its keyword is further away than max_length, where a stream would miss it"
 
 
 def _unlike_no_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
@@ -86,7 +84,7 @@ def _unlike_output(rules: RuleSet, example: RedactExample) -> Iterator[str]:
     (rule,) = rules.rules
     text, position, pieces = example.input.encode(), 0, []
     matches, _ = rule.find(Text(text), 0, len(text), monotonic() + SCAN_TIMEOUT)
-    for match in matches if rule.has_keyword(text) else ():
+    for match in matches:
         secret = text[match.start : match.end]
         pieces += [text[position : match.start], mask_of(rule.rule, secret, _TAG).over(secret)]
         position = match.end
@@ -99,7 +97,7 @@ def _scan(rules: RuleSet, example: str | MatchExample) -> list[Match]:
     (rule,) = rules.rules
     target = rule.rule.targets[0] if isinstance(example, str) else example.target or rule.rule.targets[0]
     kind, _, name = target.partition(":")
-    text = _text(example)
+    text = text_of(example)
     if kind.startswith("header"):
         return rules.scan_header(name.encode() or b"X-Example", text)
     return rules.scan(target, text)
@@ -108,20 +106,20 @@ def _scan(rules: RuleSet, example: str | MatchExample) -> list[Match]:
 def _refusal(rule: CompiledRule, text: bytes) -> str:
     """What keeps the rule from an example that it should find."""
     assert rule.pattern is not None, "rules on size have no examples"
-    if not rule.has_keyword(text):
+    if rule.rule.keywords and not rule.has_keyword(text):
         return "it holds none of the keywords"
-    if rule.pattern.search(text.decode() if rule.unicode else text) is None:
+    subject = text.decode() if rule.unicode else text
+    found = rule.pattern.search(subject)
+    if found is None:
         return "the pattern does not match"
+    around = subject[max(0, found.end() - rule.max_length) : found.start() + rule.max_length]
+    if rule.rule.keywords and not rule.has_keyword(around if isinstance(around, bytes) else around.encode()):
+        return f"the pattern matches, but further than max_length ({rule.max_length}) away from a keyword"
     return "the pattern matches, but near, validator, allow, stop_words or a limit on values refuses it"
 
 
-def _keyword_in_reach(match: Match, text: bytes) -> bool:
-    """A stream sees a match with its surroundings up to max_length, so a keyword must be among them."""
-    reach = match.rule.max_length
-    return match.rule.has_keyword(text[max(0, match.full_end - reach) : match.full_start + reach])
-
-
-def _text(example: str | MatchExample) -> bytes:
+def text_of(example: str | MatchExample) -> bytes:
+    """What stands in a `match` or `no_match`."""
     if isinstance(example, str):
         return example.encode()
     return bytes.fromhex(example.hex) if example.hex else example.text.encode()

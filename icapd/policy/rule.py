@@ -77,18 +77,22 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     #: `pack.name`; the pack is the stem of the file's name.
     id: str
+    #: One line for people.
     description: str
     #: False for a rule that ships switched off: an override in policy.toml switches it on.
     enabled: bool = True
+    #: Whose messages the rule is for.
     direction: Direction = "both"
+    #: What the rule looks at.
     targets: tuple[str, ...]
     #: Syntax of the `regex` library, version 0. The group `secret`, when there is one, is what is redacted,
     #: shown masked and fingerprinted; else the whole match is.
     pattern: str | None = None
+    #: Letters of either case match.
     ignore_case: bool = False
     #: Match characters instead of bytes: \w, \s and ignore_case then know all of Unicode.
     unicode: bool = False
-    #: Lower-case ASCII. The pattern is tried only on a text that holds one of them, in any case.
+    #: Lower-case ASCII. A match counts only with one of them, in any case, within `max_length` of it.
     keywords: tuple[str, ...] = ()
     #: Names from `icapd.policy.validators`, all of which must accept the secret.
     validator: str | tuple[str, ...] = ()
@@ -102,12 +106,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_value_length: int | None = None
     #: Field values with more line breaks than this are not looked at.
     max_value_lines: int | None = None
+    #: What is done about a message with a finding; the gravest of all findings decides.
     action: ActionName
     #: What a redacted secret becomes: `[REDACTED]`, `[REDACTED:NAME:TAG]` with a tag that is the same for the
     #: same secret, `****1234`, or as many asterisks as it had characters.
     mask: MaskName = "redacted"
     #: What people read on the block page in the place of its general sentence.
     block_message: str = ""
+    #: How grave a finding is, for those who read reports.
     severity: Severity
     #: What a finding adds to the message's risk score.
     score: int = 0
@@ -120,12 +126,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     media_types: tuple[str, ...] = ()
     #: Overrides the policy's mode for this rule.
     mode: Mode | None = None
+    #: Words for reports. Those of known families (owasp-mcp01, pci-dss-3.4.1, gdpr-4, hipaa-164.514, cwe-89)
+    #: are checked for their spelling.
     tags: tuple[str, ...] = ()
     #: Where the format or the attack is published.
     reference: str = ""
-    #: Examples that must fire and examples that must not; a plain string is for the first target.
+    #: Examples that must fire; a plain string is for the first target.
     match: tuple[str | MatchExample, ...] = ()
+    #: Examples that must not fire.
     no_match: tuple[str | MatchExample, ...] = ()
+    #: Texts, and what must become of them.
     redacts: tuple[RedactExample, ...] = ()
 
     @property

@@ -12,7 +12,11 @@ import msgspec
 import regex
 
 from icapd.policy.alphabets import ENTROPIES, entropy
+from icapd.policy.check_digits import luhn_holds
 from icapd.policy.faults import RuleFault, suggest
+from icapd.policy.national_ids import NATIONAL_IDS
+from icapd.policy.national_ids_europe import EUROPEAN_IDS
+from icapd.policy.payment import iban, payment_card
 
 Validator = Callable[[bytes], bool]
 
@@ -65,20 +69,7 @@ def luhn(secret: bytes) -> bool:
     # ISO/IEC 7812-1: at most 19 digits; the shortest in use have 12.
     if not 12 <= len(digits) <= 19 or not all(0 <= digit <= 9 for digit in digits) or not any(digits):
         return False
-    doubled = (2 * digit - 9 if digit > 4 else 2 * digit for digit in digits[-2::-2])
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-
-
-_IBAN = regex.compile(rb"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
-
-
-def iban(secret: bytes) -> bool:
-    """The check digits of an international bank account number (ISO 13616, ISO 7064 MOD 97-10)."""
-    number = secret.translate(None, b" -").upper()
-    if not _IBAN.fullmatch(number):
-        return False
-    # A is 10, B is 11, ... as base 36 has it.
-    return int("".join(str(int(chr(byte), 36)) for byte in number[4:] + number[:4])) % 97 == 1
+    return luhn_holds(digits)
 
 
 def jwt(secret: bytes) -> bool:
@@ -158,12 +149,16 @@ _RANDOM_ENTROPY = 3.0
 _TURNS_PER_BYTE = 1 / 12
 
 
+# For each byte whether it is a digit.
+_KINDS = bytes(b"01"[chr(byte) in string.digits] for byte in range(256))
+
+
 def random_token(secret: bytes) -> bool:
     """Letters and digits mixed as a generator draws them, not as names with a number behind them."""
     if entropy(secret) < _RANDOM_ENTROPY or not has_letter(secret):
         return False
-    digits = [chr(byte).isdigit() for byte in secret]
-    turns = sum(before is not after for before, after in itertools.pairwise(digits))
+    kinds = secret.translate(_KINDS)
+    turns = kinds.count(b"01") + kinds.count(b"10")
     return turns >= max(2, len(secret) * _TURNS_PER_BYTE)
 
 
@@ -182,7 +177,10 @@ VALIDATORS: dict[str, Validator] = {
     "luhn": luhn,
     "not_placeholder": not_placeholder,
     "not_stock_password": not_stock_password,
+    "payment_card": payment_card,
     "random_token": random_token,
+    **EUROPEAN_IDS,
+    **NATIONAL_IDS,
 }
 
 #: Names for `validator = "name>=minimum"`.

@@ -174,3 +174,10 @@ def test_a_rule_that_ships_switched_off_is_switched_on_by_an_override(
 ) -> None:
     policy = load_policy(rule_files(one=OFF, policy=f'packs = ["one"]\n{override}'))
     assert [rule.id for rule in policy.rules] == in_force
+
+
+def test_a_mask_is_a_matter_of_the_site(rule_files: Callable[..., Path]) -> None:
+    override = '[override."one.alpha"]\nmask = "label"'
+    policy = load_policy(rule_files(one=pack("one", "alpha"), policy=f'packs = ["one"]\n{override}'))
+    # Its example in the pack shows another mask, and is no proof here.
+    assert [(rule.rule.mask, rule.rule.redacts) for rule in policy.rules] == [("label", ())]

@@ -12,7 +12,7 @@ REFUSED = (
     "is not found: the pattern matches, but near, validator, allow, stop_words or a limit on values refuses"
     " it"
 )
-FAR_KEYWORD = "is found, but its keyword is further away than max_length, where a stream would miss it"
+FAR_KEYWORD = "is not found: the pattern matches, but further than max_length (5) away from a keyword"
 
 CASES = [
     pytest.param({"pattern": "a+", "match": ["xax"], "no_match": ["b"]}, [], id="as it should be"),
