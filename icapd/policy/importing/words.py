@@ -18,6 +18,7 @@ from icapd.policy.faults import RuleFault, suggest
 from icapd.policy.importing.finishing import finish
 from icapd.policy.importing.outcome import Imported, LeftOut
 from icapd.policy.importing.re2_sets import escaped
+from icapd.policy.matching import reach
 from icapd.policy.rule import ActionName, Rule, Severity
 
 #: Words of one rule that are found by keywords, and of one whose pattern Hyperscan has to read.
@@ -36,6 +37,9 @@ _BLANK = r"\s{1,8}"
 # do not.
 _BEGIN = r"(?<!\w)(?<![\xc3-\xe1\xe3-\xff][\x80-\xbf]{1,3})(?<!\xe2[\x82-\xbf][\x80-\xbf])"
 _END = r"(?!\w|[\xc3-\xe1\xe3-\xff]|\xe2[\x82-\xbf])"
+# A flag that changes nothing, but that only `regex` knows: Hyperscan would take a second to compile such a
+# tree, and finds its keywords as fast.
+_REGEX_ALONE = "(?V0)"
 _ASCII_PIECE = re.compile(r"[!-~]+")
 _NOT_IN_AN_ID = re.compile(r"[^a-z0-9]+")
 
@@ -149,18 +153,26 @@ def _rules(words: Sequence[Word], name: str, taken: set[str]) -> Iterator[Rule]:
             number += 1
             while (rule_id := name if number == 1 else f"{name}-{number}") in taken:
                 number += 1
-            yield Rule(
+            rule = Rule(
                 id=rule_id,
                 description=some[0].kind.description,
                 targets=("body", "url"),
                 pattern=f"{_BEGIN}{_tree([_items(word.text) for word in some])}{_END}",
                 ignore_case=True,
-                keywords=tuple(dict.fromkeys(keywords[word] for word in some)) if members is rare else (),
                 action=some[0].kind.action,
                 severity=some[0].kind.severity,
                 tags=("words",),
                 match=tuple(word.text for word in some[:_EXAMPLES]),
             )
+            words_of_rule = tuple(dict.fromkeys(keywords[word] for word in some))
+            yield _by_keywords(rule, words_of_rule) if members is rare else rule
+
+
+def _by_keywords(rule: Rule, keywords: tuple[str, ...]) -> Rule:
+    """The rule, looked for by its keywords alone."""
+    return msgspec.structs.replace(
+        rule, pattern=f"{_REGEX_ALONE}{rule.pattern}", keywords=keywords, max_length=reach(rule)
+    )
 
 
 def _keyword(word: str) -> str:
