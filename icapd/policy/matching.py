@@ -15,6 +15,7 @@ from icapd.policy.rule import Action, Mode, Rule, Severity
 from icapd.policy.text import Text
 from icapd.policy.validators import Validator, find_validator
 from icapd.policy.width import longest_reach
+from icapd.policy.words import expanded
 
 #: What a redacted secret becomes.
 REPLACEMENT = b"[REDACTED]"
@@ -145,7 +146,9 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
 
     `mode` is the policy's; the rule's own mode, being more specific, wins over it.
     """
-    pattern = None if rule.pattern is None else _compile(rule, "pattern", rule.pattern)
+    pattern = (
+        None if rule.pattern is None else _compile(rule, "pattern", expanded(rule.pattern, rule.keywords))
+    )
     return CompiledRule(
         rule=rule,
         id=rule.id,
@@ -166,7 +169,7 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
 
 def reach(rule: Rule) -> int | None:
     """Bytes that a match of the rule's pattern may span; None when there is no telling, or too many."""
-    longest = None if rule.pattern is None else longest_reach(rule.pattern)
+    longest = None if rule.pattern is None else longest_reach(expanded(rule.pattern, rule.keywords))
     if longest is None:
         return None
     length = longest * (MAX_CHARACTER_LENGTH if rule.unicode else 1)
