@@ -176,6 +176,8 @@ _COMMON_PAIRS = frozenset(
 )
 #: The share of such pairs: 70 % in words, 15 % in drawn letters, 45 % in one drawn token of fifty or more.
 _WORDLIKE, _WORDLIKE_WITHOUT_DIGITS = 0.45, 0.2
+#: Of fewer pairs the share says little: the letters stand between digits.
+_FEW_PAIRS = 8
 
 
 def random_token(secret: bytes) -> bool:
@@ -199,7 +201,7 @@ def random_token(secret: bytes) -> bool:
 def _share_of_common_pairs(text: bytes) -> float:
     """How word-like the letters are: the share of their pairs that are common in words."""
     pairs = [run[at : at + 2] for run in _LETTERS.findall(text.lower()) for at in range(len(run) - 1)]
-    return sum(pair in _COMMON_PAIRS for pair in pairs) / max(1, len(pairs))
+    return sum(pair in _COMMON_PAIRS for pair in pairs) / max(_FEW_PAIRS, len(pairs))
 
 
 #: Names for `validator = "name"`.
