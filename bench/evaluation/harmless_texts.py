@@ -5,6 +5,7 @@ from difflib import unified_diff
 from html import escape
 
 from bench.evaluation.draw import BASE62, BASE64, BASE64URL, Draw
+from bench.evaluation.services import SERVICES
 
 
 def diff(draw: Draw, source: str) -> str:
@@ -173,3 +174,34 @@ token: "{{{{ token }}}}"
 {source}
 ```
 """
+
+
+def service_links(draw: Draw, source: str) -> str:
+    """What stands beside the names of services all day: links, ids, digests, versions."""
+    forms = (
+        lambda name: f"https://{name}.com/files/{draw.of(BASE62, 22)}",
+        lambda name: f"https://cdn.{name}.com/assets/app-{draw.hex(20)}.js",
+        lambda name: f'"{name}_id": "{draw.uuid()}"',
+        lambda name: f'"{name}_customer_id": "cus_{draw.of(BASE62, 14)}"',
+        lambda name: f"{name} request id: {draw.uuid()}",
+        lambda name: f"https://git.example/{name}/{name}-node/commit/{draw.hex(40)}",
+        lambda name: f'"{name}-sdk": "^{draw.digits(1)}.12.3",',
+        lambda name: (
+            f'"node_modules/{name}": {{"version": "1.2.3", "integrity": "sha512-{draw.of(BASE64, 86)}=="}}'
+        ),
+        lambda name: f"{name}@1.2.3 sha256:{draw.hex(64)}",
+        lambda name: (
+            f'<img src="https://img.{name}.io/{draw.of(BASE62, 10)}/{draw.of(BASE62, 20)}.png?w=64">'
+        ),
+        lambda name: f"The {name} session of {draw.words(2)} ended at {draw.timestamp()}.",
+        lambda name: f"import {name} from '{name}/lib/{draw.words(1)}2.js'",
+        lambda name: (
+            f"{name.title()} Inc, {draw.digits(3)} {draw.words(1).title()} Street, CA {draw.digits(5)}"
+        ),
+        lambda name: (
+            f'<a href="https://{name}.com/t/{draw.words(1)}-{draw.words(1)}/{draw.digits(6)}">{name}</a>'
+        ),
+        lambda name: f"class {name.title()}Client2(Base{draw.words(1).title()}): ...",
+        lambda name: f"{name} checksum {draw.hex(64)}",
+    )
+    return "\n".join(draw.chance.choice(forms)(draw.chance.choice(SERVICES)) for _ in range(10))

@@ -6,7 +6,7 @@ with a fixed seed. Each stands in its surroundings, and these in every carrier.
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.evaluation.carriers import CARRIERS, Carry
@@ -25,6 +25,7 @@ from bench.evaluation.draw import (
     Draw,
 )
 from bench.evaluation.keys import KEYS
+from bench.evaluation.services import SERVICES
 from bench.evaluation.settings import ANY, NAMED, NEAR
 
 HERE = Path(__file__).parent
@@ -78,8 +79,8 @@ _INVENTED = 300
 def cases() -> Iterator[Case]:
     """The same in every run."""
     yield from _carried("known kinds", _known_kinds)
-    yield from _carried("services by name and key", lambda: _services(_vendors(), NAMED))
-    yield from _carried("services by name alone", lambda: _services(_vendors(), NEAR))
+    yield from _carried("services by name and key", lambda: _services(SERVICES, NAMED))
+    yield from _carried("services by name alone", lambda: _services(SERVICES, NEAR))
     yield from _carried("services unheard of", lambda: _services(_invented(), NAMED))
     yield from _carried("private keys", lambda: iter(KEYS), _FOR_FILES)
 
@@ -109,7 +110,7 @@ def _known_kinds() -> Iterator[tuple[str, str]]:
         yield text, secret
 
 
-def _services(names: list[str], forms: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _services(names: Sequence[str], forms: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for name in names:
         draw = Draw(random.Random(name))
         secret = drawn(draw.chance.choice(_PLAIN_FORMS), draw)
@@ -124,11 +125,6 @@ def _services(names: list[str], forms: tuple[str, ...]) -> Iterator[tuple[str, s
             ),
             secret,
         )
-
-
-def _vendors() -> list[str]:
-    lines = (HERE / "vendors.txt").read_text().splitlines()
-    return [name for line in lines if not line.startswith("#") for name in line.split()]
 
 
 def _invented() -> list[str]:

@@ -189,6 +189,8 @@ def random_token(secret: bytes) -> bool:
         digits = [chr(byte).isdigit() for byte in secret]
         turns = sum(before is not after for before, after in itertools.pairwise(digits))
         return turns >= max(2, len(secret) * _TURNS_PER_BYTE)
+    if b"/" in secret and not has_mixed_case(secret):
+        return False  # a path; base64 has capitals
     if has_digit(secret):
         return _share_of_common_pairs(secret) <= _WORDLIKE
     return (
