@@ -264,9 +264,10 @@ def test_a_web_token_is_recorded_and_left_in_place(policy: Policy) -> None:
 
 
 def test_the_pack_keeps_off_what_authenticates_and_knows_its_reach(policy: Policy) -> None:
-    assert len(policy.rules) >= 40
+    assert len(policy.rules) >= 180
     for rule in policy.rules:
         assert not any(target.startswith("header") for target in rule.rule.targets), rule.id
         assert "secret" in rule.rule.tags, rule.id
+        assert rule.rule.reference.startswith("https://"), rule.id
         assert rule.action in (Action.REDACT, Action.LOG), rule.id
     assert policy.response.window < 16 * 1024
