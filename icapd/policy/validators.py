@@ -149,7 +149,7 @@ def discord_id(secret: bytes) -> bool:
 _STOCK_PASSWORDS = frozenset(
     b"""abc admin bar baz changeit default demo foo foobar guest host hostname key letmein login mongo
     mysql name pass passwd password passwort port postgres pw pwd rabbitmq redis root s3cr3t secret test
-    testing token user username xxx yyy""".split()
+    testing tiger token user username xxx xyz yyy""".split()
 )
 
 
@@ -157,6 +157,16 @@ def not_stock_password(secret: bytes) -> bool:
     """Not one of the words that everyone writes for a password, nor one of them with digits behind it."""
     lowered = secret.lower()
     return _STOCK_PASSWORDS.isdisjoint((lowered, lowered.rstrip(b"0123456789!")))
+
+
+def basic_credentials(secret: bytes) -> bool:
+    """User and password as RFC 7617 section 2 encodes them, the password none that documents use."""
+    try:
+        user, colon, password = b64decode(secret + b"=" * (-len(secret) % 4), validate=True).partition(b":")
+    except ValueError:
+        return False
+    readable = (user + password).isascii() and (user + password).decode("ascii").isprintable()
+    return bool(colon and password) and readable and not_placeholder(password) and not_stock_password(password)
 
 
 #: Bits per byte that random letters and digits reach from about 12 bytes on; words and dates stay below.
@@ -210,6 +220,7 @@ def _share_of_common_pairs(text: bytes) -> float:
 VALIDATORS: dict[str, Validator] = {
     "aws_key_id": aws_key_id,
     "base64": base64,
+    "basic_credentials": basic_credentials,
     "discord_id": discord_id,
     "has_digit": has_digit,
     "has_letter": has_letter,
