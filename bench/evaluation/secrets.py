@@ -70,6 +70,8 @@ _PLAIN_FORMS = (
     "{b10}-{b10}-{b10}",
     "{b8}.{b32}",
 )
+#: A URL has fields, in which a name alone is that of the service asked.
+_FOR_LINES = {name: carry for name, carry in CARRIERS.items() if name != "a URL"}
 #: A key fits no URL, and a part of a file means nothing elsewhere.
 _FOR_FILES = {name: carry for name, carry in CARRIERS.items() if name not in ("JSON, repeated", "a URL")}
 #: Services that no list knows.
@@ -80,7 +82,7 @@ def cases() -> Iterator[Case]:
     """The same in every run."""
     yield from _carried("known kinds", _known_kinds)
     yield from _carried("services by name and key", lambda: _services(SERVICES, NAMED))
-    yield from _carried("services by name alone", lambda: _services(SERVICES, NEAR))
+    yield from _carried("services by name alone", lambda: _services(SERVICES, NEAR), _FOR_LINES)
     yield from _carried("services unheard of", lambda: _services(_invented(), NAMED))
     yield from _carried("private keys", lambda: iter(KEYS), _FOR_FILES)
 

@@ -166,7 +166,9 @@ def basic_credentials(secret: bytes) -> bool:
     except ValueError:
         return False
     readable = (user + password).isascii() and (user + password).decode("ascii").isprintable()
-    return bool(colon and password) and readable and not_placeholder(password) and not_stock_password(password)
+    return (
+        bool(colon and password) and readable and not_placeholder(password) and not_stock_password(password)
+    )
 
 
 #: Bits per byte that random letters and digits reach from about 12 bytes on; words and dates stay below.
