@@ -175,6 +175,8 @@ def basic_credentials(secret: bytes) -> bool:
 _RANDOM_ENTROPY, _RANDOM_ENTROPY_OF_SHORT, _SHORT = 3.0, 2.7, 16
 #: A generator changes between letters and digits every few characters; one change in twelve is its least.
 _TURNS_PER_BYTE = 1 / 12
+#: Of hexadecimal digits three in eight are letters; numbers in a row, as in a drawing, have fewer.
+_LETTERS_PER_BYTE = 1 / 6
 _HEXADECIMAL = regex.compile(rb"[0-9A-Fa-f\-]+")
 _LETTERS = regex.compile(rb"[a-z]{2,}")
 # The hundred commonest pairs of letters in the names and words of programs and their documents.
@@ -195,7 +197,8 @@ _FEW_PAIRS = 8
 def random_token(secret: bytes) -> bool:
     """Letters and digits mixed as a generator draws them, not names and words with a number behind them."""
     floor = _RANDOM_ENTROPY if len(secret) >= _SHORT else _RANDOM_ENTROPY_OF_SHORT
-    if entropy(secret) < floor or not has_letter(secret):
+    letters = sum(chr(byte).isalpha() for byte in secret)
+    if entropy(secret) < floor or letters < max(1, len(secret) * _LETTERS_PER_BYTE):
         return False
     if _HEXADECIMAL.fullmatch(secret):
         digits = [chr(byte).isdigit() for byte in secret]
