@@ -14,6 +14,7 @@ import msgspec
 import regex
 
 from icapd.policy.faults import RuleFault, suggest
+from icapd.policy.sql_fragment import sql_fragment
 
 Validator = Callable[[bytes], bool]
 
@@ -190,6 +191,7 @@ VALIDATORS: dict[str, Validator] = {
     "not_placeholder": not_placeholder,
     "not_stock_password": not_stock_password,
     "random_token": random_token,
+    "sql_fragment": sql_fragment,
 }
 
 #: Names for `validator = "name>=minimum"`.
