@@ -6,6 +6,7 @@ from typing import Literal
 from icapd.http.media_types import MediaType
 from icapd.inspection.escapes import CHARACTER_REFERENCES, FORM, JSON, PERCENT, Escapes
 from icapd.inspection.json_text import JsonCutter
+from icapd.inspection.markup import MarkupCutter
 from icapd.inspection.redaction import Cutter, FormCutter, PlainCutter
 
 #: How a text is read, and how something is taken out of it without breaking it.
@@ -28,18 +29,22 @@ ESCAPES: Mapping[TextFormat, tuple[Escapes, ...]] = {
 }
 
 #: What takes something out of a text of each format without breaking it.
-CUTTERS: Mapping[TextFormat, Callable[[], Cutter]] = {
+#: They take where the text begins in a longer one; by default it stands alone.
+CUTTERS: Mapping[TextFormat, Callable[..., Cutter]] = {
     "json": JsonCutter,
     "form": FormCutter,
     "url": FormCutter,
-    "html": PlainCutter,
+    "html": MarkupCutter,
     "text": PlainCutter,
 }
 
 
 def text_format(media_type: MediaType, text: bytes) -> TextFormat:
-    """How to read a text of that type. What has no type, or only that of plain text, may show it is JSON."""
+    """How to read a text of that type. What has no type may show it, and so may JSON as plain text."""
     essence, kind = media_type.essence, media_type.format
+    if kind == "multipart":
+        # What can't be taken apart, or flows.
+        return "text"
     if kind == "event-stream":
         # Its lines are field names, colons and mostly JSON: all of it words to the reader of JSON.
         return "json"
@@ -47,4 +52,7 @@ def text_format(media_type: MediaType, text: bytes) -> TextFormat:
         return kind
     if essence == "text/html" or essence.endswith(("/xml", "+xml")):
         return "html"
-    return "json" if essence in _SNIFFED and text[:LEAD].lstrip(BLANKS)[:1] in {b"{", b"["} else "text"
+    first = text[:LEAD].lstrip(BLANKS)[:1] if essence in _SNIFFED else b""
+    if first in {b"{", b"["}:
+        return "json"
+    return "html" if first == b"<" and not essence else "text"

@@ -7,10 +7,9 @@ from functools import lru_cache
 from icapd.errors import ScanTimeout
 from icapd.http.headers import Headers
 from icapd.http.media_types import MediaType
-from icapd.inspection.body import examine
+from icapd.inspection.body import examine_body
 from icapd.inspection.event_stream import EventStreamStage
 from icapd.inspection.findings import Finding, FindingLog, Fingerprinter, Hit
-from icapd.inspection.formats import text_format
 from icapd.inspection.heads import examine_headers, examine_url, examine_value, masked
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.stage import BodyStream
@@ -63,8 +62,7 @@ class Inspector:
 
     def inspect_body(self, text: bytes, media_type: MediaType) -> BodyInspection:
         """A whole body in no coding."""
-        rules = self.rules.for_media_type(media_type.essence)
-        examination = examine(text, text_format(media_type, text), rules, self.limits.scan_timeout)
+        examination = examine_body(text, media_type, self.rules, self.limits.scan_timeout)
         log = self._log(examination.hits)
         return BodyInspection(tuple(log.findings), examination.text, log.truncated)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from icapd.inspection.budget import Budget
+from icapd.inspection.escapes import Escapes
 from icapd.inspection.fields import Field
 from icapd.inspection.findings import Hit
 from icapd.inspection.views import Views
@@ -24,12 +25,13 @@ def scan_views(rules: RuleSet, target: str, views: Views, budget: Budget) -> Ite
 def scan_fields(rules: RuleSet, fields: Iterable[Field], budget: Budget) -> Iterator[Hit]:
     """What the rules on single values find."""
     # Names repeat in every object of a list, and so do many values: each spelling is scanned once.
-    scanned: dict[bytes, list[Match]] = {}
+    scanned: dict[tuple[Escapes, bytes], list[Match]] = {}
     for field in fields:
-        matches = scanned.get(field.spelling)
+        key = field.escapes, field.spelling
+        matches = scanned.get(key)
         if matches is None:
             budget.check(rules.field_rules[0].id)
-            matches = scanned[field.spelling] = rules.scan("field", field.value, timeout=budget.left())
+            matches = scanned[key] = rules.scan("field", field.value, timeout=budget.left())
         for match in matches:
             start, end = field.locate(match.start, match.end)
             secret = field.value[match.start : match.end]

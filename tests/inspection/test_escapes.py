@@ -39,6 +39,27 @@ def test_json_strings_are_decoded_as_a_parser_does(text: str) -> None:
         assert View(JSON, inside).text == text.encode("utf-8", "surrogatepass")
 
 
+ESCAPED = st.lists(
+    st.sampled_from(
+        ["\\", "u", "0041", "d83d", "de00", "n", "/", '"', "x41", "é", "a", "\n", "u00e9", "'", "\0"]
+    )
+)
+
+
+@given(ESCAPED.map("".join))
+def test_the_short_way_through_json_gives_the_same(text: str) -> None:
+    raw = text.encode()
+    whole = JSON.decode_whole(raw)
+    assert whole in (None, b"".join(JSON.decode_parts(JSON.split(raw))))
+
+
+@pytest.mark.parametrize(
+    "text", [rb"a \"b\" \n\t\r\b\f \\n ' ", rb"\u0041\ud83d\ude00 \ud83d", rb"https:\/\/x\n", b"no escape"]
+)
+def test_plain_json_takes_the_short_way(text: bytes) -> None:
+    assert JSON.decode_whole(text) is not None
+
+
 @pytest.mark.parametrize(
     ("content_type", "beginning", "expected"),
     [
@@ -53,6 +74,9 @@ def test_json_strings_are_decoded_as_a_parser_does(text: str) -> None:
         pytest.param(b"text/plain", b'{"a"', "json", id="plain-that-is-an-object"),
         pytest.param(None, b"[1", "json", id="untyped-that-is-an-array"),
         pytest.param(None, b"a", "text", id="untyped"),
+        pytest.param(None, b"\n<?xml?>", "html", id="untyped-markup"),
+        pytest.param(b"text/plain", b"<p>", "text", id="plain-markup"),
+        pytest.param(b"multipart/mixed; boundary=b", b"--b", "text", id="multipart-that-flows"),
         pytest.param(b"text/csv", b"{", "text", id="other-text"),
     ],
 )
