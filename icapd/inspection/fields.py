@@ -11,6 +11,8 @@ from icapd.inspection.views import View
 # A string that breaks off reaches to the end; to pass over it would mean to try anew at each quote in it.
 _JSON_STRING = re.compile(rb'"((?:[^"\\]++|\\.)*+)(?:"|\\?\Z)', re.DOTALL)
 _JSON_CONTAINER = (b"{", b"[")
+#: Bytes of a plain text that may be a single value: what rules on values look at is about so long.
+_MAX_PLAIN_VALUE = 1024
 # RFC 3986 section 3.4: the query ends at the fragment.
 _QUERY = re.compile(rb"[^?#]*+\?([^#]*+)")
 
@@ -46,7 +48,7 @@ class Field:
 
 def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iterator[Field]:
     """The fields of a text in that format; of JSON and forms the names too, of HTML and XML the texts
-    and the values of attributes. Other text has none.
+    and the values of attributes. Other text is one value where it is short, and has none else.
 
     `outer`: the field that the text is the value of.
     """
@@ -61,6 +63,10 @@ def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iter
                 yield from _form_fields(query[1], query.start(1), outer)
         case "html":
             yield from _markup_fields(text, outer)
+        case "text":
+            value = text.rstrip(b"\r\n")
+            if value and len(value) <= _MAX_PLAIN_VALUE:
+                yield Field(value, 0, NONE, outer)
 
 
 def _json_fields(text: bytes, outer: Field | None, *, is_inner: bool = False) -> Iterator[Field]:

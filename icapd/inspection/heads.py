@@ -10,6 +10,7 @@ from icapd.inspection.escapes import FORM
 from icapd.inspection.fields import fields_of
 from icapd.inspection.findings import Hit
 from icapd.inspection.formats import ESCAPES
+from icapd.inspection.head_parts import HeadParts
 from icapd.inspection.redaction import FormCutter, PlainCutter, redact
 from icapd.inspection.scanning import distinct, scan_fields, scan_views
 from icapd.inspection.views import View, Views
@@ -33,7 +34,7 @@ class HeaderExamination:
     headers: Headers
 
 
-def examine_url(url: bytes, rules: RuleSet, timeout: float) -> UrlExamination:
+def examine_url(url: bytes, rules: RuleSet, timeout: float, parts: HeadParts) -> UrlExamination:
     """Scan a request target, its query also value by value, and redact it behind the authority.
 
     Where to connect can't be redacted: a match that touches scheme or authority blocks instead.
@@ -43,6 +44,7 @@ def examine_url(url: bytes, rules: RuleSet, timeout: float) -> UrlExamination:
     if rules.fields_may_match((View(FORM, url).text,)):
         found += scan_fields(rules, fields_of(url, "url"), budget)
     found += scan_views(rules, "url", Views(url, ESCAPES["url"]), budget)
+    found += parts.in_address(url)
     authority = _AUTHORITY.match(url)
     assert authority is not None, "the pattern matches anywhere"
     hits = [_not_in_authority(hit, authority.end()) for hit in distinct(found)]
@@ -56,12 +58,13 @@ def _not_in_authority(hit: Hit, end: int) -> Hit:
     return hit
 
 
-def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderExamination:
-    """Scan every field value, and redact it."""
-    if not rules.headers_may_match(value for _, value in headers):
-        return HeaderExamination((), headers)
-    budget = Budget(timeout)
-    found = [_scan_header(name, value, rules, budget) for name, value in headers]
+def examine_headers(headers: Headers, rules: RuleSet, timeout: float, parts: HeadParts) -> HeaderExamination:
+    """Scan every field value and its parts, and redact it."""
+    found = [list(parts.in_header(name, value)) for name, value in headers]
+    if rules.headers_may_match(value for _, value in headers):
+        budget = Budget(timeout)
+        for (name, value), own in zip(headers, found, strict=True):
+            own += _scan_header(name, value, rules, budget)
     hits = tuple(chain.from_iterable(found))
     if not any(hit.redacts for hit in hits):
         return HeaderExamination(hits, headers)

@@ -10,6 +10,7 @@ from icapd.http.media_types import MediaType
 from icapd.inspection.body import examine_body
 from icapd.inspection.event_stream import EventStreamStage
 from icapd.inspection.findings import Finding, FindingLog, Fingerprinter, Hit
+from icapd.inspection.head_parts import HeadParts
 from icapd.inspection.heads import examine_headers, examine_url, examine_value, masked
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.stage import BodyStream
@@ -56,6 +57,7 @@ class Inspector:
         self.rules = rules
         self.limits = limits
         self._fingerprinter = fingerprinter
+        self._head_parts = HeadParts(rules, limits.scan_timeout)
         self._remembered_mask = lru_cache(maxsize=_REMEMBERED_TEXTS)(self._mask)
         # Methods and media types: a handful of them, again and again.
         self._remembered_value = lru_cache(maxsize=_REMEMBERED_VALUES)(self._inspect_value)
@@ -68,12 +70,12 @@ class Inspector:
 
     def inspect_url(self, url: bytes) -> UrlInspection:
         """A request target in any form (RFC 9112 section 3.2)."""
-        examination = examine_url(url, self.rules, self.limits.scan_timeout)
+        examination = examine_url(url, self.rules, self.limits.scan_timeout, self._head_parts)
         return UrlInspection(tuple(self._log(examination.hits).findings), examination.url)
 
     def inspect_headers(self, headers: Headers) -> HeaderInspection:
         """All header fields of a message."""
-        examination = examine_headers(headers, self.rules, self.limits.scan_timeout)
+        examination = examine_headers(headers, self.rules, self.limits.scan_timeout, self._head_parts)
         return HeaderInspection(tuple(self._log(examination.hits).findings), examination.headers)
 
     def inspect_value(self, target: str, value: bytes) -> tuple[Finding, ...]:

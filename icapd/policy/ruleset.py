@@ -32,6 +32,7 @@ class RuleSet:
         self.rules = tuple(rule for rule in self._every_rule if rule.id in used)
         self.body_rules = by_target.get("body", ())
         self.field_rules = by_target.get("field", ())
+        self.head_part_rules = by_target.get("head-part", ())
         self.size_rules = by_target.get("size", ())
         #: Redactions of bodies that apply one after another, each to the result of the one before.
         self.in_order_rules = tuple(
@@ -42,7 +43,7 @@ class RuleSet:
         #: Bytes that a streamed body must hold back, and look back on, so that no match is missed.
         self.window = max((rule.max_length for rule in self.body_rules), default=0)
         self._prefilters = {
-            target: Prefilter.by_limits(members) if target == "field" else (Prefilter(members),)
+            target: Prefilter.by_limits(members) if target in ("field", "head-part") else (Prefilter(members),)
             for target, members in by_target.items()
         }
         self._header_prefilters = self._prefilters.get("header", ())
@@ -94,6 +95,11 @@ class RuleSet:
     def fields_may_match(self, texts: Iterable[bytes]) -> bool:
         """False when surely no rule on single values matches any part of these texts."""
         prefilters = self._prefilters.get("field", ())
+        return any(prefilter.may_match_within(text) for text in texts for prefilter in prefilters)
+
+    def head_parts_may_match(self, texts: Iterable[bytes]) -> bool:
+        """The same for rules on parts of a head."""
+        prefilters = self._prefilters.get("head-part", ())
         return any(prefilter.may_match_within(text) for text in texts for prefilter in prefilters)
 
     def headers_may_match(self, values: Iterable[bytes]) -> bool:

@@ -1,0 +1,98 @@
+"""The single parts of a request's head: segments of its path, cookies, and the header fields that clients make up."""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from icapd.inspection.budget import Budget
+from icapd.inspection.escapes import PERCENT
+from icapd.inspection.fields import Field, fields_of
+from icapd.inspection.findings import Hit
+from icapd.inspection.views import Views
+from icapd.policy import RuleSet
+
+#: Header fields whose values follow a grammar of their own, have a secret for all they say, or come from proxies.
+_STRUCTURED = frozenset(
+    b"accept accept-encoding accept-language access-control-request-headers access-control-request-method age "
+    b"authorization cache-control connection content-disposition content-encoding content-length content-md5 "
+    b"content-range content-type cookie2 date digest dnt etag expect forwarded host if-match if-modified-since "
+    b"if-none-match if-range if-unmodified-since keep-alive last-modified max-forwards mcp-session-id "
+    b"origin pragma proxy-authorization proxy-connection range repr-digest signature signature-input te traceparent "
+    b"tracestate trailer transfer-encoding upgrade upgrade-insecure-requests via want-digest".split()
+)
+#: What browsers say about themselves (Fetch metadata, client hints).
+_STRUCTURED_PREFIXES = (b"sec-",)
+# RFC 6265 section 4.2.1: pairs with a semicolon in between.
+_COOKIE = re.compile(rb"[\s;]*+([^=;]*+)(?:=([^;]*+))?")
+# RFC 3986 section 3: scheme and authority; then the path, up to the query.
+_PATH = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+.\-]*+://[^/?#]*+)?(/[^?#]*+)")
+#: Header values that are remembered with what was found in them, and bytes of the longest: half a megabyte in all.
+_REMEMBERED, _MAX_REMEMBERED = 1024, 512
+
+
+class HeadParts:
+    """Looks at the parts of heads with the rules on target `head-part`."""
+
+    def __init__(self, rules: RuleSet, timeout: float) -> None:
+        self._rules = rules
+        self._timeout = timeout
+        # A client sends most of its header fields again with each request.
+        self._remembered = lru_cache(_REMEMBERED)(self._in_header)
+
+    def in_header(self, name: bytes, value: bytes) -> tuple[Hit, ...]:
+        """What is found in the parts of a header field's value. Raises ScanTimeout."""
+        if not self._rules.head_part_rules:
+            return ()
+        return (self._remembered if len(value) <= _MAX_REMEMBERED else self._in_header)(name, value)
+
+    def _in_header(self, name: bytes, value: bytes) -> tuple[Hit, ...]:
+        lowered = name.lower()
+        if lowered in _STRUCTURED or lowered.startswith(_STRUCTURED_PREFIXES):
+            return ()
+        match lowered:
+            case b"cookie":
+                parts = _cookies(value)
+            case b"referer":
+                parts = _address(value)
+            case _:
+                parts = iter((Field(value, 0, PERCENT),))
+        return tuple(self._scan(parts, f"header:{name.decode('latin-1')}"))
+
+    def in_address(self, url: bytes) -> tuple[Hit, ...]:
+        """What is found in the segments of a request target's path, and in it as a whole. Raises ScanTimeout."""
+        if not self._rules.head_parts_may_match(Views(url, (PERCENT, PERCENT))):
+            return ()
+        return tuple(self._scan(_segments(url), "url"))
+
+    def _scan(self, parts: Iterable[Field], label: str) -> Iterator[Hit]:
+        budget = Budget(self._timeout)
+        for part in parts:
+            for match in self._rules.scan("head-part", part.value, timeout=budget.left()):
+                start, end = part.locate(match.start, match.end)
+                yield Hit(match.rule, match.rule.action, label, start, end, part.value[match.start : match.end])
+
+
+def _cookies(value: bytes) -> Iterator[Field]:
+    for pair in _COOKIE.finditer(value):
+        for group in (1, 2):
+            if pair[group]:
+                yield Field(pair[group], pair.start(group), PERCENT)
+
+
+def _address(value: bytes) -> Iterator[Field]:
+    yield from fields_of(value, "url")
+    yield from _segments(value)
+
+
+def _segments(url: bytes) -> Iterator[Field]:
+    path = _PATH.match(url)
+    if path is None:
+        return
+    offset = path.start(1) + 1
+    segments = path[1][1:].split(b"/")
+    if len(segments) > 1:
+        yield Field(path[1][1:], offset, PERCENT)
+    for segment in segments:
+        if segment:
+            yield Field(segment, offset, PERCENT)
+        offset += len(segment) + 1
