@@ -13,6 +13,8 @@ _JSON_STRING = re.compile(rb'"((?:[^"\\]++|\\.)*+)(?:"|\\?\Z)', re.DOTALL)
 _JSON_CONTAINER = (b"{", b"[")
 #: Bytes of a plain text that may be a single value: what rules on values look at is about so long.
 _MAX_PLAIN_VALUE = 1024
+# RFC 8259 sections 4 and 5: a name or the end comes next in an object, a value or the end in an array.
+_JSON_LEAD = re.compile(rb'(?:\xef\xbb\xbf)?+\s*+(?:\{\s*+(?:["}]|\Z)|\[\s*+(?:["{\[\]0-9tfn-]|\Z)|[^{\[])')
 # RFC 3986 section 3.4: the query ends at the fragment.
 _QUERY = re.compile(rb"[^?#]*+\?([^#]*+)")
 
@@ -55,6 +57,9 @@ def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iter
     match kind:
         case "json":
             yield from _json_fields(text, outer)
+            # Plain text is taken for JSON by its first byte.
+            if not _JSON_LEAD.match(text):
+                yield from _plain_field(text, outer)
         case "form":
             yield from _form_fields(text, 0, outer)
         case "url":
@@ -64,9 +69,13 @@ def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iter
         case "html":
             yield from _markup_fields(text, outer)
         case "text":
-            value = text.rstrip(b"\r\n")
-            if value and len(value) <= _MAX_PLAIN_VALUE:
-                yield Field(value, 0, NONE, outer)
+            yield from _plain_field(text, outer)
+
+
+def _plain_field(text: bytes, outer: Field | None) -> Iterator[Field]:
+    value = text.rstrip(b"\r\n")
+    if value and len(value) <= _MAX_PLAIN_VALUE:
+        yield Field(value, 0, NONE, outer)
 
 
 def _json_fields(text: bytes, outer: Field | None, *, is_inner: bool = False) -> Iterator[Field]:

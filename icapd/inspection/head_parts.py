@@ -54,6 +54,8 @@ class HeadParts:
                 parts = _cookies(value)
             case b"referer":
                 parts = _address(value)
+            case b"user-agent":
+                parts = _products(value)
             case _:
                 parts = iter((Field(value, 0, PERCENT),))
         return tuple(self._scan(parts, f"header:{name.decode('latin-1')}"))
@@ -82,6 +84,14 @@ def _cookies(value: bytes) -> Iterator[Field]:
 def _address(value: bytes) -> Iterator[Field]:
     yield from fields_of(value, "url")
     yield from _segments(value)
+
+
+def _products(value: bytes) -> Iterator[Field]:
+    """All of it, and what follows the first product (RFC 9110 section 10.1.5): there people put what is none."""
+    yield Field(value, 0, PERCENT)
+    first, blank, rest = value.partition(b" ")
+    if rest:
+        yield Field(rest, len(first + blank), PERCENT)
 
 
 def _segments(url: bytes) -> Iterator[Field]:
