@@ -10,12 +10,12 @@ from icapd.inspection import multipart, parts
 from icapd.inspection.budget import Budget
 from icapd.inspection.fields import fields_of
 from icapd.inspection.findings import Hit
-from icapd.inspection.formats import CUTTERS, ESCAPES, TextFormat, text_format
+from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, TextFormat, text_format
 from icapd.inspection.multipart import Part, Segment
 from icapd.inspection.parts import PartCutter
 from icapd.inspection.redaction import PlainCutter
 from icapd.inspection.scanned import Enclosed, Scanned, secrets_of
-from icapd.inspection.scanning import scan_fields, scan_views
+from icapd.inspection.scanning import layers_of, scan_fields, scan_views
 from icapd.inspection.views import Views
 from icapd.policy import REPLACEMENT, RuleSet
 
@@ -84,8 +84,12 @@ def _scan(text: bytes, media_type: MediaType, every: RuleSet, budget: Budget, de
 
 
 def _scan_text(text: bytes, kind: TextFormat, rules: RuleSet, budget: Budget) -> Scanned:
-    views = Views(text, ESCAPES[kind])
-    found = list(scan_fields(rules, fields_of(text, kind), budget)) if rules.fields_may_match(views) else []
+    views = Views(text, WHOLE_ESCAPES[kind])
+    found = (
+        list(scan_fields(rules, fields_of(text, kind), budget))
+        if rules.fields_may_match(layers_of(views))
+        else []
+    )
     found += scan_views(rules, "body", views, budget)
     return Scanned(text, views, CUTTERS[kind](), found)
 
@@ -135,7 +139,7 @@ def _scan_part(part: Part, container: MediaType, every: RuleSet, budget: Budget,
     if is_whole:
         fields = chain(fields, parts.fields_of_content(part, kind, container))
     found = parts.scan_file_names(part, rules, budget)
-    if rules.fields_may_match((*views, parts.decoded_names(part))):
+    if rules.fields_may_match((*layers_of(views), *layers_of(parts.views_of_names(part)))):
         found += scan_fields(rules, fields, budget)
     found += (hit for hit in scan_views(rules, "body", views, budget) if not hit.rule.in_order)
     return Scanned(part.text, views, PartCutter(part.body, kind), found, enclosed)

@@ -8,6 +8,8 @@ from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import PERCENT
 from icapd.inspection.fields import Field, fields_of
 from icapd.inspection.findings import Hit
+from icapd.inspection.formats import WHOLE_ESCAPES
+from icapd.inspection.scanning import layers_of, scan_value
 from icapd.inspection.views import Views
 from icapd.policy import RuleSet
 
@@ -62,14 +64,14 @@ class HeadParts:
 
     def in_address(self, url: bytes) -> tuple[Hit, ...]:
         """What is found in the segments of a request target's path, and in it as a whole. Raises ScanTimeout."""
-        if not self._rules.head_parts_may_match(Views(url, (PERCENT, PERCENT))):
+        if not self._rules.head_parts_may_match(layers_of(Views(url, WHOLE_ESCAPES["url"]))):
             return ()
         return tuple(self._scan(_segments(url), "url"))
 
     def _scan(self, parts: Iterable[Field], label: str) -> Iterator[Hit]:
         budget = Budget(self._timeout)
         for part in parts:
-            for match in self._rules.scan("head-part", part.value, timeout=budget.left()):
+            for match in scan_value(self._rules, "head-part", part.value, budget):
                 start, end = part.locate(match.start, match.end)
                 yield Hit(match.rule, match.rule.action, label, start, end, part.value[match.start : match.end])
 

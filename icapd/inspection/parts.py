@@ -12,10 +12,10 @@ from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import NONE, PERCENT, QUOTED_PRINTABLE, Escapes
 from icapd.inspection.fields import Field, fields_of
 from icapd.inspection.findings import Hit
-from icapd.inspection.formats import CUTTERS, ESCAPES, TextFormat
+from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, TextFormat
 from icapd.inspection.multipart import Part
 from icapd.inspection.redaction import Cutter, Passage, Piece
-from icapd.inspection.views import View
+from icapd.inspection.views import Views
 from icapd.policy import REPLACEMENT, RuleSet
 
 # Bytes by which a part is judged whose type is no text; as with whole bodies.
@@ -65,7 +65,7 @@ def _base64_in_lines(content: bytes) -> bytes:
 
 
 def escapes_of(part: Part, kind: TextFormat) -> tuple[Escapes, ...]:
-    escapes = ESCAPES[kind]
+    escapes = WHOLE_ESCAPES[kind]
     return (QUOTED_PRINTABLE, *escapes) if part.encoding == b"quoted-printable" else escapes
 
 
@@ -85,9 +85,9 @@ def fields_of_content(part: Part, kind: TextFormat, container: MediaType) -> Ite
     yield from fields_of(whole.value, kind, whole)
 
 
-def decoded_names(part: Part) -> bytes:
+def views_of_names(part: Part) -> Views:
     """The header fields as the fields made of them are read."""
-    return View(PERCENT, part.text[: part.body]).text
+    return Views(part.text[: part.body], WHOLE_ESCAPES["url"])
 
 
 def essence_for_rules(part: Part, read_as: MediaType | None, container: MediaType) -> str:

@@ -48,7 +48,7 @@ class Views:
         self._decoded: list[View] = []
         for kind in escapes:
             source = self.innermost
-            if kind.occur_in(source):
+            if (kind.matter_in or kind.occur_in)(source):
                 view = View(kind, source)
                 # One that stands for itself, such as an unknown name in HTML, is still not cut.
                 if view.has_escapes:
@@ -63,6 +63,11 @@ class Views:
         yield self._text
         for view in self._decoded:
             yield view.text
+
+    @property
+    def innermost_reading(self) -> int:
+        """The number of the reading with everything decoded."""
+        return len(self._decoded)
 
     def __repr__(self) -> str:
         return f"<Views of {len(self._text)} bytes>"

@@ -4,21 +4,11 @@ Taking the text apart at its escapes costs ten times as much; that is left for t
 found, and for those that the codec would read in another way.
 """
 
-import hyperscan
+from icapd.inspection.one_of import OneOf
 
-from icapd.policy.one_pass import OnePass
-
-_ONCE = hyperscan.HS_FLAG_SINGLEMATCH
 _NUMBER, _SLASH, _BACKSLASH_AND_SLASH, _OTHER = range(4)
 # Backslashes are not counted off in pairs here: at worst a text goes the long way without need.
-_KINDS = OnePass(
-    (
-        (rb"\\u", _ONCE),
-        (rb"\\/", _ONCE),
-        (rb"\\\\/", _ONCE),
-        (rb'\\[^"\\/bfnrtu]', _ONCE | hyperscan.HS_FLAG_DOTALL),
-    )
-)
+_KINDS = OneOf(rb"\\u", rb"\\/", rb"\\\\/", rb'\\[^"\\/bfnrtu]')
 
 
 def decode_whole(text: bytes) -> bytes | None:

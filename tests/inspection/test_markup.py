@@ -16,7 +16,7 @@ from icapd.inspection.redaction import redact
 
 KEY = "KEY-ABCDEF123456"
 RULES = (
-    rule("key", r"\bKEY-[A-Z0-9]{12}\b", KEY),
+    rule("key", "KEY-[A-Z0-9]{12}", KEY),
     rule("greedy", r"<x>.{1,40}?</x>", "<x>1</x>", more="max_length = 64"),
     rule("password", r'password["\s:=]{1,5}(?P<secret>[^\s"&<]{4,32})', "password=hunter2"),
     rule("attack", "' OR 1", "' OR 1", targets=["field"], action="block"),
