@@ -71,7 +71,7 @@ _PATTERNS: tuple[tuple[Kind, bytes], ...] = (
         rb"|declare" + _GAP + rb"@|waitfor" + _GAP + rb"(?:delay|time)\b|shutdown\b|set" + _GAP + rb"@"
         rb"|copy" + _GAP + rb"\w++" + _GAP + rb"(?:from|to)\b|load" + _GAP + rb"data\b|grant" + _GAP + rb"\w++"
         rb"|handler" + _GAP + rb"\S++" + _GAP + rb"open\b|call" + _GAP + rb"\w++\s*+\(|attach" + _GAP + rb"database\b"
-        rb"|begin" + _GAP + rb"\w++\.\w|do" + _GAP + rb"\w++\s*+\(|if" + _GAP + rb"\S|kill" + _GAP + rb"\d"
+        rb"|begin" + _GAP + rb"(?:declare\b|\w++\.\w)|do" + _GAP + rb"\w++\s*+\(|if" + _GAP + rb"\S|kill" + _GAP + rb"\d"
         rb"|backup" + _GAP + rb"database\b|vacuum\b|print" + _GAP + rb"[\d@']|use" + _GAP + rb"\w++\s*+\Z"
         rb"|db\.\w++\.?+\w*+\(",
     ),
