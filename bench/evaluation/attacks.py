@@ -1,8 +1,7 @@
 """Requests that carry one attack each, made from the grammars of the languages attacked.
 
-None is taken from a list: attack_grammars/ says how statements, documents, commands and addresses are put together,
-and a fixed seed draws from that. The families named "unseen" are of grammars written when the rules were done, and no
-rule was changed for them.
+None is taken from a list: attack_grammars/ says how statements, documents, commands and addresses are put
+together, and a fixed seed draws from that.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Texts drawn from a grammar: alternatives by name, in which «name» stands for one alternative of that name."""
+"""Texts drawn from a grammar: named lists of alternatives, in which «name» stands for one of that list."""
 
 import random
 import re

@@ -1,7 +1,7 @@
 """Requests of people and programs at work: nothing in them may be blocked.
 
-They are made from a fixed seed, of phrases that are written to look like attacks (phrases.py) and of pieces of the
-Python packages that are installed here: code, documents and templates, whole, by the dozen lines or by the line.
+They are made from a fixed seed, of phrases that are written to look like attacks (phrases.toml) and of pieces
+of the Python packages that are installed here: code, documents and templates, whole or by the line.
 """
 
 import json
@@ -27,7 +27,10 @@ _MAX_SIZE = 64 * 1024
 #: Files that are read, and the endings of those with text that people write.
 _FILES, _PROSE_ENDINGS = 400, (".md", ".rst", ".txt", "")
 _ENDINGS = frozenset(
-    ".c .cfg .css .go .h .html .java .js .json .md .mjs .php .pl .pm .po .py .pyi .rb .rs .rst .sh .sql .toml .ts .tsx .txt .vue .xml .yaml .yml".split()
+    (
+        ".c .cfg .css .go .h .html .java .js .json .md .mjs .php .pl .pm .po .py .pyi .rb .rs .rst .sh .sql "
+        ".toml .ts .tsx .txt .vue .xml .yaml .yml"
+    ).split()
 )
 
 #: URL, headers and body.
@@ -120,7 +123,11 @@ def _chat(s: Sources) -> Made:
 def _tool_calls(s: Sources) -> Made:
     arguments = [
         {"command": s.one_of(phrases.COMMANDS), "description": s.prose()},
-        {"file_path": f"/home/bob/src/{s.draw.words(1)}.py", "old_string": s.piece(), "new_string": s.piece()},
+        {
+            "file_path": f"/home/bob/src/{s.draw.words(1)}.py",
+            "old_string": s.piece(),
+            "new_string": s.piece(),
+        },
         {"pattern": s.prose(), "path": "../src"},
     ]
     calls = [
@@ -149,7 +156,8 @@ def _mcp(s: Sources) -> Made:
 def _graphql(s: Sources) -> Made:
     query = (
         "query Q($id: ID!, $n: Int = 10) { node(id: $id) { ... on User { name posts(first: $n, "
-        f'orderBy: {{field: CREATED, direction: DESC}}, search: "{s.draw.words(2)}") {{ edges {{ node {{ id }} }} }} }} }} }}'
+        f'orderBy: {{field: CREATED, direction: DESC}}, search: "{s.draw.words(2)}") '
+        "{ edges { node { id } } } } } }"
     )
     mutation = "mutation($input: AddCommentInput!) { addComment(input: $input) { clientMutationId } }"
     variables = {"id": s.draw.uuid(), "input": {"subjectId": s.draw.hex(8), "body": s.prose()}}
@@ -182,7 +190,11 @@ def _search(s: Sources) -> Made:
 
 def _redirect(s: Sources) -> Made:
     names = s.chance.choice(["url", "next", "redirect_uri", "u", "return_to", "href"])
-    return f"https://app.example/go?{names}={quote(s.one_of(phrases.ADDRESSES), safe='')}&s=1", _page_headers(s), ""
+    return (
+        f"https://app.example/go?{names}={quote(s.one_of(phrases.ADDRESSES), safe='')}&s=1",
+        _page_headers(s),
+        "",
+    )
 
 
 def _page_headers(s: Sources) -> dict[str, str]:
@@ -206,7 +218,11 @@ def _upload(s: Sources) -> Made:
         ('form-data; name="path"', s.one_of(("docs/a.md", "../shared/x.txt", "C:\\a\\b.txt"))),
     ]
     body = "".join(f"--XyZ\r\nContent-Disposition: {head}\r\n\r\n{text}\r\n" for head, text in parts)
-    return "https://files.example/upload", {"Content-Type": "multipart/form-data; boundary=XyZ"}, f"{body}--XyZ--\r\n"
+    return (
+        "https://files.example/upload",
+        {"Content-Type": "multipart/form-data; boundary=XyZ"},
+        f"{body}--XyZ--\r\n",
+    )
 
 
 def _logs(s: Sources) -> Made:
@@ -228,7 +244,9 @@ def _logs(s: Sources) -> Made:
 
 def _log_lines(s: Sources) -> Made:
     lines = [
-        f'203.0.113.{s.chance.randrange(255)} - - [01/Jan/2026:10:00:00 +0000] "GET /a?q={quote_plus(s.prose()[:50])} HTTP/1.1" 200 {s.draw.digits(4)} "-" "{s.one_of(phrases.USER_AGENTS)}"'
+        f"203.0.113.{s.chance.randrange(255)} - - [01/Jan/2026:10:00:00 +0000] "
+        f'"GET /a?q={quote_plus(s.prose()[:50])} HTTP/1.1" 200 {s.draw.digits(4)} "-" '
+        f'"{s.one_of(phrases.USER_AGENTS)}"'
         for _ in range(s.chance.randint(1, 6))
     ]
     return "https://logs.example/ingest", {"Content-Type": "text/plain"}, "\n".join(lines)
@@ -259,8 +277,11 @@ def _review(s: Sources) -> Made:
 
 
 def _issue(s: Sources) -> Made:
-    body = f"## Steps\n\n1. {s.prose()}\n2. `{s.one_of(phrases.COMMANDS)}`\n\n```sh\n{s.block(12)}\n```\n\n> {s.prose()}\n"
-    return _json({"title": s.prose()[:100], "body": body, "labels": ["bug", "it's"], "commit_message": s.prose()})
+    steps = f"1. {s.prose()}\n2. `{s.one_of(phrases.COMMANDS)}`"
+    body = f"## Steps\n\n{steps}\n\n```sh\n{s.block(12)}\n```\n\n> {s.prose()}\n"
+    return _json(
+        {"title": s.prose()[:100], "body": body, "labels": ["bug", "it's"], "commit_message": s.prose()}
+    )
 
 
 def _statement(s: Sources) -> Made:
@@ -269,16 +290,31 @@ def _statement(s: Sources) -> Made:
 
 def _filters(s: Sources) -> Made:
     if s.chance.random() < 0.5:
-        filters = ["name eq 'Milk' or price lt 2.55", "contains(name,'a') and id gt 5", "a=1&b=2", "id in (1,2,3)"]
-        return f"https://api.example/items?$filter={quote(s.chance.choice(filters))}&$top=5&sort[name]=asc", {}, ""
+        filters = [
+            "name eq 'Milk' or price lt 2.55",
+            "contains(name,'a') and id gt 5",
+            "a=1&b=2",
+            "id in (1,2,3)",
+        ]
+        return (
+            f"https://api.example/items?$filter={quote(s.chance.choice(filters))}&$top=5&sort[name]=asc",
+            {},
+            "",
+        )
     clause = {"age": {"$gt": 21}, "status": {"$in": ["a", "b"]}, "name": {"$regex": "^bob", "$options": "i"}}
     match = {"multi_match": {"query": s.prose(), "fields": ["title^3", "body.*"]}}
-    return _json({"filter": clause, "query": {"bool": {"must": [match], "filter": [{"range": {"x": {"gte": 1}}}]}}})
+    return _json(
+        {"filter": clause, "query": {"bool": {"must": [match], "filter": [{"range": {"x": {"gte": 1}}}]}}}
+    )
 
 
 def _form_code(s: Sources) -> Made:
     """Code by the line in a form: a paste bin, an exercise, an administrator's page."""
-    return "https://paste.example/", FORM, urlencode({"code": s.block(40), "lang": "text", "title": s.prose()})
+    return (
+        "https://paste.example/",
+        FORM,
+        urlencode({"code": s.block(40), "lang": "text", "title": s.prose()}),
+    )
 
 
 def _xml(text: str, media_type: str) -> Made:
@@ -324,7 +360,15 @@ def _soap(s: Sources) -> Made:
 
 def _page(s: Sources) -> Made:
     path = s.chance.choice(
-        ["a/b.html", "static/js/app.3f2a.js", "wiki/O'Reilly", "docs/select-from-where", "x/../y", "C++_(language)", "~bob/"]
+        [
+            "a/b.html",
+            "static/js/app.3f2a.js",
+            "wiki/O'Reilly",
+            "docs/select-from-where",
+            "x/../y",
+            "C++_(language)",
+            "~bob/",
+        ]
     )
     return f"https://www.example.org/{path}?v=1.2.3&t={s.draw.digits(10)}", _page_headers(s), ""
 

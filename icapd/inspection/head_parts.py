@@ -1,4 +1,4 @@
-"""The single parts of a request's head: segments of its path, cookies, and the header fields that clients make up."""
+"""The single parts of a request's head: segments of its path, cookies, header fields that clients make up."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,14 +13,16 @@ from icapd.inspection.scanning import layers_of, scan_value
 from icapd.inspection.views import Views
 from icapd.policy import RuleSet
 
-#: Header fields whose values follow a grammar of their own, have a secret for all they say, or come from proxies.
+#: Header fields whose values follow a grammar of their own, are a secret, or come from proxies.
 _STRUCTURED = frozenset(
-    b"accept accept-encoding accept-language access-control-request-headers access-control-request-method age "
-    b"authorization cache-control connection content-disposition content-encoding content-length content-md5 "
-    b"content-range content-type cookie2 date digest dnt etag expect forwarded host if-match if-modified-since "
-    b"if-none-match if-range if-unmodified-since keep-alive last-modified max-forwards mcp-session-id "
-    b"origin pragma proxy-authorization proxy-connection range repr-digest signature signature-input te traceparent "
-    b"tracestate trailer transfer-encoding upgrade upgrade-insecure-requests via want-digest".split()
+    b"""
+    accept accept-encoding accept-language access-control-request-headers access-control-request-method age
+    authorization cache-control connection content-disposition content-encoding content-length content-md5
+    content-range content-type cookie2 date digest dnt etag expect forwarded host if-match if-modified-since
+    if-none-match if-range if-unmodified-since keep-alive last-modified max-forwards mcp-session-id
+    origin pragma proxy-authorization proxy-connection range repr-digest signature signature-input te traceparent
+    tracestate trailer transfer-encoding upgrade upgrade-insecure-requests via want-digest
+    """.split()
 )
 #: What browsers say about themselves (Fetch metadata, client hints).
 _STRUCTURED_PREFIXES = (b"sec-",)
@@ -28,7 +30,7 @@ _STRUCTURED_PREFIXES = (b"sec-",)
 _COOKIE = re.compile(rb"[\s;]*+([^=;]*+)(?:=([^;]*+))?")
 # RFC 3986 section 3: scheme and authority; then the path, up to the query.
 _PATH = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+.\-]*+://[^/?#]*+)?(/[^?#]*+)")
-#: Header values that are remembered with what was found in them, and bytes of the longest: half a megabyte in all.
+#: Header values that are remembered with what was found, and bytes of the longest: half a megabyte in all.
 _REMEMBERED, _MAX_REMEMBERED = 1024, 512
 
 
@@ -63,7 +65,7 @@ class HeadParts:
         return tuple(self._scan(parts, f"header:{name.decode('latin-1')}"))
 
     def in_address(self, url: bytes) -> tuple[Hit, ...]:
-        """What is found in the segments of a request target's path, and in it as a whole. Raises ScanTimeout."""
+        """What is found in the path of a request target, whole and by segment. Raises ScanTimeout."""
         if not self._rules.head_parts_may_match(layers_of(Views(url, WHOLE_ESCAPES["url"]))):
             return ()
         return tuple(self._scan(_segments(url), "url"))
@@ -73,7 +75,9 @@ class HeadParts:
         for part in parts:
             for match in scan_value(self._rules, "head-part", part.value, budget):
                 start, end = part.locate(match.start, match.end)
-                yield Hit(match.rule, match.rule.action, label, start, end, part.value[match.start : match.end])
+                yield Hit(
+                    match.rule, match.rule.action, label, start, end, part.value[match.start : match.end]
+                )
 
 
 def _cookies(value: bytes) -> Iterator[Field]:
@@ -89,7 +93,7 @@ def _address(value: bytes) -> Iterator[Field]:
 
 
 def _products(value: bytes) -> Iterator[Field]:
-    """All of it, and what follows the first product (RFC 9110 section 10.1.5): there people put what is none."""
+    """All of it, and what follows the first product (RFC 9110 section 10.1.5), where anything is put."""
     yield Field(value, 0, PERCENT)
     first, blank, rest = value.partition(b" ")
     if rest:

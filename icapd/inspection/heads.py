@@ -62,8 +62,8 @@ def examine_headers(headers: Headers, rules: RuleSet, timeout: float, parts: Hea
     found = [list(parts.in_header(name, value)) for name, value in headers]
     if rules.headers_may_match(value for _, value in headers):
         budget = Budget(timeout)
-        for (name, value), own in zip(headers, found, strict=True):
-            own += _scan_header(name, value, rules, budget)
+        for number, (name, value) in enumerate(headers):
+            found[number] += _scan_header(name, value, rules, budget)
     hits = tuple(chain.from_iterable(found))
     if not any(hit.redacts for hit in hits):
         return HeaderExamination(hits, headers)

@@ -7,7 +7,7 @@ from time import monotonic
 
 from icapd.policy.matching import CompiledRule, Match
 from icapd.policy.prefilter import Prefilter
-from icapd.policy.rule import Action
+from icapd.policy.rule import VALUE_TARGETS, Action
 from icapd.policy.text import Text
 
 #: Seconds that one call may take: some three hundred times what a clean body of 100 KB needs.
@@ -43,7 +43,7 @@ class RuleSet:
         #: Bytes that a streamed body must hold back, and look back on, so that no match is missed.
         self.window = max((rule.max_length for rule in self.body_rules), default=0)
         self._prefilters = {
-            target: Prefilter.by_limits(members) if target in ("field", "head-part") else (Prefilter(members),)
+            target: Prefilter.by_limits(members) if target in VALUE_TARGETS else (Prefilter(members),)
             for target, members in by_target.items()
         }
         self._header_prefilters = self._prefilters.get("header", ())

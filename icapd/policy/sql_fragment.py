@@ -1,8 +1,8 @@
 """Whether a value goes on as SQL where the statement that it is put into expects it to end.
 
-A value lands behind a number, or in quotes of either kind. It is an injection when it closes that and what then
-follows keeps to the grammar of SQL to its end, or to a comment that hides the rest. Prose does not: a word stands
-where an operator must.
+A value lands behind a number, or in quotes of either kind. It is an injection when it closes that and what
+then follows keeps to the grammar of SQL to its end, or to a comment that hides the rest. Prose does not: there
+stands a word where an operator must.
 """
 
 import enum
@@ -62,7 +62,9 @@ _NUMBER = regex.compile(
     rb"[\s(]{0,8}+[-+~!]{0,2}+\s{0,4}+(?:0x[0-9a-f]++|\d++(?:\.\d*+)?+(?:e\d*+)?+)(?![\w.])|(?=[)\s]*+\)|\s*+;)",
     regex.IGNORECASE,
 )
-_EXPRESSION = regex.compile(rb"\s*+(?:\(\s*+\(*+\s*+select|case|if\s*+\(|(?:pg_)?sleep\s*+\()", regex.IGNORECASE)
+_EXPRESSION = regex.compile(
+    rb"\s*+(?:\(\s*+\(*+\s*+select|case|if\s*+\(|(?:pg_)?sleep\s*+\()", regex.IGNORECASE
+)
 _BLANK = regex.compile(rb"\s")
 #: Bytes and blanks of what somebody may have written into the place before it is closed: a name, an address.
 _MAX_LEAD, _MAX_LEAD_BLANKS = 40, 2
@@ -132,7 +134,7 @@ class _Fragment:
         return not wants_operand or before in (Kind.SEMICOLON, Kind.SELECT)
 
     def _operand(self, token: Token, before: Kind) -> bool | None:
-        """Whether an operand is wanted behind this token, which has the place of one; None: it can't stand there."""
+        """Whether an operand is wanted behind this token in the place of one; None: it can't stand there."""
         match token.kind:
             case Kind.NUMBER | Kind.STRING | Kind.CONSTANT | Kind.WORD:
                 return False
@@ -187,7 +189,7 @@ class _Fragment:
                 return None
 
     def _end_in_quotes(self, token: Token) -> bool | None:
-        """The string that the statement around the value closes: it must be of the kind that the value closed."""
+        """A string that the statement around the value closes: of the kind that the value closed."""
         if self._quote and not token.text.startswith(self._quote):
             return None
         self.signs |= Sign.OPEN_STRING

@@ -1,4 +1,4 @@
-"""The words and signs of SQL, in the dialects of MySQL, PostgreSQL, SQL Server, Oracle and SQLite together."""
+"""The words and signs of SQL: MySQL, PostgreSQL, SQL Server, Oracle and SQLite together."""
 
 import enum
 from collections.abc import Iterator
@@ -54,57 +54,114 @@ class Token(NamedTuple):
 # Blanks of all databases, comments that are closed, and the marks around MySQL's conditional code.
 _BLANK = rb"[\s\x00\xa0]|/\*!\d{0,6}|/\*(?!!)[^*]*+\*++(?:[^*/][^*]*+\*++)*+/|\*/"
 _GAP = rb"(?:" + _BLANK + rb")++"
-_NAME = rb"[a-z_\x80-\xff\#][\w$\x80-\xff\#]*+"
+_NAME = rb"(?:[a-z_\x80-\xff][\w$\x80-\xff]*+|`[^`]*+`|\[[\w\x20]++\])"
+_WORD = _NAME + rb"(?:\s*+\.{1,2}+\s*+(?:" + _NAME + rb"|\*))*+"
+#: The end of a word that is no longer one.
+_END = rb"(?![\w$])"
 
-_PART = rb"(?:" + _NAME + rb"|`[^`]*+`|\[[\w ]++\])"
-_WORD = _PART + rb"(?:\s*+\.{1,2}+\s*+(?:" + _PART + rb"|\*))*+"
 
+def _any(*alternatives: bytes) -> bytes:
+    """One of these; a blank stands for any gap."""
+    return b"|".join(alternatives).replace(b" ", _GAP)
+
+
+# In the order in which they are tried.
 _PATTERNS: tuple[tuple[Kind, bytes], ...] = (
     (Kind.COMMENT, rb"--(?![\d(])|--(?=\d*+\Z)|\#|/\*(?!!)|;?+%00"),
     (
         Kind.STATEMENT,
-        rb"(?:drop|alter|truncate|create|rename)" + _GAP + rb"(?:table|database|schema|view|index|user|login|"
-        rb"procedure|function|trigger|column|role|event|or\b|temp)\b"
-        rb"|delete" + _GAP + rb"from\b|(?:insert|replace|merge)" + _GAP + rb"into\b"
-        rb"|update" + _GAP + rb"[\w.`\"\[\]]++" + _GAP + rb"set\b"
-        rb"|exec(?:ute)?(?:" + _GAP + rb"(?:xp_|sp_|master|immediate|@|\w++\.\.?+\w|[(']|char)|\s*+\()"
-        rb"|declare" + _GAP + rb"@|waitfor" + _GAP + rb"(?:delay|time)\b|shutdown\b|set" + _GAP + rb"@"
-        rb"|copy" + _GAP + rb"\w++" + _GAP + rb"(?:from|to)\b|load" + _GAP + rb"data\b|grant" + _GAP + rb"\w++"
-        rb"|handler" + _GAP + rb"\S++" + _GAP + rb"open\b|call" + _GAP + rb"\w++\s*+\(|attach" + _GAP + rb"database\b"
-        rb"|begin" + _GAP + rb"(?:declare\b|\w++\.\w)|do" + _GAP + rb"\w++\s*+\(|if" + _GAP + rb"\S|kill" + _GAP + rb"\d"
-        rb"|backup" + _GAP + rb"database\b|vacuum\b|print" + _GAP + rb"[\d@']|use" + _GAP + rb"\w++\s*+\Z"
-        rb"|db\.\w++\.?+\w*+\(",
+        _any(
+            rb"(?:drop|alter|truncate|create|rename) (?:table|database|schema|view|index|user|login|role)\b",
+            rb"(?:drop|alter|create) (?:procedure|function|trigger|column|event|or\b|temp)\b",
+            rb"delete from\b",
+            rb"(?:insert|replace|merge) into\b",
+            rb"update [\w.`\"\[\]]++ set\b",
+            rb"exec(?:ute)?(?: (?:xp_|sp_|master|immediate|@|\w++\.\.?+\w|[(']|char)|\s*+\()",
+            rb"declare @",
+            rb"waitfor (?:delay|time)\b",
+            rb"shutdown\b",
+            rb"set @",
+            rb"copy \w++ (?:from|to)\b",
+            rb"load data\b",
+            rb"grant \w++",
+            rb"handler \S++ open\b",
+            rb"call \w++\s*+\(",
+            rb"attach database\b",
+            rb"begin (?:declare\b|\w++\.\w)",
+            rb"do \w++\s*+\(",
+            rb"if \S",
+            rb"kill \d",
+            rb"backup database\b",
+            rb"vacuum\b",
+            rb"print [\d@']",
+            rb"use \w++\s*+\Z",
+        ),
     ),
-    (Kind.LOGIC, rb"(?:and|or|xor)(?![\w$])|\|\||&&"),
+    (Kind.LOGIC, rb"(?:and|or|xor)" + _END + rb"|\|\||&&"),
     (
         Kind.SUFFIX,
-        rb"is" + _GAP + rb"(?:not" + _GAP + rb")?+(?:null|true|false|unknown|json)\b|isnull\b|notnull\b|(?:asc|desc)(?![\w$])"
-        rb"|::" + rb"\w++|collate" + _GAP + rb"\w++|nulls" + _GAP + rb"(?:first|last)\b|for" + _GAP + rb"update\b"
-        rb"|as" + _GAP + rb"[\w`]++(?:\(\d++\))?+|at" + _GAP + rb"time" + _GAP + rb"zone\b|with" + _GAP + rb"rollup\b"
-        rb"|using" + _GAP + rb"\w++",
+        _any(
+            rb"is (?:not )?+(?:null|true|false|unknown|json)\b",
+            rb"(?:isnull|notnull)\b",
+            rb"(?:asc|desc)" + _END,
+            rb"::\w++",
+            rb"collate \w++",
+            rb"nulls (?:first|last)\b",
+            rb"for update\b",
+            rb"as [\w`]++(?:\(\d++\))?+",
+            rb"at time zone\b",
+            rb"with rollup\b",
+            rb"using \w++",
+        ),
     ),
     (
         Kind.COMPARISON,
-        rb"(?:not" + _GAP + rb")?+(?:like|ilike|rlike|regexp|between|in|glob|match|similar" + _GAP + rb"to|sounds"
-        + _GAP + rb"like)(?![\w$])|is" + _GAP + rb"(?:not\b)?+(?:" + _GAP + rb"distinct" + _GAP + rb"from\b)?+|member" + _GAP + rb"of\b|escape(?![\w$])"
-        rb"|<=>|<>|!=|[<>]=?+(?![<>])|={1,3}+|@>|<@|!~\*?+|~\*|->>?+|:=",
+        _any(
+            rb"(?:not )?+(?:like|ilike|rlike|regexp|between|in|glob|match|similar to|sounds like)" + _END,
+            rb"is (?:not\b)?+(?: distinct from\b)?+",
+            rb"member of\b",
+            rb"escape" + _END,
+            rb"<=>|<>|!=|[<>]=?+(?![<>])|={1,3}+|@>|<@|!~\*?+|~\*|->>?+|:=",
+        ),
     ),
     (
         Kind.CLAUSE,
-        rb"(?:group|order|partition)" + _GAP + rb"by(?![\w$])|(?:having|where|limit|offset|from|on|fetch|when|then|else)(?![\w$])"
-        rb"|(?:natural" + _GAP + rb")?+(?:(?:left|right|full|inner|outer|cross)" + _GAP + rb"){0,2}+join(?![\w$])"
-        rb"|into" + _GAP + rb"(?:out|dump)file\b|into(?=\s*+@)|procedure(?![\w$])",
+        _any(
+            rb"(?:group|order|partition) by" + _END,
+            rb"(?:having|where|limit|offset|from|on|fetch|when|then|else|procedure)" + _END,
+            rb"(?:natural )?+(?:(?:left|right|full|inner|outer|cross) ){0,2}+join" + _END,
+            rb"into (?:out|dump)file\b",
+            rb"into(?=\s*+@)",
+        ),
     ),
-    (Kind.UNION, rb"(?:union|except|intersect|minus)(?![\w$])(?:" + _GAP + rb"(?:all|distinctrow|distinct)(?![\w$]))?+"),
-    (Kind.SELECT, rb"select(?![\w$])(?:" + _GAP + rb"(?:all|distinct|top" + _GAP + rb"\d++)(?![\w$]))?+"),
-    (Kind.CASE, rb"case(?![\w$])(?:" + _GAP + rb"when(?![\w$]))?+"),
-    (Kind.END, rb"end(?![\w$])"),
-    (Kind.PREFIX, rb"(?:not|distinct|binary|all|any|some|exists|interval|prior|new)(?![\w$])|!"),
-    (Kind.CONSTANT, rb"(?:null|true|false|current_user|current_date|sysdate|rownum)(?![\w$(])|@{1,2}+[\w$.`]++|\\N|:\w++"),
-    (Kind.ARITHMETIC, rb"(?:div|mod)(?![\w$])|<<|>>|[-+*/%^|&~]"),
-    (Kind.NUMBER, rb"0x[0-9a-f]++|0b[01]++(?!\w)|[xb]'[0-9a-f]*+'|(?:\d++\.?+\d*+|\.\d++)(?:e[-+]?+\d*+)?+(?![\w$])"),
-    (Kind.STRING, rb"[nexb]?+'(?:[^'\\]|\\.|'')*+'|[en]?+\"(?:[^\"\\]|\\.|\"\")*+\"|\$\w*+\$[^$]*+\$\w*+\$"),
-    (Kind.OPEN_STRING, rb"'[^']*+\Z|\"[^\"]*+\Z"),
+    (
+        Kind.UNION,
+        _any(
+            rb"(?:union|except|intersect|minus)"
+            + _END
+            + rb"(?: (?:all|distinctrow|distinct)"
+            + _END
+            + rb")?+"
+        ),
+    ),
+    (Kind.SELECT, _any(rb"select" + _END + rb"(?: (?:all|distinct|top \d++)" + _END + rb")?+")),
+    (Kind.CASE, _any(rb"case" + _END + rb"(?: when" + _END + rb")?+")),
+    (Kind.END, rb"end" + _END),
+    (Kind.PREFIX, rb"(?:not|distinct|binary|all|any|some|exists|interval|prior|new)" + _END + rb"|!"),
+    (
+        Kind.CONSTANT,
+        rb"(?:null|true|false|current_user|current_date|sysdate|rownum)(?![\w$(])|@{1,2}+[\w$.`]++|\\N|:\w++",
+    ),
+    (Kind.ARITHMETIC, rb"(?:div|mod)" + _END + rb"|<<|>>|[-+*/%^|&~]"),
+    (
+        Kind.NUMBER,
+        rb"0x[0-9a-f]++|0b[01]++(?!\w)|[xb]'[0-9a-f]*+'|(?:\d++\.?+\d*+|\.\d++)(?:e[-+]?+\d*+)?+" + _END,
+    ),
+    (
+        Kind.STRING,
+        rb"[nexb]?+'(?:[^'\\]|\\.|'')*+'|[en]?+\"(?:[^\"\\]|\\.|\"\")*+\"|\$\w*+\$[^$]*+\$\w*+\$",
+    ),
+    (Kind.OPEN_STRING, rb"'[^']*+\Z|\"[^\"]*+\Z|`[^`]*+\Z"),
     (Kind.CALL, _WORD + rb"(?=(?:" + _GAP + rb")?+\()"),
     (Kind.WORD, _WORD),
     (Kind.OPEN, rb"\("),
@@ -121,7 +178,7 @@ _BLANKS = regex.compile(_GAP, regex.DOTALL)
 
 
 def tokens(text: bytes, start: int) -> Iterator[Token]:
-    """The tokens from there on, up to the first that is none of SQL or begins a comment, which is the last."""
+    """The tokens from there on; the last is the first that is none of SQL or begins a comment."""
     position, kind = start, None
     while kind not in (Kind.OTHER, Kind.COMMENT):
         blank = _BLANKS.match(text, position)
