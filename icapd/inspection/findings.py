@@ -135,5 +135,8 @@ def mask(secret: bytes) -> str:
     return _printable(secret[:head]) + _MASK + _printable(secret[len(secret) - tail :])
 
 
+_PRINTABLE = bytes(byte if 0x20 <= byte < 0x7F else ord(".") for byte in range(256))
+
+
 def _printable(part: bytes) -> str:
-    return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)
+    return part.translate(_PRINTABLE).decode("ascii")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import PERCENT
@@ -20,8 +19,8 @@ _STRUCTURED = frozenset(
     authorization cache-control connection content-disposition content-encoding content-length content-md5
     content-range content-type cookie2 date digest dnt etag expect forwarded host if-match if-modified-since
     if-none-match if-range if-unmodified-since keep-alive last-modified max-forwards mcp-session-id
-    origin pragma proxy-authorization proxy-connection range repr-digest signature signature-input te traceparent
-    tracestate trailer transfer-encoding upgrade upgrade-insecure-requests via want-digest
+    origin pragma proxy-authorization proxy-connection range repr-digest signature signature-input te
+    traceparent tracestate trailer transfer-encoding upgrade upgrade-insecure-requests via want-digest
     """.split()
 )
 #: What browsers say about themselves (Fetch metadata, client hints).
@@ -37,47 +36,53 @@ _REMEMBERED, _MAX_REMEMBERED = 1024, 512
 class HeadParts:
     """Looks at the parts of heads with the rules on target `head-part`."""
 
-    def __init__(self, rules: RuleSet, timeout: float) -> None:
-        self._rules = rules
-        self._timeout = timeout
+    def __init__(self, rules: RuleSet) -> None:
+        self.rules = rules
         # A client sends most of its header fields again with each request.
-        self._remembered = lru_cache(_REMEMBERED)(self._in_header)
+        self._remembered: dict[tuple[bytes, bytes], tuple[Hit, ...]] = {}
 
-    def in_header(self, name: bytes, value: bytes) -> tuple[Hit, ...]:
+    def in_header(self, name: bytes, value: bytes, budget: Budget) -> tuple[Hit, ...]:
         """What is found in the parts of a header field's value. Raises ScanTimeout."""
-        if not self._rules.head_part_rules:
+        if not self.rules.head_part_rules:
             return ()
-        return (self._remembered if len(value) <= _MAX_REMEMBERED else self._in_header)(name, value)
+        hits = self._remembered.get((name, value))
+        if hits is None:
+            hits = tuple(self._scan(_parts(name, value), f"header:{name.decode('latin-1')}", budget))
+            if len(name) + len(value) <= _MAX_REMEMBERED:
+                if len(self._remembered) >= _REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[name, value] = hits
+        return hits
 
-    def _in_header(self, name: bytes, value: bytes) -> tuple[Hit, ...]:
-        lowered = name.lower()
-        if lowered in _STRUCTURED or lowered.startswith(_STRUCTURED_PREFIXES):
-            return ()
-        match lowered:
-            case b"cookie":
-                parts = _cookies(value)
-            case b"referer":
-                parts = _address(value)
-            case b"user-agent":
-                parts = _products(value)
-            case _:
-                parts = iter((Field(value, 0, PERCENT),))
-        return tuple(self._scan(parts, f"header:{name.decode('latin-1')}"))
-
-    def in_address(self, url: bytes) -> tuple[Hit, ...]:
+    def in_address(self, url: bytes, budget: Budget) -> tuple[Hit, ...]:
         """What is found in the path of a request target, whole and by segment. Raises ScanTimeout."""
-        if not self._rules.head_parts_may_match(layers_of(Views(url, WHOLE_ESCAPES["url"]))):
+        if not self.rules.head_parts_may_match(layers_of(Views(url, WHOLE_ESCAPES["url"]))):
             return ()
-        return tuple(self._scan(_segments(url), "url"))
+        return tuple(self._scan(_segments(url), "url", budget))
 
-    def _scan(self, parts: Iterable[Field], label: str) -> Iterator[Hit]:
-        budget = Budget(self._timeout)
+    def _scan(self, parts: Iterable[Field], label: str, budget: Budget) -> Iterator[Hit]:
         for part in parts:
-            for match in scan_value(self._rules, "head-part", part.value, budget):
+            budget.check(self.rules.head_part_rules[0].id)
+            for match in scan_value(self.rules, "head-part", part.value, budget):
                 start, end = part.locate(match.start, match.end)
                 yield Hit(
                     match.rule, match.rule.action, label, start, end, part.value[match.start : match.end]
                 )
+
+
+def _parts(name: bytes, value: bytes) -> Iterator[Field]:
+    lowered = name.lower()
+    if lowered in _STRUCTURED or lowered.startswith(_STRUCTURED_PREFIXES):
+        return
+    match lowered:
+        case b"cookie":
+            yield from _cookies(value)
+        case b"referer":
+            yield from _address(value)
+        case b"user-agent":
+            yield from _products(value)
+        case _:
+            yield Field(value, 0, PERCENT)
 
 
 def _cookies(value: bytes) -> Iterator[Field]:

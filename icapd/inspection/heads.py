@@ -33,17 +33,17 @@ class HeaderExamination:
     headers: Headers
 
 
-def examine_url(url: bytes, rules: RuleSet, timeout: float, parts: HeadParts) -> UrlExamination:
+def examine_url(url: bytes, parts: HeadParts, timeout: float) -> UrlExamination:
     """Scan a request target, its query also value by value, and redact it behind the authority.
 
     Where to connect can't be redacted: a match that touches scheme or authority blocks instead.
     """
-    budget = Budget(timeout)
+    rules, budget = parts.rules, Budget(timeout)
     found: list[Hit] = []
     if rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"]))):
         found += scan_fields(rules, fields_of(url, "url"), budget)
     found += scan_views(rules, "url", Views(url, WHOLE_ESCAPES["url"]), budget)
-    found += parts.in_address(url)
+    found += parts.in_address(url, budget)
     authority = _AUTHORITY.match(url)
     assert authority is not None, "the pattern matches anywhere"
     hits = [_not_in_authority(hit, authority.end()) for hit in distinct(found)]
@@ -57,11 +57,11 @@ def _not_in_authority(hit: Hit, end: int) -> Hit:
     return hit
 
 
-def examine_headers(headers: Headers, rules: RuleSet, timeout: float, parts: HeadParts) -> HeaderExamination:
+def examine_headers(headers: Headers, parts: HeadParts, timeout: float) -> HeaderExamination:
     """Scan every field value and its parts, and redact it."""
-    found = [list(parts.in_header(name, value)) for name, value in headers]
+    rules, budget = parts.rules, Budget(timeout)
+    found = [list(parts.in_header(name, value, budget)) for name, value in headers]
     if rules.headers_may_match(value for _, value in headers):
-        budget = Budget(timeout)
         for number, (name, value) in enumerate(headers):
             found[number] += _scan_header(name, value, rules, budget)
     hits = tuple(chain.from_iterable(found))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from icapd.inspection.budget import Budget
 from icapd.inspection.utf8 import whole_characters
 from icapd.policy import REPLACEMENT
 
@@ -104,6 +105,8 @@ class FormCutter(PlainCutter):
 
 
 _START = attrgetter("start")
+#: In the place of a rule's name where a budget is spent.
+_REDACTION = "(redaction)"
 
 
 class Redactor:
@@ -164,15 +167,23 @@ def _filled(replacement: bytes, length: int, is_number: bool) -> bytes:
 
 
 def redact(
-    text: bytes, spans: Sequence[tuple[int, int]], cutter: Cutter, pieces: Sequence[Piece] = ()
+    text: bytes,
+    spans: Sequence[tuple[int, int]],
+    cutter: Cutter,
+    pieces: Iterable[Piece] = (),
+    budget: Budget | None = None,
 ) -> bytes:
     """A whole text without the spans; the same object when there is nothing to take out.
 
-    `pieces` are cut already, and touch none of the spans.
+    `pieces` are cut already, and touch none of the spans. Raises ScanTimeout when the budget is spent.
     """
-    if not spans and not pieces:
+    cut = [*pieces]
+    if not spans and not cut:
         return text
     passage, redactor = Passage(text), Redactor()
-    redactor.replace(pieces)
-    redactor.replace(piece for start, end in sorted(set(spans)) for piece in cutter.cut(passage, start, end))
+    for start, end in sorted(set(spans)):
+        if budget is not None:
+            budget.check(_REDACTION)
+        cut += cutter.cut(passage, start, end)
+    redactor.replace(cut)
     return redactor.write(passage, len(text))

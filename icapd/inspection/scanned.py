@@ -71,7 +71,7 @@ class Scanned:
                     spans.append((each.start, each.end))
                 else:
                     pieces.append(Piece(each.start, each.end, each.encode(text)))
-        return redact(self.text, spans, self.cutter, pieces)
+        return redact(self.text, spans, self.cutter, pieces, budget)
 
     def _repeated(self, secrets: Mapping[bytes, str], budget: Budget) -> Iterator[tuple[int, int]]:
         """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""

@@ -19,6 +19,7 @@ def scan_views(rules: RuleSet, target: str, views: Views, budget: Budget) -> Ite
     for reading, text in enumerate(views):
         for match in rules.scan(target, text, timeout=budget.left()):
             if reading == 0 or not match.rule.in_order:
+                budget.check(match.rule.id)
                 start, end = views.locate(reading, match.start, match.end)
                 yield Hit(match.rule, match.rule.action, target, start, end, views.decoded(start, end))
 

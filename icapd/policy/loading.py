@@ -9,6 +9,7 @@ import msgspec
 
 from icapd.errors import PolicyError
 from icapd.policy.checks import check_reach, check_rule
+from icapd.policy.databases import Databases, default_cache_directory
 from icapd.policy.decoding import decode, faults_as_errors, read_toml
 from icapd.policy.faults import suggest
 from icapd.policy.matching import CompiledRule, compile_rule
@@ -69,13 +70,14 @@ def load_policy(
     _check_overrides(overrides, loaded, path, others_allowed=packs is not None)
     effective_mode = mode or file.mode
     rules = tuple(rule for pack in loaded for rule in _compiled(pack, overrides, effective_mode, path))
+    databases = Databases(default_cache_directory())
     return Policy(
         digest=policy_digest(rules),
         mode=effective_mode,
         packs=chosen,
         rules=rules,
-        request=RuleSet(rule for rule in rules if rule.rule.covers("request")),
-        response=RuleSet(rule for rule in rules if rule.rule.covers("response")),
+        request=RuleSet((rule for rule in rules if rule.rule.covers("request")), databases),
+        response=RuleSet((rule for rule in rules if rule.rule.covers("response")), databases),
     )
 
 

@@ -12,7 +12,7 @@ from icapd.policy.rule import Mode
 from icapd.policy.ruleset import RuleSet
 
 #: Goes up when the same rules come to give other verdicts: what Squid remembers is then void (RFC 3507 4.7).
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 #: Keys of a rule that tell about it without changing a verdict; its mode is part of `enforced`.
 _DESCRIPTIVE = frozenset({"description", "tags", "reference", "match", "no_match", "redacts", "mode"})

@@ -67,8 +67,6 @@ def _unlike_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
         length = match.full_end - match.full_start
         if length > rule.max_length and "body" in rule.rule.targets:
             yield f"spans {length} bytes, but max_length is {rule.max_length}"
-        elif not _keyword_in_reach(match, text):
-            yield "is found, but its keyword is further away than max_length, where a stream would miss it"
 
 
 def _unlike_no_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
@@ -98,15 +96,14 @@ def _refusal(rule: CompiledRule, text: bytes) -> str:
     assert rule.pattern is not None, "rules on size have no examples"
     if not rule.has_keyword(text):
         return "it holds none of the keywords"
-    if rule.pattern.search(text.decode() if rule.unicode else text) is None:
+    subject = text.decode() if rule.unicode else text
+    found = rule.pattern.search(subject)
+    if found is None:
         return "the pattern does not match"
+    around = subject[max(0, found.end() - rule.max_length) : found.start() + rule.max_length]
+    if not rule.has_keyword(around if isinstance(around, bytes) else around.encode()):
+        return f"the pattern matches, but further than max_length ({rule.max_length}) away from a keyword"
     return "the pattern matches, but validator, allow or a limit on values refuses it"
-
-
-def _keyword_in_reach(match: Match, text: bytes) -> bool:
-    """A stream sees a match with its surroundings up to max_length, so a keyword must be among them."""
-    reach = match.rule.max_length
-    return match.rule.has_keyword(text[max(0, match.full_end - reach) : match.full_start + reach])
 
 
 def _text(example: str | MatchExample | RedactExample) -> str:

@@ -70,7 +70,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ignore_case: bool = False
     #: Match characters instead of bytes: \w, \s and ignore_case then know all of Unicode.
     unicode: bool = False
-    #: Lower-case ASCII. The pattern is tried only on a text that holds one of them, in any case.
+    #: Lower-case ASCII. A match counts only with one of them, in any case, within `max_length` of it.
     keywords: tuple[str, ...] = ()
     #: Names from `icapd.policy.validators`, all of which must accept the secret.
     validator: str | tuple[str, ...] = ()

@@ -1,8 +1,8 @@
 """Whether a value goes on as SQL where the statement that it is put into expects it to end.
 
 A value lands behind a number, or in quotes of either kind. It is an injection when it closes that and what
-then follows keeps to the grammar of SQL to its end, or to a comment that hides the rest. Prose does not: there
-stands a word where an operator must.
+then follows keeps to the grammar of SQL to its end, or to a comment that hides the rest. In prose, a word
+stands where an operator must.
 """
 
 import enum

@@ -24,7 +24,11 @@ _NAME = regex.compile(r"(?P<name>[a-z0-9_]+)(?:>=(?P<minimum>\d+(?:\.\d+)?))?")
 def entropy(secret: bytes) -> float:
     """Shannon entropy in bits per byte: 0 for one repeated byte, about 4 for random hex, 6 for base64."""
     length = len(secret)
-    return -sum(count / length * math.log2(count / length) for count in Counter(secret).values())
+    if not length:
+        return 0.0
+    # The sum of p log p over p = count / length, with what does not change taken out of the loop.
+    counts = Counter(secret).values()
+    return math.log2(length) - sum([count * math.log2(count) for count in counts if count > 1]) / length
 
 
 def distinct(secret: bytes) -> float:
@@ -166,12 +170,16 @@ _RANDOM_ENTROPY = 3.0
 _TURNS_PER_BYTE = 1 / 12
 
 
+# For each byte whether it is a digit.
+_KINDS = bytes(b"01"[chr(byte) in string.digits] for byte in range(256))
+
+
 def random_token(secret: bytes) -> bool:
     """Letters and digits mixed as a generator draws them, not as names with a number behind them."""
     if entropy(secret) < _RANDOM_ENTROPY or not has_letter(secret):
         return False
-    digits = [chr(byte).isdigit() for byte in secret]
-    turns = sum(before is not after for before, after in itertools.pairwise(digits))
+    kinds = secret.translate(_KINDS)
+    turns = kinds.count(b"01") + kinds.count(b"10")
     return turns >= max(2, len(secret) * _TURNS_PER_BYTE)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 # `$` sees the end, or a line break and the end behind it; every other anchor one neighbour.
 _ANCHOR_WIDTHS = {sre.AT_END: 2}
-# Fuzzy matching of `regex` (`{e<=1}`, `{i}`), which Python's parser takes for literal braces.
-_FUZZY = re.compile(r"(?<!\\)\{[^{}]*[ides][^{}]*\}")
+#: Fuzzy matching of `regex` (`{e<=1}`, `{i}`), which Python's parser takes for literal braces.
+FUZZY = re.compile(r"(?<!\\)\{[^{}]*[ides][^{}]*\}")
 _ONE = frozenset({sre.LITERAL, sre.NOT_LITERAL, sre.IN, sre.ANY, sre.RANGE, sre.CATEGORY})
 _REPEATS = frozenset({sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT})
 
@@ -26,7 +26,7 @@ def longest_reach(pattern: str) -> int | None:
     Python's own parser reads the pattern. What only the `regex` library understands (named classes, fuzzy
     matching, recursion, flags in the middle) it refuses, and the rule then has to say its `max_length`.
     """
-    if _FUZZY.search(pattern):
+    if FUZZY.search(pattern):
         return None
     try:
         with warnings.catch_warnings():

@@ -32,13 +32,18 @@ class Reading:
         return self.reason == OUTGREW
 
 
-def read_buffered(inspector: Inspector, plan: BodyPlan, raw: bytes, *, with_size: bool) -> Reading:
-    """Decode and inspect a whole body. `with_size`: its size was not announced, so it is looked at here."""
+def read_buffered(
+    inspector: Inspector, plan: BodyPlan, raw: bytes, *, with_size: bool, patient: bool
+) -> Reading:
+    """Decode and inspect a whole body. `with_size`: its size was not announced, so it is looked at here.
+
+    Without patience, OutOfPatience is raised where it takes long.
+    """
     try:
         text = _decoded(plan, raw, inspector)
         if plan.codings and not is_readable(plan.media_type.charset, text):
             return Reading(inspection="skipped", reason="charset")
-        inspection: BodyInspection = inspector.inspect_body(text, plan.media_type)
+        inspection: BodyInspection = inspector.inspect_body(text, plan.media_type, patient=patient)
     except (CodingError, ScanTimeout) as error:
         return Reading(inspection="partial", reason=reason_of(error))
     sizes = size_findings(inspector.rules.scan_size(len(text), text)) if with_size else []

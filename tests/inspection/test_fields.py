@@ -29,7 +29,9 @@ CASES = [
     pytest.param("url", b"/p/q#a?b=c", [], id="no-query"),
     pytest.param("url", b"/p?", [], id="empty-query"),
     pytest.param("html", b"<a href='b'> c&lt;d <!--e--> </a>", [b"b", b" c<d ", b"e"], id="html"),
-    pytest.param("text", b"a=b", [], id="text"),
+    pytest.param("text", b"a=b\n", [b"a=b"], id="text"),
+    pytest.param("text", b"a" * 2000, [], id="long-text"),
+    pytest.param("json", b"{{a}}", [b"{{a}}"], id="text-that-begins-as-json"),
 ]
 
 

@@ -9,7 +9,7 @@ from icapd.policy import CompiledRule, Failure, prove
 LONG = "secret=" + "a" * 40
 NO_MATCH = "is not found: the pattern does not match"
 REFUSED = "is not found: the pattern matches, but validator, allow or a limit on values refuses it"
-FAR_KEYWORD = "is found, but its keyword is further away than max_length, where a stream would miss it"
+FAR_KEYWORD = "is not found: the pattern matches, but further than max_length (5) away from a keyword"
 
 CASES = [
     pytest.param({"pattern": "a+", "match": ["xax"], "no_match": ["b"]}, [], id="as it should be"),

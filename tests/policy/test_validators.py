@@ -52,6 +52,7 @@ CASES = {
         True: [b"a8F3k2Zq9LmX4vB7", b"3f9a1c7e5b2d8064"],
         False: [b"customer-invoice-2024", b"abcdefghijklmnop", b"1234567890123456", b"aaaa1111", b""],
     },
+    "sql_fragment": {True: [b"' or 1=1--", b"1 and sleep(5)"], False: [b"it's fine", b"1 and 2", b""]},
     "has_digit": {True: [b"a1"], False: [b"ab", b""]},
     "has_letter": {True: [b"1a", b"A"], False: [b"12", b"\xc3\xa9"]},
     "has_lower": {True: [b"Aa"], False: [b"A1"]},
