@@ -62,11 +62,7 @@ class RuleSet:
         for target, members in by_target.items():
             if narrowed is not None:
                 self._prefilters[target] = narrowed[0]._prefilters[target].narrowed(members)
-            elif (
-                target == "head-part"
-                and self._prefilters.keys() >= {"field"}
-                and _within(members, self.field_rules)
-            ):
+            elif target == "head-part" and "field" in self._prefilters and _within(members, self.field_rules):
                 # The largest of the databases serves here too.
                 self._prefilters[target] = self._prefilters["field"].narrowed(members)
             else:
