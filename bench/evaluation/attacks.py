@@ -44,7 +44,27 @@ FAMILIES = {
     "mail": ("other", "mail"),
     "redirects": ("other", "redirect"),
 }
-UNSEEN: dict[str, tuple[str, str]] = {}
+#: The same languages spelled by other habits, by which the rules were made better once.
+AGAIN = {
+    "SQL, again": ("more", "sql"),
+    "script (XSS), again": ("more", "xss"),
+    "commands, again": ("more", "shell"),
+    "path traversal, again": ("more", "path"),
+    "PHP, again": ("more", "php"),
+    "templates (SSTI), again": ("more", "ssti"),
+    "SSRF, again": ("more", "ssrf"),
+    "filters and documents, again": ("more", "filters"),
+    "Java and others, again": ("more", "java"),
+    "remote inclusion, again": ("more", "rfi"),
+}
+#: Of grammars written when the rules were done. No rule is to be changed for what is missed here.
+UNSEEN = {
+    "SQL, unseen": ("unseen", "sql"),
+    "script (XSS), unseen": ("unseen", "xss"),
+    "commands, unseen": ("unseen", "cmd"),
+    "files, unseen": ("unseen", "files"),
+    "code and filters, unseen": ("unseen", "code"),
+}
 #: What every carrier is tried with.
 _COMMON = ("SQL", "script (XSS)", "commands", "PHP", "JNDI", "templates (SSTI)")
 #: What stands in for carriers of which a family's figure is made.
@@ -57,7 +77,7 @@ _URL = b"https://shop.example/item"
 
 def cases() -> Iterator[Case]:
     """By family, each attack in one of the usual carriers."""
-    for family, (language, start) in (FAMILIES | UNSEEN).items():
+    for family, (language, start) in (FAMILIES | AGAIN | UNSEEN).items():
         chance = random.Random(family)
         for text in texts(language, start, _ATTACKS, family):
             yield _in(CARRIERS[chance.choice(_USUAL)], family, text)
