@@ -50,16 +50,13 @@ class Field:
 
 def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iterator[Field]:
     """The fields of a text in that format; of JSON and forms the names too, of HTML and XML the texts
-    and the values of attributes. Other text is one value where it is short, and has none else.
+    and the values of attributes. Other text has none.
 
     `outer`: the field that the text is the value of.
     """
     match kind:
         case "json":
             yield from _json_fields(text, outer)
-            # Plain text is taken for JSON by its first byte.
-            if not _JSON_LEAD.match(text):
-                yield from _plain_field(text, outer)
         case "form":
             yield from _form_fields(text, 0, outer)
         case "url":
@@ -68,14 +65,17 @@ def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iter
                 yield from _form_fields(query[1], query.start(1), outer)
         case "html":
             yield from _markup_fields(text, outer)
-        case "text":
-            yield from _plain_field(text, outer)
 
 
-def _plain_field(text: bytes, outer: Field | None) -> Iterator[Field]:
+def single_value(text: bytes, kind: TextFormat) -> Iterator[Field]:
+    """A whole body as one value: a short plain text, also one that is taken for JSON by its first byte."""
     value = text.rstrip(b"\r\n")
-    if value and len(value) <= _MAX_PLAIN_VALUE:
-        yield Field(value, 0, NONE, outer)
+    if (
+        value
+        and len(value) <= _MAX_PLAIN_VALUE
+        and (kind == "text" or (kind == "json" and not _JSON_LEAD.match(text)))
+    ):
+        yield Field(value, 0, NONE)
 
 
 def _json_fields(text: bytes, outer: Field | None, *, is_inner: bool = False) -> Iterator[Field]:
