@@ -63,17 +63,21 @@ def report(examined: MessageExamination) -> dict[str, Any]:
     }
 
 
-def _message(line: BatchLine) -> Message:
+def content_of(line: BatchLine) -> bytes:
+    """The body; ValueError when there are two, or base64 that is none."""
     if line.body is not None and line.body_base64 is not None:
         raise ValueError("give body or body_base64, not both")
     if line.body_base64 is not None:
         try:
-            body = base64.b64decode(line.body_base64, validate=True)
+            return base64.b64decode(line.body_base64, validate=True)
         except binascii.Error as error:
             raise ValueError(f"body_base64 is not base64: {error}") from None
-    else:
-        body = encode(line.body or "")
-    return Message(line.direction, encode(line.method), encode(line.url), headers_from(line.headers), body)
+    return encode(line.body or "")
+
+
+def _message(line: BatchLine) -> Message:
+    headers, body, is_utf8 = headers_from(line.headers), content_of(line), line.body_base64 is None
+    return Message(line.direction, encode(line.method), encode(line.url), headers, body, is_utf8)
 
 
 def _body(line: BatchLine, body: bytes) -> dict[str, str]:

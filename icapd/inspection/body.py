@@ -6,10 +6,11 @@ from functools import partial
 from itertools import chain
 
 from icapd.http.media_types import MediaType
+from icapd.http.transcoding import Edit
 from icapd.inspection import multipart, parts
 from icapd.inspection.budget import Budget
 from icapd.inspection.fields import Field, fields_of, single_value
-from icapd.inspection.findings import Hit
+from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, TextFormat, text_format
 from icapd.inspection.multipart import Part, Segment
 from icapd.inspection.parts import PartCutter
@@ -29,9 +30,13 @@ class Examination:
 
     hits: tuple[Hit, ...]
     text: bytes = field(repr=False)
+    #: What makes it of the text that went in; empty where that is not known.
+    edits: tuple[Edit, ...] = ()
 
 
-def examine_body(text: bytes, media_type: MediaType, every: RuleSet, timeout: float) -> Examination:
+def examine_body(
+    text: bytes, media_type: MediaType, every: RuleSet, timeout: float, fingerprinter: Fingerprinter
+) -> Examination:
     """Scan a text of that type, part by part where it has parts, and redact it. ScanTimeout as `examine`.
 
     `every`: the rules for any media type; parts have types of their own.
@@ -40,21 +45,28 @@ def examine_body(text: bytes, media_type: MediaType, every: RuleSet, timeout: fl
     rules = every.for_media_type(media_type.essence)
     scanned = _scan(text, media_type, every, budget, depth=0)
     in_order = [] if scanned.is_read_whole else _in_order_hits(text, rules, budget)
-    return _finish(scanned, in_order, rules, budget)
+    return _finish(scanned, in_order, rules, budget, fingerprinter)
 
 
-def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Examination:
+def examine(
+    text: bytes, kind: TextFormat, rules: RuleSet, timeout: float, fingerprinter: Fingerprinter
+) -> Examination:
     """Scan a text in all its readings and fields, and redact it. ScanTimeout after `timeout` seconds."""
     budget = Budget(timeout)
-    return _finish(_scan_text(text, kind, fields_of(text, kind), rules, budget), (), rules, budget)
+    scanned = _scan_text(text, kind, fields_of(text, kind), rules, budget)
+    return _finish(scanned, (), rules, budget, fingerprinter)
 
 
-def _finish(scanned: Scanned, more: Iterable[Hit], rules: RuleSet, budget: Budget) -> Examination:
+def _finish(
+    scanned: Scanned, more: Iterable[Hit], rules: RuleSet, budget: Budget, fingerprinter: Fingerprinter
+) -> Examination:
     hits = [*scanned.hits, *more]
     if not hits:
         return Examination((), scanned.text)
-    redacted = scanned.redacted(secrets_of(hits), budget)
-    return Examination(tuple(hits), _redact_in_order(redacted, rules, budget))
+    edits: list[Edit] = []
+    redacted = scanned.redacted(secrets_of(hits), fingerprinter, budget, edits)
+    in_order = _redact_in_order(redacted, rules, budget)
+    return Examination(tuple(hits), in_order, tuple(edits) if in_order is redacted else ())
 
 
 def _redact_in_order(text: bytes, rules: RuleSet, budget: Budget) -> bytes:

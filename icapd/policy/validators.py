@@ -4,31 +4,24 @@ A rule names them under `validator`; each one sees the secret alone and says whe
 """
 
 import itertools
-import math
 import string
 from base64 import b64decode, urlsafe_b64decode
-from collections import Counter
 from collections.abc import Callable
 
 import msgspec
 import regex
 
+from icapd.policy.alphabets import ENTROPIES, entropy
+from icapd.policy.check_digits import luhn_holds
 from icapd.policy.faults import RuleFault, suggest
+from icapd.policy.national_ids import NATIONAL_IDS
+from icapd.policy.national_ids_europe import EUROPEAN_IDS
+from icapd.policy.payment import iban, payment_card
 from icapd.policy.sql_fragment import sql_fragment
 
 Validator = Callable[[bytes], bool]
 
-_NAME = regex.compile(r"(?P<name>[a-z0-9_]+)(?:>=(?P<minimum>\d+(?:\.\d+)?))?")
-
-
-def entropy(secret: bytes) -> float:
-    """Shannon entropy in bits per byte: 0 for one repeated byte, about 4 for random hex, 6 for base64."""
-    length = len(secret)
-    if not length:
-        return 0.0
-    # The sum of p log p over p = count / length, with what does not change taken out of the loop.
-    counts = Counter(secret).values()
-    return math.log2(length) - sum([count * math.log2(count) for count in counts if count > 1]) / length
+_NAME = regex.compile(r"(?P<name>[a-z0-9_]+(?:\([a-z0-9]+\))?)(?:>=(?P<minimum>\d+(?:\.\d+)?))?")
 
 
 def distinct(secret: bytes) -> float:
@@ -77,20 +70,7 @@ def luhn(secret: bytes) -> bool:
     # ISO/IEC 7812-1: at most 19 digits; the shortest in use have 12.
     if not 12 <= len(digits) <= 19 or not all(0 <= digit <= 9 for digit in digits) or not any(digits):
         return False
-    doubled = (2 * digit - 9 if digit > 4 else 2 * digit for digit in digits[-2::-2])
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-
-
-_IBAN = regex.compile(rb"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
-
-
-def iban(secret: bytes) -> bool:
-    """The check digits of an international bank account number (ISO 13616, ISO 7064 MOD 97-10)."""
-    number = secret.translate(None, b" -").upper()
-    if not _IBAN.fullmatch(number):
-        return False
-    # A is 10, B is 11, ... as base 36 has it.
-    return int("".join(str(int(chr(byte), 36)) for byte in number[4:] + number[:4])) % 97 == 1
+    return luhn_holds(digits)
 
 
 def jwt(secret: bytes) -> bool:
@@ -198,12 +178,15 @@ VALIDATORS: dict[str, Validator] = {
     "luhn": luhn,
     "not_placeholder": not_placeholder,
     "not_stock_password": not_stock_password,
+    "payment_card": payment_card,
     "random_token": random_token,
     "sql_fragment": sql_fragment,
+    **EUROPEAN_IDS,
+    **NATIONAL_IDS,
 }
 
 #: Names for `validator = "name>=minimum"`.
-MEASURES: dict[str, Callable[[bytes], float]] = {"distinct": distinct, "entropy": entropy}
+MEASURES: dict[str, Callable[[bytes], float]] = {"distinct": distinct, "entropy": entropy, **ENTROPIES}
 
 
 def find_validator(name: str) -> Validator:

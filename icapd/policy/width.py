@@ -10,8 +10,11 @@ import re._constants as sre  # type: ignore[import-not-found]
 import re._parser as sre_parser  # type: ignore[import-not-found]
 import warnings
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
+#: Patterns whose parsing is remembered: each is asked about several times, and again by the next reload.
+REMEMBERED_PATTERNS = 4096
 # `$` sees the end, or a line break and the end behind it; every other anchor one neighbour.
 _ANCHOR_WIDTHS = {sre.AT_END: 2}
 #: Fuzzy matching of `regex` (`{e<=1}`, `{i}`), which Python's parser takes for literal braces.
@@ -20,6 +23,7 @@ _ONE = frozenset({sre.LITERAL, sre.NOT_LITERAL, sre.IN, sre.ANY, sre.RANGE, sre.
 _REPEATS = frozenset({sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT})
 
 
+@lru_cache(maxsize=REMEMBERED_PATTERNS)
 def longest_reach(pattern: str) -> int | None:
     """The longest reach in units of the pattern (bytes or characters); None when unbounded or unknown.
 

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icapd.policy.faults import RuleFault
+from icapd.policy.national_ids import NATIONAL_IDS
+from icapd.policy.national_ids_europe import EUROPEAN_IDS
 from icapd.policy.validators import MEASURES, VALIDATORS, entropy, find_validator
 
 JOSE = b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"  # {"alg":"HS256","typ":"JWT"}
@@ -90,7 +92,8 @@ CASES = {
 
 
 def test_every_validator_has_cases() -> None:
-    assert set(CASES) == set(VALIDATORS)
+    elsewhere = {*EUROPEAN_IDS, *NATIONAL_IDS, "payment_card"}
+    assert set(CASES) == set(VALIDATORS) - elsewhere
 
 
 @pytest.mark.parametrize(
