@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
-from bench.evaluation import harmless_responses, secrets
+from bench.evaluation import attacks, harmless_requests, harmless_responses, secrets
 from bench.evaluation.case import Case
 
 SETS: dict[str, Callable[[], Iterator[Case]]] = {
     "secrets": secrets.cases,
     "harmless-responses": harmless_responses.cases,
+    "attacks": attacks.cases,
+    "attack-carriers": attacks.carrier_cases,
+    "harmless-requests": harmless_requests.cases,
 }

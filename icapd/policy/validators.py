@@ -17,6 +17,7 @@ from icapd.policy.faults import RuleFault, suggest
 from icapd.policy.national_ids import NATIONAL_IDS
 from icapd.policy.national_ids_europe import EUROPEAN_IDS
 from icapd.policy.payment import iban, payment_card
+from icapd.policy.sql_fragment import sql_fragment
 
 Validator = Callable[[bytes], bool]
 
@@ -227,6 +228,7 @@ VALIDATORS: dict[str, Validator] = {
     "not_stock_password": not_stock_password,
     "payment_card": payment_card,
     "random_token": random_token,
+    "sql_fragment": sql_fragment,
     **EUROPEAN_IDS,
     **NATIONAL_IDS,
 }

@@ -78,6 +78,7 @@ CASES = {
             b"",
         ],
     },
+    "sql_fragment": {True: [b"' or 1=1--", b"1 and sleep(5)"], False: [b"it's fine", b"1 and 2", b""]},
     "has_digit": {True: [b"a1"], False: [b"ab", b""]},
     "has_letter": {True: [b"1a", b"A"], False: [b"12", b"\xc3\xa9"]},
     "has_lower": {True: [b"Aa"], False: [b"A1"]},
