@@ -18,8 +18,6 @@ _LOOK_ALIKES = dict(
 )
 # Zero-width space and (non-)joiners, marks of direction, word joiner, byte order mark, soft hyphen.
 _INVISIBLE = rb"(?:\xe2\x80[\x8b-\x8f]|\xe2\x81[\xa0-\xa4]|\xef\xbb\xbf|\xc2\xad)"
-# U+FF01 to U+FF5E are ASCII for the width of East Asian text.
-_FULL_WIDTH = rb"\xef(?:\xbc[\x81-\xbf]|\xbd[\x80-\x9e])"
 # U+1D400 to U+1D7FF: letters and digits in the styles of mathematics.
 _MATHEMATICAL = rb"\xf0\x9d[\x90-\x9f][\x80-\xbf]"
 
@@ -34,11 +32,20 @@ def _alternatives(characters: Iterable[str]) -> bytes:
 
 
 _LOOK_ALIKE = _alternatives(_LOOK_ALIKES)
+# The same behind their first byte: to begin with a set of bytes makes the search ten times as fast as with
+# alternatives.
+_LEAD = rb"[\xc2\xcd-\xd4\xe2\xef\xf0]"
+_REST_OF_INVISIBLE = rb"(?:(?<=\xe2)(?:\x80[\x8b-\x8f]|\x81[\xa0-\xa4])|(?<=\xef)\xbb\xbf|(?<=\xc2)\xad)"
+# U+FF01 to U+FF5E are ASCII for the width of East Asian text.
+_REST_OF_WIDE = rb"(?<=\xef)(?:\xbc[\x81-\xbf]|\xbd[\x80-\x9e])|(?<=\xf0)\x9d[\x90-\x9f][\x80-\xbf]"
+_REST_OF_LOOK_ALIKE = re.sub(rb"([\xcd-\xd4])\[", rb"(?<=\1)[", _LOOK_ALIKE)
 # Only words that mix scripts: a letter of ASCII on one side, no letter of the same script on the other.
-_MIXED = rb"(?<=[A-Za-z])%b++(?![\xcd-\xd4])|(?<![\xcd-\xd4][\x80-\xbf])%b++(?=[A-Za-z])" % (
-    _LOOK_ALIKE,
-    _LOOK_ALIKE,
+_REST_OF_MIXED = rb"(?<=[A-Za-z].)%b%b*+(?![\xcd-\xd4])|(?<![\xcd-\xd4][\x80-\xbf].)%b%b*+(?=[A-Za-z])" % (
+    (_REST_OF_LOOK_ALIKE, _LOOK_ALIKE) * 2
 )
+_REST = b"(?:%b%b*+|%b|%b)" % (_REST_OF_INVISIBLE, _INVISIBLE, _REST_OF_WIDE, _REST_OF_MIXED)
+
+
 # Where there is something to fold, each with the bytes without which there is not. Rough, for speed: letters
 # of two scripts side by side; of full width the letters, digits and what HTML and SQL are made of, because
 # full-width punctuation is everyday in Chinese and Japanese.
@@ -81,7 +88,7 @@ def _occurs_in(text: bytes) -> bool:
 
 #: Not for streams: what is invisible stands for nothing, and which letters mix is seen from what follows.
 FOLD = Escapes(
-    re.compile(b"(" + b"|".join((_INVISIBLE + b"++", _FULL_WIDTH, _MATHEMATICAL, _MIXED)) + b")"),
+    re.compile(b"(" + _LEAD + _REST + b")", re.DOTALL),
     _fold,
     markers=tuple(bytes([lead]) for lead in (0xC2, *range(0xCD, 0xD5), 0xE2, 0xEF, 0xF0)),
     max_length=64,
