@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from icapd.inspection.escapes import CHARACTER_REFERENCES, FORM, JSON, NONE, Escapes
+from icapd.inspection.escapes import CHARACTER_REFERENCES, FORM, JSON, NONE, PERCENT, Escapes
 from icapd.inspection.formats import TextFormat
 from icapd.inspection.markup import tokens
 from icapd.inspection.views import View
@@ -78,6 +78,18 @@ def _form_fields(text: bytes, offset: int, outer: Field | None) -> Iterator[Fiel
         for spelling, begin in ((name, offset), (value, offset + len(name) + len(equals))):
             if spelling:
                 yield Field(spelling, begin, FORM, outer)
+        offset += len(part) + 1
+
+
+def cookie_fields(text: bytes) -> Iterator[Field]:
+    """Names and values of cookies (RFC 6265 section 4.2.1); percent-encoding in them is customary."""
+    offset = 0
+    for part in text.split(b";"):
+        name, equals, value = part.partition(b"=")
+        blanks = len(name) - len(name.lstrip(b" "))
+        for spelling, begin in ((name[blanks:], offset + blanks), (value, offset + len(name) + len(equals))):
+            if spelling:
+                yield Field(spelling, begin, PERCENT)
         offset += len(part) + 1
 
 

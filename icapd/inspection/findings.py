@@ -28,7 +28,7 @@ class Finding:
     enforced: bool
     #: What the rule looked at: body, field, url, header:NAME ...
     target: str
-    #: Bytes of the target (for a field: of the body or URL that it is part of), decoded but not adapted.
+    #: Bytes of the target (for a field: of the body, URL or header it is part of), decoded but not adapted.
     start: int
     end: int
     excerpt: str

@@ -6,7 +6,8 @@ from itertools import chain
 
 from icapd.http.headers import Headers
 from icapd.inspection.budget import Budget
-from icapd.inspection.fields import fields_of
+from icapd.inspection.escapes import PERCENT
+from icapd.inspection.fields import Field, cookie_fields, fields_of
 from icapd.inspection.findings import Hit
 from icapd.inspection.formats import WHOLE_ESCAPES
 from icapd.inspection.redaction import FormCutter, PlainCutter, redact
@@ -14,6 +15,9 @@ from icapd.inspection.scanning import distinct, layers_of, scan_fields, scan_vie
 from icapd.inspection.views import Views
 from icapd.policy import Action, RuleSet
 
+_HEADER_ESCAPES = (PERCENT,)
+# Cookies of letters, digits and what joins them: nothing that an attack could be written in.
+_HARMLESS_COOKIES = re.compile(rb"(?:[A-Za-z0-9_|:@*=~!;, \-]++|\.(?!\.))*+")
 # RFC 9112 section 3.2: scheme and authority of the absolute form; of the authority form, everything.
 _AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*|[^/*?#][^/?#]*\Z|")
 
@@ -57,11 +61,12 @@ def _not_in_authority(hit: Hit, end: int) -> Hit:
 
 def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderExamination:
     """Scan every field value, and redact it."""
-    if not rules.headers_may_match(value for _, value in headers):
-        return HeaderExamination((), headers)
     budget = Budget(timeout)
+    cookies = _scan_cookies(headers, rules, budget) if rules.field_rules else []
+    if not rules.headers_may_match(chain.from_iterable(_readings(value) for _, value in headers)):
+        return HeaderExamination(tuple(cookies), headers)
     found = [_scan_header(name, value, rules, budget) for name, value in headers]
-    hits = tuple(chain.from_iterable(found))
+    hits = (*chain.from_iterable(found), *cookies)
     if not any(hit.redacts for hit in hits):
         return HeaderExamination(hits, headers)
     items = (
@@ -72,17 +77,41 @@ def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderE
 
 
 def _scan_header(name: bytes, value: bytes, rules: RuleSet, budget: Budget) -> list[Hit]:
-    return [
-        Hit(
-            match.rule,
-            match.rule.action,
-            f"header:{name.decode('latin-1')}",
-            match.start,
-            match.end,
-            value[match.start : match.end],
-        )
-        for match in rules.scan_header(name, value, timeout=budget.left())
-    ]
+    views, target = _readings(value), f"header:{name.decode('latin-1')}"
+    hits = []
+    for reading, text in enumerate(views):
+        for match in rules.scan_header(name, text, timeout=budget.left()):
+            # A rule that matches nothing at all finds the header's presence, once.
+            if match.start < match.end:
+                start, end = views.locate(reading, match.start, match.end)
+                hits.append(Hit(match.rule, match.rule.action, target, start, end, views.decoded(start, end)))
+            elif reading == 0:
+                hits.append(Hit(match.rule, match.rule.action, target, match.start, match.end, b""))
+    return distinct(hits)
+
+
+def _readings(value: bytes) -> Views:
+    """A field value as it stands and percent-decoded."""
+    return Views(value, _HEADER_ESCAPES)
+
+
+def _is_harmless(cookies: bytes) -> bool:
+    return _HARMLESS_COOKIES.fullmatch(cookies) is not None
+
+
+def _scan_cookies(headers: Headers, rules: RuleSet, budget: Budget) -> list[Hit]:
+    """What rules on single values find in the names and values of cookies that a client sends.
+
+    Rules that redact don't apply: who is to be known by a cookie would not be any more.
+    """
+    fields: list[Field] = []
+    for value in headers.get_all(b"cookie"):
+        if not _is_harmless(value):
+            fields += (field for field in cookie_fields(value) if not _is_harmless(field.spelling))
+    if not fields:
+        return []
+    hits = scan_fields(rules, fields, budget)
+    return [hit for hit in hits if hit.action is not Action.REDACT]
 
 
 def examine_value(target: str, value: bytes, rules: RuleSet, timeout: float) -> tuple[Hit, ...]:

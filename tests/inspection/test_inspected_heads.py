@@ -12,6 +12,7 @@ RULES = (
     rule("key", "KEY-(?P<secret>[A-Z0-9]{12})", KEY, targets=["url", "header"]),
     rule("pair", r"token=\w+", "token=abc", targets=["url"]),
     rule("attack", "' OR ", "' OR ", targets=["field"], action="block"),
+    rule("secret", "field-secret", "field-secret", targets=["field"]),
     rule("presence", r"\A", "", targets=["header:X-Forwarded-For"], action="log"),
     rule("exact", "bad", "bad", targets=["header-exact:X-Exact"], action="block"),
     rule("watched", "watched", "watched", targets=["url", "header"], more='mode = "monitor"'),
@@ -91,6 +92,43 @@ def test_a_header_that_is_there_is_found(inspecting: Inspector) -> None:
         ("test.exact", "header:X-Exact"),
     ]
     assert (findings[0].excerpt, findings[0].fingerprint) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "redacted"),
+    [
+        pytest.param("x %4BEY-ABCDEF123456 y", "x %4BEY-[REDACTED] y", id="percent-encoded"),
+        pytest.param("x KEY-ABCDEF12345%36%20y", "x KEY-[REDACTED]%20y", id="partly"),
+        pytest.param("KEY-%zz", "KEY-%zz", id="clean"),
+    ],
+)
+def test_header_values_are_read_percent_decoded(inspecting: Inspector, value: str, redacted: str) -> None:
+    inspection = inspecting.inspect_headers(Headers(((b"A", value.encode()),)))
+    assert inspection.headers.items == ((b"A", redacted.encode()),)
+
+
+@pytest.mark.parametrize(
+    ("cookies", "span"),
+    [
+        pytest.param("a=1; b=1' OR 1", (8, 13), id="value"),
+        pytest.param("a=1;' OR x=1", (4, 9), id="name"),
+        pytest.param("a=1%27%20OR%20", (3, 14), id="percent-encoded"),
+        pytest.param("a=1; b=%2527 OR 1", (7, 16), id="in-layers"),
+        pytest.param("a=1; b=2", None, id="clean"),
+        pytest.param('a={"x": "y"}; secret=field-secret!(', None, id="nothing-is-redacted"),
+        pytest.param("a='; b= OR ", None, id="not-across-values"),
+    ],
+)
+def test_cookies_are_fields(inspecting: Inspector, cookies: str, span: tuple[int, int] | None) -> None:
+    headers = Headers(((b"Host", b"h"), (b"Cookie", cookies.encode())))
+    inspection = inspecting.inspect_headers(headers)
+    assert inspection.headers is headers
+    found = [(finding.target, finding.start, finding.end) for finding in inspection.findings]
+    assert found == ([("field", *span)] if span else [])
+
+
+def test_set_cookie_is_no_field(inspecting: Inspector) -> None:
+    assert not inspecting.inspect_headers(Headers(((b"Set-Cookie", b"a=1' OR 1"),))).findings
 
 
 def test_single_values(inspecting: Inspector) -> None:
