@@ -63,7 +63,9 @@ def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderE
     """Scan every field value, and redact it."""
     budget = Budget(timeout)
     cookies = _scan_cookies(headers, rules, budget) if rules.field_rules else []
-    if not rules.headers_may_match(chain.from_iterable(_readings(value) for _, value in headers)):
+    values = [value for _, value in headers]
+    values += [_readings(value).innermost for value in values if b"%" in value]
+    if not rules.headers_may_match(values):
         return HeaderExamination(tuple(cookies), headers)
     found = [_scan_header(name, value, rules, budget) for name, value in headers]
     hits = (*chain.from_iterable(found), *cookies)
