@@ -1,12 +1,13 @@
 """A text with what was found in it, and in the texts that it encloses; from there, the text without it."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from icapd.inspection.budget import Budget
 from icapd.inspection.findings import Hit
-from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences
+from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences, spellings_of
 from icapd.inspection.redaction import Cutter, Piece, redact
 from icapd.inspection.scanning import distinct
 from icapd.inspection.views import Views
@@ -57,21 +58,23 @@ class Scanned:
         Redactions of packs that go in order are left out.
         """
         spans = [(hit.start, hit.end) for hit in self.own if is_merged(hit)]
-        spans += self._repeated(secrets, budget)
+        repeated = list(self._repeated(secrets, budget))
         pieces: list[Piece] = []
-        changed = [
-            (each, text)
-            for each in self.enclosed
-            if (text := each.scanned.redacted(secrets, budget)) is not each.scanned.text
-        ]
-        if changed:
-            overlaps = _Overlaps(spans)
-            for each, text in changed:
-                if overlaps.touch(each.start, each.end):
-                    spans.append((each.start, each.end))
-                else:
-                    pieces.append(Piece(each.start, each.end, each.encode(text)))
-        return redact(self.text, spans, self.cutter, pieces)
+        found = _Spans(spans)
+        for each in self.enclosed:
+            text = each.scanned.redacted(secrets, budget)
+            if text is each.scanned.text:
+                continue
+            piece = Piece(each.start, each.end, each.encode(text))
+            if found.touch(each.start, each.end) or any(occurrences(secrets, piece.replacement, budget)):
+                spans.append((each.start, each.end))
+            else:
+                pieces.append(piece)
+        if pieces and repeated:
+            # A secret may show in a coded text, too, as it is coded; there it is gone already.
+            written = _Spans((piece.start, piece.end) for piece in pieces)
+            repeated = [span for span in repeated if not written.contain(*span)]
+        return redact(self.text, spans + repeated, self.cutter, pieces)
 
     def _repeated(self, secrets: Mapping[bytes, str], budget: Budget) -> Iterator[tuple[int, int]]:
         """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""
@@ -87,14 +90,15 @@ def is_merged(hit: Hit) -> bool:
 
 
 def secrets_of(hits: Iterable[Hit]) -> dict[bytes, str]:
-    """The secrets that go wherever they stand, each with the id of its rule."""
-    return {
+    """The secrets that go wherever they stand, in every spelling, each with the id of its rule."""
+    long = {
         hit.secret: hit.rule.id for hit in hits if is_merged(hit) and len(hit.secret) >= MIN_REPEATED_SECRET
     }
+    return {spelling: rule_id for secret, rule_id in long.items() for spelling in spellings_of(secret)}
 
 
-class _Overlaps:
-    """Spans, to be asked whether one of them touches a stretch of the text."""
+class _Spans:
+    """Spans, to be asked about another one."""
 
     __slots__ = ("_ends", "_starts")
 
@@ -102,10 +106,13 @@ class _Overlaps:
         ordered = sorted(spans)
         self._starts = [start for start, _ in ordered]
         # How far any of the spans up to this one reaches.
-        self._ends: list[int] = []
-        for _, end in ordered:
-            self._ends.append(max(end, self._ends[-1]) if self._ends else end)
+        self._ends = list(accumulate((end for _, end in ordered), max))
 
     def touch(self, start: int, end: int) -> bool:
         before = bisect_left(self._starts, end)
         return before > 0 and self._ends[before - 1] > start
+
+    def contain(self, start: int, end: int) -> bool:
+        """Whether one of them does, where they don't overlap."""
+        before = bisect_right(self._starts, start)
+        return before > 0 and self._ends[before - 1] >= end
