@@ -37,7 +37,7 @@ _SCRIPTS = frozenset(
 #: The same where the whole text is there, with what takes a look ahead, or is too rare for every stream.
 WHOLE_ESCAPES: Mapping[TextFormat, tuple[Escapes, ...]] = {
     "json": (JSON, JSON, FOLD),
-    "form": (FORM, PERCENT, FOLD),
+    "form": (FORM, PERCENT, JSON, FOLD),
     "url": (PERCENT, PERCENT, FOLD),
     "html": (CHARACTER_REFERENCES, SCRIPT, FOLD),
     "script": (SCRIPT, FOLD),
