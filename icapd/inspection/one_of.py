@@ -42,6 +42,9 @@ class EndsOf:
         except AttributeError:
             scratch = self._of_thread.scratch = hyperscan.Scratch(self._database)
         ends: list[int] = []
-        add = ends.append
-        self._database.scan(text, match_event_handler=lambda _, __, end, *___: add(end), scratch=scratch)
+
+        def note(number: int, start: int, end: int, flags: int, context: object) -> None:
+            ends.append(end)
+
+        self._database.scan(text, match_event_handler=note, scratch=scratch)
         return ends
