@@ -1,6 +1,6 @@
 """A body that is all there: everything is known before anything leaves."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -144,11 +144,14 @@ def _scan_segments(
     for start, end, is_part in segments:
         content = text[start:end]
         if is_part:
-            scanned = _scan_part(Part.parse(content), media_type, every, budget, depth)
-            encode: Callable[[bytes], bytes] = partial(multipart.with_length, content)
+            part = Part.parse(content)
+            scanned = _scan_part(part, media_type, every, budget, depth)
+            name = parts.name_to_show(part, scanned.own)
+            encode = partial(multipart.with_length, content)
+            enclosed.append(Enclosed(start, end, scanned, encode, is_coded=False, file_name=name))
         else:
-            scanned, encode = _scan_text(content, "text", rules, budget), bytes
-        enclosed.append(Enclosed(start, end, scanned, encode, is_coded=False))
+            scanned = _scan_text(content, "text", rules, budget)
+            enclosed.append(Enclosed(start, end, scanned, bytes, is_coded=False))
     return Scanned(text, Views(b"", ()), PlainCutter(), enclosed=enclosed, is_read_whole=False)
 
 

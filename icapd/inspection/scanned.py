@@ -24,12 +24,15 @@ class Enclosed:
     encode: Callable[[bytes], bytes]
     #: Whether offsets within it are lost, so that what is found in it stands for the whole.
     is_coded: bool
+    #: What the text is called, as a file.
+    file_name: bytes = b""
 
     def locate(self, hit: Hit) -> Hit:
         """What was found in it, with a span of the text around."""
-        if self.is_coded:
-            return replace(hit, start=self.start, end=self.end)
-        return replace(hit, start=self.start + hit.start, end=self.start + hit.end)
+        start, end = self.start, self.end
+        if not self.is_coded:
+            start, end = start + hit.start, start + hit.end
+        return replace(hit, start=start, end=end, file_name=hit.file_name or self.file_name)
 
 
 @dataclass(frozen=True, slots=True)
