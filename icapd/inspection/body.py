@@ -89,7 +89,7 @@ def _scan(text: bytes, media_type: MediaType, every: RuleSet, budget: Budget, de
 def _scan_text(text: bytes, kind: TextFormat, rules: RuleSet, budget: Budget) -> Scanned:
     views = Views(text, WHOLE_ESCAPES[kind])
     found: list[Hit] = []
-    if kind not in WITHOUT_FIELDS and rules.fields_may_match(layers_of(views)):
+    if rules.field_rules and kind not in WITHOUT_FIELDS and rules.fields_may_match(layers_of(views)):
         found += scan_fields(rules, fields_of(text, kind), budget)
     found += scan_views(rules, "body", views, budget)
     return Scanned(text, views, CUTTERS[kind](), found, _scan_runs(views, kind, rules, budget))
@@ -104,7 +104,7 @@ def _scan_runs(
         return []
     # Most are clean, and seen to be so together.
     together = Views(b"\n".join(run.text for run in runs), WHOLE_ESCAPES["json"])
-    in_fields = rules.fields_may_match(layers_of(together))
+    in_fields = bool(rules.field_rules) and rules.fields_may_match(layers_of(together))
     in_texts = any(scan_views(rules, "body", together, budget))
     goes_deeper = depth < MAX_DEPTH and any(runs_in(together.innermost))
     enclosed = []
@@ -178,7 +178,9 @@ def _scan_part(part: Part, container: MediaType, every: RuleSet, budget: Budget,
     if is_whole:
         fields = chain(fields, parts.fields_of_content(part, kind, container))
     found = parts.scan_file_names(part, rules, budget)
-    if rules.fields_may_match((*layers_of(views), *layers_of(parts.views_of_names(part)))):
+    if rules.field_rules and rules.fields_may_match(
+        chain(layers_of(views), layers_of(parts.views_of_names(part)))
+    ):
         found += scan_fields(rules, fields, budget)
     found += (hit for hit in scan_views(rules, "body", views, budget) if not hit.rule.in_order)
     if is_whole:

@@ -43,7 +43,7 @@ def examine_url(url: bytes, rules: RuleSet, timeout: float) -> UrlExamination:
     """
     budget = Budget(timeout)
     found: list[Hit] = []
-    if rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"]))):
+    if rules.field_rules and rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"]))):
         found += scan_fields(rules, fields_of(url, "url"), budget)
     found += scan_views(rules, "url", Views(url, WHOLE_ESCAPES["url"]), budget)
     authority = _AUTHORITY.match(url)
