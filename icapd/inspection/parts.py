@@ -3,7 +3,7 @@
 import re
 from base64 import b64encode
 from binascii import Error, a2b_base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from icapd.http.charsets import SAMPLE, charset_of
@@ -92,6 +92,13 @@ def essence_for_rules(part: Part, read_as: MediaType | None, container: MediaTyp
     if read_as is None or (read_as.essence in {"", "text/plain"} and not part.file_names):
         return container.essence
     return read_as.essence
+
+
+def name_to_show(part: Part, hits: Iterable[Hit]) -> bytes:
+    """The name of the file; b"" where a secret was found in the header fields that give it."""
+    if not part.file_names or any(hit.start < part.body and hit.target != "name" for hit in hits):
+        return b""
+    return part.file_names[0]
 
 
 def scan_file_names(part: Part, rules: RuleSet, budget: Budget) -> list[Hit]:

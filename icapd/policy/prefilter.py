@@ -9,9 +9,8 @@ from icapd.policy.databases import Databases
 from icapd.policy.matching import CompiledRule
 from icapd.policy.one_pass import Expression, OnePass
 
-
-# Of a pattern that begins with any of so many words, Hyperscan makes an automaton that is slower than all else
-# in a database together; the words themselves it finds in no time.
+# Of a pattern that begins with any of so many words, Hyperscan makes an automaton slower than all the rest of
+# a database together; the words themselves it finds in no time.
 _MANY_KEYWORDS = 16
 
 

@@ -1,7 +1,8 @@
 """A pattern made simpler for Hyperscan: it matches wherever the pattern does, and more.
 
 What only asserts is dropped, and so is what looks around, unless it does so at an end of the pattern;
-references match anything, long and nested repetitions lose their upper bound. Hyperscan could take most of that itself, but needs up to a second for one pattern then.
+references match anything, long and nested repetitions lose their upper bound. Hyperscan could take most of
+that itself, but needs up to a second for one pattern then.
 """
 
 import re
