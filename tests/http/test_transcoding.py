@@ -74,14 +74,15 @@ def test_what_is_no_character_stays(charset: str, before: bytes, after: bytes, s
 
 
 @pytest.mark.parametrize("charset", SHIFTING)
-@given(st.data(), st.lists(st.integers(0, 30), max_size=8))
-def test_edits_land_in_texts_with_shifts(charset: str, data: st.DataObject, sizes: list[int]) -> None:
+@given(st.data(), st.integers(0, 3))
+def test_edits_land_in_texts_with_shifts(charset: str, data: st.DataObject, repeated: int) -> None:
     """Around an edit, what stands between two shifts may be spelled anew; it means the same."""
     before, middle, after = (data.draw(texts(charset)) for _ in range(3))
+    before *= 1 + 20 * repeated
     whole = before + "SECRET" + middle + "SECRET" + after
     own = whole.encode(charset)
     assume(own.decode(charset) == whole)
-    transcoding, text = transcoded(charset, own, sizes)
+    transcoding, text = transcoded(charset, own, [])
     assert text.decode() == whole
     first = len(before.encode())
     second = first + 6 + len(middle.encode())
@@ -91,12 +92,26 @@ def test_edits_land_in_texts_with_shifts(charset: str, data: st.DataObject, size
     assert changed.decode(charset) == f"{before}[REDACTED]{middle}[REDACTED]{after}"
 
 
-@pytest.mark.parametrize("charset", [*STATELESS, *SHIFTING])
+@pytest.mark.parametrize("charset", STATELESS)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 30), max_size=8))
 def test_any_bytes_in_any_pieces_give_the_same_text(charset: str, own: bytes, sizes: list[int]) -> None:
     transcoding, text = transcoded(charset, own, sizes)
     assert text == transcoded(charset, own, [])[1]
     assert transcoding.respell([]) == own
+
+
+@pytest.mark.parametrize("charset", SHIFTING)
+@given(st.binary(max_size=300), st.integers(900, 1100), st.integers(0, 1400))
+@example(b"\x1b.a0" + b"\x84" * 30, 1015, 500)
+def test_any_bytes_with_shifts_are_read(charset: str, own: bytes, before: int, at: int) -> None:
+    """Also an escape that is none, at the place where the decoder makes a break."""
+    own = b"a" * before + own
+    transcoding, text = transcoded(charset, own, [])
+    assert text.decode() == own.decode(charset, "replace")
+    at = min(at, before - 1)
+    respelled = transcoding.respell([Edit(at, at + 1, LABEL)])
+    # Characters in front are plain, but may be in a stretch that is encoded anew.
+    assert respelled.startswith(own[:at] + LABEL)
 
 
 @pytest.mark.parametrize("charset", STATELESS)
@@ -135,6 +150,16 @@ def test_many_edits_between_shifts_take_linear_time() -> None:
     transcoding, text = transcoded("iso2022_jp_ext", own, [])
     edits = [Edit(at, at + 6, LABEL) for at in range(0, len(text) - 6, 7)]
     assert b"SECRET" not in transcoding.respell(edits)
+
+
+def test_what_stands_behind_a_long_stretch_with_shifts_stays() -> None:
+    stretch = b"\x1b(J" + b"SECRET " * 3000 + b"\x1b(B" + b"a" * 3000
+    # The same character by another shift than the encoder would choose.
+    behind = b"\x1b$@" + "表".encode("iso2022_jp")[3:5] + b"\x1b(B" + b" end"
+    transcoding, text = transcoded("iso2022_jp_ext", stretch + behind, [])
+    changed = transcoding.respell([Edit(14_000, 14_006, LABEL)])
+    assert changed.endswith(behind)
+    assert changed.decode("iso2022_jp_ext") == (text[:14_000] + LABEL + text[14_006:]).decode()
 
 
 def test_row_of_base64_that_does_not_end_is_no_text() -> None:
