@@ -208,6 +208,9 @@ class Transcoding:
                 if step == 1 and len(text) > 1:
                     places += self._inner(own[last.own - begin.own : end.own - begin.own], last, end)
                 places.append(end)
+        if places[-1] != stop:
+            # Behind a shift, with which no text has come.
+            places.append(stop)
         return places
 
     def _inner(self, own: bytes, begin: _Place, end: _Place) -> list[_Place]:
