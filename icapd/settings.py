@@ -134,8 +134,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_drain: int = 64 * MiB
     #: Findings kept of one message. Redaction has no such limit.
     max_findings: int = 100
-    #: Seconds all rules together may take over one text.
-    scan_timeout: float = 1.0
+    #: Seconds all rules together may take over one text, and over each MiB of a body that flows.
+    scan_timeout: float = 0.25
 
 
 class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from icapd.http.transcoding import Edit
+from icapd.inspection.budget import Budget
 from icapd.inspection.utf8 import whole_characters
 from icapd.policy import REPLACEMENT
 
@@ -73,6 +74,9 @@ class Cutter(Protocol):
 class PlainCutter:
     """Any text without a format that a replacement could break."""
 
+    def __init__(self, begin: int = 0) -> None:
+        """`begin`: where the text begins in a longer one; it makes no difference here."""
+
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
         start, end = passage.whole_characters(start, end)
         return [Piece(start, end, REPLACEMENT)] if start < end else []
@@ -84,13 +88,17 @@ class PlainCutter:
 class FormCutter(PlainCutter):
     """application/x-www-form-urlencoded, and the query of a URL: `&` stays, and so do names before values."""
 
+    def __init__(self, begin: int = 0) -> None:
+        """`begin`: where the text begins in a longer one."""
+        self._begin = begin
+
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
         pieces = []
         start, end = passage.whole_characters(start, end)
         for part in _FORM_FIELD.finditer(passage.text, start - passage.base, end - passage.base):
             begin, stop = part.span()
             equals = passage.text.find(b"=", begin, stop)
-            if equals > begin and (begin + passage.base == 0 or passage.text[begin - 1] in b"?&"):
+            if equals > begin and (begin + passage.base == self._begin or passage.text[begin - 1] in b"?&"):
                 # A whole name stands in the span: it goes only where there is no value to take.
                 begin, stop = (begin, equals) if equals + 1 == stop else (equals + 1, stop)
             pieces.append(Piece(begin + passage.base, stop + passage.base, PERCENT_REPLACEMENT))
@@ -98,6 +106,8 @@ class FormCutter(PlainCutter):
 
 
 _START = attrgetter("start")
+#: In the place of a rule's name where a budget is spent.
+_REDACTION = "(redaction)"
 
 
 class Redactor:
@@ -164,11 +174,25 @@ def _filled(replacement: bytes, length: int, is_number: bool) -> bytes:
 
 
 def redact(
-    text: bytes, spans: Sequence[tuple[int, int]], cutter: Cutter, edits: list[Edit] | None = None
+    text: bytes,
+    spans: Sequence[tuple[int, int]],
+    cutter: Cutter,
+    pieces: Iterable[Piece] = (),
+    budget: Budget | None = None,
+    edits: list[Edit] | None = None,
 ) -> bytes:
-    """A whole text without the spans; the same object when there is nothing to take out."""
-    if not spans:
+    """A whole text without the spans; the same object when there is nothing to take out.
+
+    `pieces` are cut already, and touch none of the spans. `edits` gets what was done.
+    Raises ScanTimeout when the budget is spent.
+    """
+    cut = [*pieces]
+    if not spans and not cut:
         return text
     passage, redactor = Passage(text), Redactor(edits=edits)
-    redactor.replace(piece for start, end in sorted(set(spans)) for piece in cutter.cut(passage, start, end))
+    for start, end in sorted(set(spans)):
+        if budget is not None:
+            budget.check(_REDACTION)
+        cut += cutter.cut(passage, start, end)
+    redactor.replace(cut)
     return redactor.write(passage, len(text))

@@ -55,6 +55,8 @@ log = structlog.get_logger()
 
 #: Seconds for connections to close once they were told to.
 _LAST = 1.0
+# Seconds: in a worker whose loop shares the interpreter with a thread, the loop waits no longer for its turn.
+_SWITCH_INTERVAL = 0.001
 
 
 class Worker:
@@ -79,6 +81,8 @@ class Worker:
         # Rules and modules stay for good: the collector need not look at them again and again.
         gc.collect()
         gc.freeze()
+        # How long a thread with long work keeps the interpreter from the loop.
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve(end))

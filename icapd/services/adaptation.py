@@ -4,11 +4,13 @@
                               --> BUFFER: hold it back, inspect it whole, then let pass, redact or block
                               --> STREAM: let it flow through the inspection
 
-Nothing here waits, sends or stores. A step is a reply for the codec, or a Record for the audit trail, and
-the caller carries them out in order: so a record is durable before the reply behind it leaves.
+Nothing here waits, sends or stores. A step is a reply for the codec, a Record for the audit trail, or Work
+that takes long. The caller carries them out in order: a record is durable before the reply behind it leaves.
 """
 
+from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 
 from icapd.audit import Inspection
 from icapd.errors import CodingError, ScanTimeout
@@ -18,7 +20,7 @@ from icapd.http.heads import MessageHead
 from icapd.icap import AdaptedEnd, BodyData, BodyEnd, PreviewEnd, Reply
 from icapd.inspection import Inspector
 from icapd.services import answers, blocking
-from icapd.services.answers import AdaptationOptions, Record, Step
+from icapd.services.answers import AdaptationOptions, Record, Step, Work, patiently
 from icapd.services.body_memory import BodyMemory, HeldBody
 from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
 from icapd.services.buffered import obstacle, read_buffered, reason_of
@@ -63,11 +65,15 @@ class Adaptation:
 
     def begin(self) -> list[Step]:
         """What the heads alone decide. A body that comes with a preview is waited for that far."""
+        return patiently(partial(self._begin, patient=False), partial(self._begin, patient=True))
+
+    def _begin(self, *, patient: bool) -> list[Step]:
         if self._virgin.too_many_fields:
             self.transaction.mark("skipped", "head-fields")
             return self._block_uninspected()
         try:
-            examination = examine_head(self._inspector, self._virgin, self._request.request_head)
+            request = self._request.request_head
+            examination = examine_head(self._inspector, self._virgin, request, patient=patient)
         except ScanTimeout as error:
             if self._must_stop("partial", reason_of(error)):
                 return self._block_uninspected()
@@ -142,7 +148,7 @@ class Adaptation:
         self.transaction.body_bytes += len(data)
         self._exchange.data(len(data))
         if self._flowing is not None:
-            return self._after_flow(self._flowing.feed(data))
+            return self._go_on(self._flowing, partial(self._flowing.feed, data))
         fits = self._held.add(data)
         if self._phase is _Phase.PREVIEW and self._request.preview is None:
             return self._decide() if self._announced.is_settled_by(self.transaction.body_bytes) else []
@@ -150,15 +156,17 @@ class Adaptation:
 
     def _on_end(self, trailers: Headers) -> list[Step]:
         self._exchange.end()
-        steps: list[Step] = []
-        if self._phase is _Phase.PREVIEW:
-            steps += self._decide()
-        if self._phase is _Phase.BUFFERING:
-            steps += self._finish_buffered(trailers)
+        steps = self._decide() if self._phase is _Phase.PREVIEW else []
+        finish = partial(self._finish, trailers)
+        return [*steps, *patiently(partial(finish, patient=False), partial(finish, patient=True))]
+
+    def _finish(self, trailers: Headers, *, patient: bool) -> list[Step]:
+        """The body is all there."""
+        steps = self._finish_buffered(trailers, patient) if self._phase is _Phase.BUFFERING else []
         if self._flowing is not None and self._phase is _Phase.FLOWING:
             self._note_truncation()
             kept = examined(trailers, self._inspector, self.transaction)
-            steps += self._after_flow(self._flowing.finish(kept))
+            steps += self._go_on(self._flowing, partial(self._flowing.finish, kept))
         return steps
 
     def _decide(self) -> list[Step]:
@@ -189,10 +197,11 @@ class Adaptation:
 
     # --- BUFFER
 
-    def _finish_buffered(self, trailers: Headers) -> list[Step]:
+    def _finish_buffered(self, trailers: Headers, patient: bool) -> list[Step]:
         assert self._plan is not None
         raw, missing = self._held.sample(), self._note_truncation()
-        reading = read_buffered(self._inspector, self._plan, raw, with_size=self._announced.length is None)
+        with_size = self._announced.length is None
+        reading = read_buffered(self._inspector, self._plan, raw, with_size=with_size, patient=patient)
         if reading.outgrew:
             return self._start_inspected_flow()
         if reading.reason:
@@ -251,11 +260,18 @@ class Adaptation:
         rules, has_size = self._inspector.rules, self._announced.length is not None
         flowing = FlowingMessage(self.transaction, head, flow, rules, self._options, has_size=has_size)
         self._flowing = flowing
-        steps = self._after_flow(flowing.feed(received) if (received := self._held.release()) else [])
+        received = self._held.release()
+        steps = self._go_on(flowing, partial(flowing.feed, received)) if received else []
         # Who reads an event stream waits for its head; its first event may be long in coming.
         if self._announced.media_type.is_event_stream and not (self.is_done or flowing.has_begun):
-            return flowing.begin()
+            return [*flowing.begin(), *steps]
         return steps
+
+    def _go_on(self, flowing: FlowingMessage, move: Callable[[], list[Step]]) -> list[Step]:
+        """One move of a body that flows."""
+        if flowing.is_slow:
+            return [Work(lambda: self._after_flow(move()))]
+        return patiently(lambda: self._after_flow(move()), lambda: self._after_flow(flowing.resume()))
 
     def _after_flow(self, steps: list[Step]) -> list[Step]:
         assert self._flowing is not None

@@ -1,8 +1,10 @@
 """The final steps of a transaction: its record, then the reply that it backs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from icapd.audit import Phase
+from icapd.errors import OutOfPatience
 from icapd.http.adapted import with_via
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
@@ -34,7 +36,22 @@ class Record:
     phase: Phase
 
 
-Step = Reply | Record
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What may take long, to be run where nobody waits for it; its steps take the place of this one."""
+
+    run: Callable[[], "list[Step]"]
+
+
+Step = Reply | Record | Work
+
+
+def patiently(move: Callable[[], list[Step]], again: Callable[[], list[Step]]) -> list[Step]:
+    """The steps of a move; where that takes too long, the work of making it `again`, with patience."""
+    try:
+        return move()
+    except OutOfPatience:
+        return [Work(again)]
 
 
 @dataclass(frozen=True, slots=True)

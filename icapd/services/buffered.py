@@ -30,11 +30,16 @@ class Reading:
         return self.reason == OUTGREW
 
 
-def read_buffered(inspector: Inspector, plan: BodyPlan, raw: bytes, *, with_size: bool) -> Reading:
-    """Decode and inspect a whole body. `with_size`: its size was not announced, so it is looked at here."""
+def read_buffered(
+    inspector: Inspector, plan: BodyPlan, raw: bytes, *, with_size: bool, patient: bool
+) -> Reading:
+    """Decode and inspect a whole body. `with_size`: its size was not announced, so it is looked at here.
+
+    Without patience, OutOfPatience is raised where it takes long.
+    """
     try:
         text = _decoded(plan, raw, inspector)
-        inspection = inspect_text(inspector, text, plan.media_type)
+        inspection = inspect_text(inspector, text, plan.media_type, patient=patient)
     except (CodingError, ScanTimeout) as error:
         inspected, reason = obstacle(error)
         return Reading(inspection=inspected, reason=reason)

@@ -21,19 +21,22 @@ class HeadExamination:
     findings: tuple[Finding, ...]
 
 
-def examine_head(inspector: Inspector, head: MessageHead, request: RequestHead | None) -> HeadExamination:
+def examine_head(
+    inspector: Inspector, head: MessageHead, request: RequestHead | None, *, patient: bool = True
+) -> HeadExamination:
     """The rules on method, URL, header fields, content type and file name.
 
-    `request`: the request that the message is, or is the response to.
+    `request`: the request that the message is, or is the response to. Without patience, OutOfPatience is
+    raised where it takes long.
     """
     findings: list[Finding] = []
     if isinstance(head, RequestHead):
         findings += inspector.inspect_value("method", head.method)
-        url = inspector.inspect_url(head.target)
+        url = inspector.inspect_url(head.target, patient=patient)
         findings += url.findings
         if url.url != head.target:
             head = head.with_target(url.url)
-    fields = inspector.inspect_headers(head.headers)
+    fields = inspector.inspect_headers(head.headers, patient=patient)
     findings += fields.findings
     if fields.headers != head.headers:
         head = with_changed_fields(head, fields.headers)

@@ -32,9 +32,17 @@ class Flow(Protocol):
     def may_change(self) -> bool:
         """Whether it could become other bytes: known before the first one."""
 
-    def feed(self, data: bytes) -> bytes: ...
+    def feed(self, data: bytes) -> bytes:
+        """What goes on now. OutOfPatience, unless it is patient: to be gone on with by feeding nothing."""
 
-    def finish(self) -> bytes: ...
+    def finish(self) -> bytes:
+        """The rest. OutOfPatience, unless it is patient: to be asked again."""
+
+    def be_patient(self) -> None:
+        """It may take its time from now on."""
+
+    def unread(self) -> bytes:
+        """What has come and may go on although it was not read to its end."""
 
 
 class Echo:
@@ -49,6 +57,12 @@ class Echo:
         return data
 
     def finish(self) -> bytes:
+        return b""
+
+    def be_patient(self) -> None:
+        pass
+
+    def unread(self) -> bytes:
         return b""
 
 
@@ -67,6 +81,13 @@ class Inspected:
         self._length = length
         self._decoder = Decoder(codings, limits) if codings else None
         self._stream = stream
+        self._stream.patient = False
+
+    def be_patient(self) -> None:
+        self._stream.patient = True
+
+    def unread(self) -> bytes:
+        return b""
 
     def head(self, virgin: MessageHead) -> MessageHead:
         """The head of what goes on."""
@@ -89,8 +110,9 @@ class Inspected:
         return self._stream.feed(self._decoder.feed(data) if self._decoder else data)
 
     def finish(self) -> bytes:
-        rest = self._stream.feed(self._decoder.finish()) if self._decoder else b""
-        return rest + self._stream.finish()
+        if self._decoder is not None:
+            self._decoder.finish()
+        return self._stream.finish()
 
 
 class Watched(Inspected):
@@ -98,17 +120,24 @@ class Watched(Inspected):
 
     may_change = False
     changes = False
+    # What has come and may not leave before it is inspected.
+    _passing = b""
 
     def head(self, virgin: MessageHead) -> MessageHead:
         return virgin
 
     def feed(self, data: bytes) -> bytes:
+        self._passing += data
         super().feed(data)
-        return data
+        return self.unread()
 
     def finish(self) -> bytes:
         super().finish()
         return b""
+
+    def unread(self) -> bytes:
+        passing, self._passing = self._passing, b""
+        return passing
 
 
 def inspected_flow(

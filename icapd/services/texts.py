@@ -11,17 +11,21 @@ from icapd.inspection import BodyInspection, BodyStream, Finding, Inspector
 _COMPARED = 64
 
 
-def inspect_text(inspector: Inspector, text: bytes, media_type: MediaType) -> BodyInspection:
-    """A whole text in no coding, with findings and redactions in its own bytes. Raises ScanTimeout, and
-    CodingError `charset`."""
+def inspect_text(
+    inspector: Inspector, text: bytes, media_type: MediaType, *, patient: bool = True
+) -> BodyInspection:
+    """A whole text in no coding, with findings and redactions in its own bytes.
+
+    Raises CodingError `charset`, and what `Inspector.inspect_body` raises.
+    """
     charset = charset_of(media_type, text[:SAMPLE])
     if charset is None:
-        return inspector.inspect_body(text, media_type)
+        return inspector.inspect_body(text, media_type, patient=patient)
     if charset != UTF_7:
-        return _inspect_transcoded(inspector, text, media_type, charset)
+        return _inspect_transcoded(inspector, text, media_type, charset, patient)
     # Who does not know it, and no browser does, reads the bytes as they are.
-    plain = inspector.inspect_body(text, media_type)
-    inspection = _inspect_transcoded(inspector, plain.text, media_type, charset)
+    plain = inspector.inspect_body(text, media_type, patient=patient)
+    inspection = _inspect_transcoded(inspector, plain.text, media_type, charset, patient)
     return BodyInspection(
         (*plain.findings, *inspection.findings),
         inspection.text,
@@ -30,11 +34,11 @@ def inspect_text(inspector: Inspector, text: bytes, media_type: MediaType) -> Bo
 
 
 def _inspect_transcoded(
-    inspector: Inspector, own: bytes, media_type: MediaType, charset: str
+    inspector: Inspector, own: bytes, media_type: MediaType, charset: str, patient: bool
 ) -> BodyInspection:
     transcoding = Transcoding(charset)
     text = transcoding.feed(own, is_last=True)
-    inspection = inspector.inspect_body(text, media_type)
+    inspection = inspector.inspect_body(text, media_type, patient=patient)
     findings = tuple(_at_own_bytes(finding, transcoding) for finding in inspection.findings)
     changed = own
     if inspection.text is not text:
@@ -60,6 +64,17 @@ class TranscodedStream:
         # The text in UTF-8 that has not come out of the stage, and where that begins.
         self._text = bytearray()
         self._position = 0
+        # What has come out of the stage, and may leave once that has finished.
+        self._out = b""
+        self._has_ended = False
+
+    @property
+    def patient(self) -> bool:
+        return self._stage.patient
+
+    @patient.setter
+    def patient(self, patient: bool) -> None:
+        self._stage.patient = patient
 
     @property
     def findings(self) -> list[Finding]:
@@ -75,9 +90,14 @@ class TranscodedStream:
         return self._respelled(self._stage.feed(text))
 
     def finish(self) -> bytes:
-        text = self._transcoding.feed(b"", is_last=True)
-        self._text += text
-        return self._respelled(self._stage.feed(text) + self._stage.finish())
+        rest = b""
+        if not self._has_ended:
+            self._has_ended = True
+            rest = self._transcoding.feed(b"", is_last=True)
+            self._text += rest
+        self._out += self._stage.feed(rest)
+        self._out += self._stage.finish()
+        return self._respelled(self._out)
 
     def _respelled(self, out: bytes) -> bytes:
         if not out:

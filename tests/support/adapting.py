@@ -13,7 +13,7 @@ from icapd.icap import BodyData, BodyEnd, Connection, ModRequest, PreviewEnd
 from icapd.inspection import Fingerprinter, InspectionLimits
 from icapd.policy import Policy
 from icapd.services.adaptation import Adaptation
-from icapd.services.answers import AdaptationOptions, Record, Step
+from icapd.services.answers import AdaptationOptions, Record, Step, Work
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue, ServiceOptions, make_catalogue
 from icapd.services.identity import identity_of
@@ -34,6 +34,7 @@ def catalogue_of(
     scan_timeout: float = 5.0,
     *,
     verdict_trailer: bool = False,
+    patience: float = LIMITS.patience,
 ) -> Catalogue:
     adaptation = AdaptationOptions(
         MAX_BUFFERED,
@@ -43,7 +44,7 @@ def catalogue_of(
         verdict_trailer=verdict_trailer,
     )
     options = ServiceOptions(1024, 600, 100, adaptation, adaptation)
-    limits = replace(LIMITS, scan_timeout=scan_timeout)
+    limits = replace(LIMITS, scan_timeout=scan_timeout, patience=patience)
     return make_catalogue(policy, Fingerprinter(b"k" * 32), limits, options)
 
 
@@ -110,7 +111,9 @@ def adapt(
     def perform(steps: list[Step]) -> None:
         assert adaptation is not None
         for step in steps:
-            if isinstance(step, Record):
+            if isinstance(step, Work):
+                perform(step.run())
+            elif isinstance(step, Record):
                 outcome.records.append((step.phase, adaptation.transaction.record(5, inspector.mask_text)))
             else:
                 outcome.sent += connection.send(step)
