@@ -177,7 +177,8 @@ class EventStreamStage:
     def _examine(self, text: bytes, budget: Budget) -> Examination:
         if not text:
             return _NOTHING
-        return examine(text, text_format(_PLAIN, text), self._rules, budget.left())
+        kind, fingerprinter = text_format(_PLAIN, text), self._log.fingerprinter
+        return examine(text, kind, self._rules, budget.left(), fingerprinter)
 
     def _note(self, examination: Examination, start: int, locate: Callable[[int], int]) -> None:
         """`locate`: from an offset in what was examined to one in the event, which begins at `start`."""

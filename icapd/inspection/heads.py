@@ -7,9 +7,11 @@ from itertools import chain
 from icapd.http.headers import Headers
 from icapd.inspection.budget import Budget
 from icapd.inspection.fields import fields_of
-from icapd.inspection.findings import Hit
+from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import WHOLE_ESCAPES
-from icapd.inspection.redaction import FormCutter, PlainCutter, redact
+from icapd.inspection.head_parts import HeadParts
+from icapd.inspection.masking import span_of
+from icapd.inspection.redaction import FormCutter, PlainCutter, Span, redact
 from icapd.inspection.scanning import distinct, layers_of, scan_fields, scan_views
 from icapd.inspection.views import Views
 from icapd.policy import Action, RuleSet
@@ -32,20 +34,21 @@ class HeaderExamination:
     headers: Headers
 
 
-def examine_url(url: bytes, rules: RuleSet, timeout: float) -> UrlExamination:
+def examine_url(url: bytes, parts: HeadParts, timeout: float, fingerprinter: Fingerprinter) -> UrlExamination:
     """Scan a request target, its query also value by value, and redact it behind the authority.
 
     Where to connect can't be redacted: a match that touches scheme or authority blocks instead.
     """
-    budget = Budget(timeout)
+    rules, budget = parts.rules, Budget(timeout)
     found: list[Hit] = []
     if rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"]))):
         found += scan_fields(rules, fields_of(url, "url"), budget)
     found += scan_views(rules, "url", Views(url, WHOLE_ESCAPES["url"]), budget)
+    found += parts.in_address(url, budget)
     authority = _AUTHORITY.match(url)
     assert authority is not None, "the pattern matches anywhere"
     hits = [_not_in_authority(hit, authority.end()) for hit in distinct(found)]
-    spans = [(hit.start, hit.end) for hit in hits if hit.redacts]
+    spans = [span_of(hit, fingerprinter) for hit in hits if hit.redacts]
     return UrlExamination(tuple(hits), redact(url, spans, FormCutter()))
 
 
@@ -55,17 +58,20 @@ def _not_in_authority(hit: Hit, end: int) -> Hit:
     return hit
 
 
-def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderExamination:
-    """Scan every field value, and redact it."""
-    if not rules.headers_may_match(value for _, value in headers):
-        return HeaderExamination((), headers)
-    budget = Budget(timeout)
-    found = [_scan_header(name, value, rules, budget) for name, value in headers]
+def examine_headers(
+    headers: Headers, parts: HeadParts, timeout: float, fingerprinter: Fingerprinter
+) -> HeaderExamination:
+    """Scan every field value and its parts, and redact it."""
+    rules, budget = parts.rules, Budget(timeout)
+    found = [list(parts.in_header(name, value, budget)) for name, value in headers]
+    if rules.headers_may_match(value for _, value in headers):
+        for number, (name, value) in enumerate(headers):
+            found[number] += _scan_header(name, value, rules, budget)
     hits = tuple(chain.from_iterable(found))
     if not any(hit.redacts for hit in hits):
         return HeaderExamination(hits, headers)
     items = (
-        (name, redact(value, [(hit.start, hit.end) for hit in own if hit.redacts], PlainCutter()))
+        (name, redact(value, [span_of(hit, fingerprinter) for hit in own if hit.redacts], PlainCutter()))
         for (name, value), own in zip(headers, found, strict=True)
     )
     return HeaderExamination(hits, Headers(tuple(items)))
@@ -99,4 +105,4 @@ def masked(text: bytes, rules: RuleSet, timeout: float) -> bytes:
     views = Views(text, WHOLE_ESCAPES["url"])
     hits = [*scan_views(rules, "url", views, budget), *scan_views(rules, "body", views, budget)]
     hits += _scan_header(b"", text, rules, budget)
-    return redact(text, [(hit.start, hit.end) for hit in hits], PlainCutter())
+    return redact(text, [Span(hit.start, hit.end) for hit in hits], PlainCutter())

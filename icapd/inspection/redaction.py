@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple, Protocol
@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from icapd.http.transcoding import Edit
 from icapd.inspection.budget import Budget
 from icapd.inspection.utf8 import whole_characters
-from icapd.policy import REPLACEMENT
+from icapd.policy import REDACTED, REPLACEMENT, Mask
 
 #: The replacement where brackets have to be escaped (RFC 3986 section 2.2).
 PERCENT_REPLACEMENT = REPLACEMENT.replace(b"[", b"%5B").replace(b"]", b"%5D")
@@ -55,7 +55,15 @@ class Piece(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        return self.replacement == NUMBER_REPLACEMENT
+        return self.replacement.rstrip(b" ").isdigit()
+
+
+class Span(NamedTuple):
+    """What is to go from a text, and what it is to become."""
+
+    start: int
+    end: int
+    mask: Mask = REDACTED
 
 
 class Cutter(Protocol):
@@ -108,6 +116,39 @@ class FormCutter(PlainCutter):
 _START = attrgetter("start")
 #: In the place of a rule's name where a budget is spent.
 _REDACTION = "(redaction)"
+
+
+def pieces_of(
+    spans: Iterable[Span], passage: Passage, cutter: Cutter, budget: Budget | None = None
+) -> Iterator[Piece]:
+    """The pieces for some spans, each masked. Of spans that overlap nothing is shown.
+
+    Raises ScanTimeout when the budget is spent.
+    """
+    ordered = sorted(set(spans))
+    reach = -1
+    for number, span in enumerate(ordered):
+        if budget is not None:
+            budget.check(_REDACTION)
+        pieces = cutter.cut(passage, span.start, span.end)
+        following = ordered[number + 1].start if number + 1 < len(ordered) else span.end
+        if span.mask is REDACTED or span.start < reach or following < span.end:
+            yield from pieces
+        else:
+            yield from (_masked(piece, span, passage) for piece in pieces)
+        reach = max(reach, span.end)
+
+
+def _masked(piece: Piece, span: Span, passage: Passage) -> Piece:
+    spelling = passage.between(piece.start, piece.end)
+    is_all = (piece.start, piece.end) == (span.start, span.end)
+    if piece.replacement == NUMBER_REPLACEMENT:
+        return piece._replace(replacement=span.mask.over_number(spelling))
+    masked = span.mask.over(spelling, is_all=is_all)
+    if piece.replacement == PERCENT_REPLACEMENT:
+        return piece._replace(replacement=masked.replace(b"[", b"%5B").replace(b"]", b"%5D"))
+    # What a cutter puts there for reasons of its format stays.
+    return piece._replace(replacement=masked) if piece.replacement == REPLACEMENT else piece
 
 
 class Redactor:
@@ -175,7 +216,7 @@ def _filled(replacement: bytes, length: int, is_number: bool) -> bytes:
 
 def redact(
     text: bytes,
-    spans: Sequence[tuple[int, int]],
+    spans: Sequence[Span],
     cutter: Cutter,
     pieces: Iterable[Piece] = (),
     budget: Budget | None = None,
@@ -190,9 +231,5 @@ def redact(
     if not spans and not cut:
         return text
     passage, redactor = Passage(text), Redactor(edits=edits)
-    for start, end in sorted(set(spans)):
-        if budget is not None:
-            budget.check(_REDACTION)
-        cut += cutter.cut(passage, start, end)
-    redactor.replace(cut)
+    redactor.replace([*cut, *pieces_of(spans, passage, cutter, budget)])
     return redactor.write(passage, len(text))

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from icapd.http.transcoding import Edit
 from icapd.inspection.budget import Budget
-from icapd.inspection.findings import Hit
+from icapd.inspection.findings import Fingerprinter, Hit
+from icapd.inspection.masking import mask_for, span_of
 from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences
-from icapd.inspection.redaction import Cutter, Piece, redact
+from icapd.inspection.redaction import Cutter, Piece, Span, redact
 from icapd.inspection.scanning import distinct
 from icapd.inspection.views import Views
 
@@ -53,35 +54,44 @@ class Scanned:
         return distinct([*self.own, *within])
 
     def redacted(
-        self, secrets: Mapping[bytes, str], budget: Budget, edits: list[Edit] | None = None
+        self,
+        secrets: Mapping[bytes, Hit],
+        fingerprinter: Fingerprinter,
+        budget: Budget,
+        edits: list[Edit] | None = None,
     ) -> bytes:
         """The text without what is to go, and without any of the secrets; the same object when all stands.
 
         Redactions of packs that go in order are left out. `edits` gets what was done.
         """
-        spans = [(hit.start, hit.end) for hit in self.own if is_merged(hit)]
-        spans += self._repeated(secrets, budget)
+        spans = [span_of(hit, fingerprinter) for hit in self.own if is_merged(hit)]
+        spans += self._repeated(secrets, fingerprinter, budget)
         pieces: list[Piece] = []
         changed = [
             (each, text)
             for each in self.enclosed
-            if (text := each.scanned.redacted(secrets, budget)) is not each.scanned.text
+            if (text := each.scanned.redacted(secrets, fingerprinter, budget)) is not each.scanned.text
         ]
         if changed:
             overlaps = _Overlaps(spans)
             for each, text in changed:
                 if overlaps.touch(each.start, each.end):
-                    spans.append((each.start, each.end))
+                    spans.append(Span(each.start, each.end))
                 else:
                     pieces.append(Piece(each.start, each.end, each.encode(text)))
         return redact(self.text, spans, self.cutter, pieces, budget, edits)
 
-    def _repeated(self, secrets: Mapping[bytes, str], budget: Budget) -> Iterator[tuple[int, int]]:
+    def _repeated(
+        self, secrets: Mapping[bytes, Hit], fingerprinter: Fingerprinter, budget: Budget
+    ) -> Iterator[Span]:
         """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""
-        if secrets:
-            for reading, text in enumerate(self.views):
-                for start, end in occurrences(secrets, text, budget):
-                    yield self.views.locate(reading, start, end)
+        if not secrets:
+            return
+        rule_ids = {secret: hit.rule.id for secret, hit in secrets.items()}
+        masks = {secret: mask_for(hit, fingerprinter) for secret, hit in secrets.items()}
+        for reading, text in enumerate(self.views):
+            for start, end in occurrences(rule_ids, text, budget):
+                yield Span(*self.views.locate(reading, start, end), masks[text[start:end]])
 
 
 def is_merged(hit: Hit) -> bool:
@@ -89,11 +99,9 @@ def is_merged(hit: Hit) -> bool:
     return hit.redacts and not (hit.rule.in_order and hit.target == "body")
 
 
-def secrets_of(hits: Iterable[Hit]) -> dict[bytes, str]:
-    """The secrets that go wherever they stand, each with the id of its rule."""
-    return {
-        hit.secret: hit.rule.id for hit in hits if is_merged(hit) and len(hit.secret) >= MIN_REPEATED_SECRET
-    }
+def secrets_of(hits: Iterable[Hit]) -> dict[bytes, Hit]:
+    """The secrets that go wherever they stand, each with a hit on it."""
+    return {hit.secret: hit for hit in hits if is_merged(hit) and len(hit.secret) >= MIN_REPEATED_SECRET}
 
 
 class _Overlaps:
@@ -101,8 +109,8 @@ class _Overlaps:
 
     __slots__ = ("_ends", "_starts")
 
-    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
-        ordered = sorted(spans)
+    def __init__(self, spans: Iterable[Span]) -> None:
+        ordered = sorted((span.start, span.end) for span in spans)
         self._starts = [start for start, _ in ordered]
         # How far any of the spans up to this one reaches.
         self._ends: list[int] = []

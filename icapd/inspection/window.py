@@ -13,7 +13,8 @@ from icapd.inspection.findings import Finding, FindingLog, Place
 from icapd.inspection.formats import BLANKS, CUTTERS, ESCAPES, LEAD, text_format
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.live_views import LiveViews, StreamHit
-from icapd.inspection.redaction import Redactor
+from icapd.inspection.masking import span_of
+from icapd.inspection.redaction import Redactor, Span, pieces_of
 from icapd.policy import RuleSet
 
 
@@ -53,7 +54,7 @@ class WindowStage:
         self._offset = offset
         self._redactor = Redactor(keeps_length=keeps_length)
         # Spans that are to go, behind what is written.
-        self._spans: list[tuple[int, int]] = []
+        self._spans: list[Span] = []
         # Logged, but not behind what is decided: another reading may find it again.
         self._logged: set[Place] = set()
         self._lead = b""
@@ -129,7 +130,7 @@ class WindowStage:
             # The same span once, in whatever readings a rule found it.
             hits = sorted(found.values(), key=_position)
             self._log_new(hits, end)
-            self._spans += [(hit.start, hit.end) for _, hit in hits if hit.redacts]
+            self._spans += [span_of(hit, self._log.fingerprinter) for _, hit in hits if hit.redacts]
             blocked_at = min((begin for begin, hit in hits if hit.blocks), default=None)
             if blocked_at is not None:
                 self.cut, end = True, blocked_at
@@ -149,11 +150,9 @@ class WindowStage:
     def _write(self, until: int) -> bytes:
         passage = self._views.passage
         if self._spans:
-            due = sorted(span for span in self._spans if span[0] < until)
-            self._spans = [span for span in self._spans if span[0] >= until]
-            self._redactor.replace(
-                piece for start, end in due for piece in self._cutter.cut(passage, start, end)
-            )
+            due = [span for span in self._spans if span.start < until]
+            self._spans = [span for span in self._spans if span.start >= until]
+            self._redactor.replace(pieces_of(due, passage, self._cutter))
         self._cutter.advance(passage, until)
         return self._redactor.write(passage, until)
 

@@ -12,13 +12,13 @@ from icapd.errors import ScanTimeout
 from icapd.http.media_types import is_textual
 from icapd.policy.faults import RuleFault
 from icapd.policy.keyword_places import KeywordPlaces
+from icapd.policy.nearness import Nearness
 from icapd.policy.rule import Action, Mode, Rule, Severity
 from icapd.policy.text import Text
 from icapd.policy.validators import Validator, find_validator
 from icapd.policy.width import longest_reach
+from icapd.policy.words import expanded
 
-#: What a redacted secret becomes.
-REPLACEMENT = b"[REDACTED]"
 #: Bytes. What a stream holds back for a rule on requests that sets no bound: requests are inspected whole, so
 #: this serves the rare one that is too large for that.
 UNBOUNDED_REACH = 4096
@@ -54,7 +54,7 @@ class CompiledRule:
     enforced: bool
     #: Whether the pack applies its redactions one after another, each to the result of the one before.
     in_order: bool
-    #: Bytes that a match and its lookaround may span.
+    #: Bytes that a match, its lookaround and what must stand near it may span.
     max_length: int
     #: Whether the pattern itself can't go beyond that.
     is_bounded: bool
@@ -67,6 +67,9 @@ class CompiledRule:
     secret_group: str | int
     validators: tuple[Validator, ...]
     allow: tuple[regex.Pattern[Any], ...]
+    #: Lower-case.
+    stop_words: tuple[bytes, ...]
+    near: Nearness | None
 
     def __repr__(self) -> str:
         return f"<CompiledRule {self.id}>"
@@ -110,7 +113,7 @@ class CompiledRule:
                     continue
                 resume = match.full_end
                 position = max(position, resume)
-                if (empty or match.start < match.end) and self._accepts(text.raw[match.start : match.end]):
+                if (empty or match.start < match.end) and self._accepts(text.raw, match):
                     matches.append(match)
         return matches, resume
 
@@ -165,7 +168,15 @@ class CompiledRule:
         last = max(match.full_end, match.full_start + self.max_length)
         return _holds_one(self.keywords, text.lowered[first:last])
 
-    def _accepts(self, secret: bytes) -> bool:
+    def _accepts(self, text: bytes, match: Match) -> bool:
+        """Whether a match in the text is a finding, by all that its pattern can't say."""
+        if self.near is not None and not self.near.holds(text, match.full_start, match.full_end):
+            return False
+        secret = text[match.start : match.end]
+        if self.stop_words:
+            lowered = secret.lower()
+            if any(word in lowered for word in self.stop_words):
+                return False
         if self.allow:
             subject = Text(secret).characters.string if self.unicode else secret
             if any(pattern.search(subject) for pattern in self.allow):
@@ -187,14 +198,21 @@ def _holds_one(keywords: Iterable[bytes], lowered: bytes) -> bool:
 
 
 def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) -> CompiledRule:
-    """Make a rule ready to run; RuleFault for a pattern or a validator that can't be.
+    """Make a rule ready to run; RuleFault for a pattern, a validator or a mask that can't be.
 
     `mode` is the policy's; the rule's own mode, being more specific, wins over it.
     """
-    pattern = None if rule.pattern is None else _compile(rule, "pattern", rule.pattern)
+    if in_order and rule.mask != "redacted":
+        raise RuleFault("mask", 'packs that redact in order know only "redacted"; leave it out')
+    pattern = (
+        None if rule.pattern is None else _compile(rule, "pattern", expanded(rule.pattern, rule.keywords))
+    )
+    near = None if rule.near is None else Nearness(rule.near)
     longest = reach(rule)
     max_length = rule.max_length or longest or UNBOUNDED_REACH
-    keywords = frozenset(keyword.encode("ascii") for keyword in rule.keywords)
+    # What must stand near a match is as good as keywords.
+    words = rule.keywords or (near.literals if near else ())
+    keywords = frozenset(word.encode("ascii") for word in words)
     return CompiledRule(
         rule=rule,
         id=rule.id,
@@ -203,7 +221,7 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         score=rule.score,
         enforced=(rule.mode or mode) == "enforce",
         in_order=in_order,
-        max_length=max_length,
+        max_length=max_length + (near.span if near else 0),
         is_bounded=longest is not None and longest <= max_length,
         unicode=rule.unicode,
         keywords=keywords,
@@ -212,12 +230,14 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         secret_group="secret" if pattern is not None and "secret" in pattern.groupindex else 0,
         validators=tuple(find_validator(name) for name in rule.validators),
         allow=tuple(_compile(rule, "allow", source) for source in rule.allow),
+        stop_words=tuple(word.encode() for word in rule.stop_words),
+        near=near,
     )
 
 
 def reach(rule: Rule) -> int | None:
     """Bytes that a match of the rule's pattern may span; None when there is no telling, or too many."""
-    longest = None if rule.pattern is None else longest_reach(rule.pattern)
+    longest = None if rule.pattern is None else longest_reach(expanded(rule.pattern, rule.keywords))
     if longest is None:
         return None
     length = longest * (MAX_CHARACTER_LENGTH if rule.unicode else 1)

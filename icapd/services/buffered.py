@@ -43,7 +43,8 @@ def read_buffered(
     except (CodingError, ScanTimeout) as error:
         inspected, reason = obstacle(error)
         return Reading(inspection=inspected, reason=reason)
-    sizes = size_findings(inspector.rules.scan_size(len(text), text)) if with_size else []
+    rules = inspector.rules.for_media_type(plan.media_type.essence)
+    sizes = size_findings(rules.scan_size(len(text), text)) if with_size else []
     changed = None if inspection.text is text else inspection.text
     return Reading((*inspection.findings, *sizes), changed)
 

@@ -215,6 +215,18 @@ def test_rules_are_listed_as_table_and_as_json(directory: Path) -> None:
     assert rules[0]["action"] == "redact"
 
 
+def test_rules_are_listed_by_tag(directory: Path) -> None:
+    tagged = RULES.replace(
+        'match = ["ATTACK!"]', 'match = ["ATTACK!"]\ntags = ["owasp-a03"]\nreference = "A book"'
+    )
+    (directory / "rules" / "demo.toml").write_text(tagged)
+    rules = json.loads(icapd("rules", "list", "--tag", "owasp-a03", "--tag", "x", "--format", "json").stdout)
+    assert [(rule["id"], rule["tags"], rule["reference"]) for rule in rules] == [
+        ("demo.attack", ["owasp-a03"], "A book")
+    ]
+    assert icapd("rules", "list", "--tag", "owasp-a01").stdout.rstrip().splitlines()[-1].startswith("0 rules")
+
+
 def test_rules_are_checked_pack_by_pack(directory: Path) -> None:
     expected = f"{directory}/rules:\nok    demo: 6 rules\nok    policy.toml (demo): 6 rules\n"
     assert icapd("rules", "check").stdout == expected

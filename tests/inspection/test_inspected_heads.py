@@ -94,8 +94,8 @@ def test_a_header_that_is_there_is_found(inspecting: Inspector) -> None:
 
 
 def test_single_values(inspecting: Inspector) -> None:
-    assert inspecting.inspect_value("method", b"GET") == ()
-    (finding,) = inspecting.inspect_value("method", b"TRACE")
+    assert inspecting.inspect_value("method", b"GET", "") == ()
+    (finding,) = inspecting.inspect_value("method", b"TRACE", "")
     assert (finding.rule_id, finding.target) == ("test.method", "method")
 
 
