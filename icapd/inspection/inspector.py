@@ -8,10 +8,9 @@ from icapd.errors import OutOfPatience, ScanTimeout
 from icapd.http.codings import KiB
 from icapd.http.headers import Headers
 from icapd.http.media_types import MediaType
-from icapd.inspection.body import examine
+from icapd.inspection.body import examine_body
 from icapd.inspection.event_stream import EventStreamStage
 from icapd.inspection.findings import Finding, FindingLog, Fingerprinter, Hit
-from icapd.inspection.formats import text_format
 from icapd.inspection.heads import examine_headers, examine_url, examine_value, masked
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.stage import BodyStream
@@ -71,10 +70,9 @@ class Inspector:
         """A whole body in no coding."""
         if not patient and len(text) > MAX_IMPATIENT:
             raise OutOfPatience
-        rules = self.rules.for_media_type(media_type.essence)
-        kind, timeout = text_format(media_type, text), self._timeout(patient)
+        timeout = self._timeout(patient)
         try:
-            examination = examine(text, kind, rules, timeout, self._fingerprinter)
+            examination = examine_body(text, media_type, self.rules, timeout, self._fingerprinter)
         except ScanTimeout as error:
             raise _spent(error, patient) from None
         log = self._log(examination.hits)

@@ -81,6 +81,9 @@ class Cutter(Protocol):
 class PlainCutter:
     """Any text without a format that a replacement could break."""
 
+    def __init__(self, begin: int = 0) -> None:
+        """`begin`: where the text begins in a longer one; it makes no difference here."""
+
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
         start, end = passage.whole_characters(start, end)
         return [Piece(start, end, REPLACEMENT)] if start < end else []
@@ -92,13 +95,17 @@ class PlainCutter:
 class FormCutter(PlainCutter):
     """application/x-www-form-urlencoded, and the query of a URL: `&` stays, and so do names before values."""
 
+    def __init__(self, begin: int = 0) -> None:
+        """`begin`: where the text begins in a longer one."""
+        self._begin = begin
+
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
         pieces = []
         start, end = passage.whole_characters(start, end)
         for part in _FORM_FIELD.finditer(passage.text, start - passage.base, end - passage.base):
             begin, stop = part.span()
             equals = passage.text.find(b"=", begin, stop)
-            if equals > begin and (begin + passage.base == 0 or passage.text[begin - 1] in b"?&"):
+            if equals > begin and (begin + passage.base == self._begin or passage.text[begin - 1] in b"?&"):
                 # A whole name stands in the span: it goes only where there is no value to take.
                 begin, stop = (begin, equals) if equals + 1 == stop else (equals + 1, stop)
             pieces.append(Piece(begin + passage.base, stop + passage.base, PERCENT_REPLACEMENT))
@@ -200,13 +207,20 @@ def _filled(replacement: bytes, length: int, is_number: bool) -> bytes:
     return replacement.ljust(length, b" " if is_number else b"*")
 
 
-def redact(text: bytes, spans: Sequence[Span], cutter: Cutter, budget: Budget | None = None) -> bytes:
+def redact(
+    text: bytes,
+    spans: Sequence[Span],
+    cutter: Cutter,
+    pieces: Iterable[Piece] = (),
+    budget: Budget | None = None,
+) -> bytes:
     """A whole text without the spans; the same object when there is nothing to take out.
 
-    Raises ScanTimeout when the budget is spent.
+    `pieces` are cut already, and touch none of the spans. Raises ScanTimeout when the budget is spent.
     """
-    if not spans:
+    cut = [*pieces]
+    if not spans and not cut:
         return text
     passage, redactor = Passage(text), Redactor()
-    redactor.replace(pieces_of(spans, passage, cutter, budget))
+    redactor.replace([*cut, *pieces_of(spans, passage, cutter, budget)])
     return redactor.write(passage, len(text))

@@ -23,6 +23,10 @@ PLAIN_TARGETS = ("body", "field", "url", "header", "method", "content-type", "si
 FIXED_TARGETS = frozenset({"method", "content-type", "size", "name", "magic"})
 
 
+#: Bytes of a body that rules on `magic` see: what tells a type stands in the first few hundred.
+MAGIC_SIZE = 1024
+
+
 class Action(enum.IntEnum):
     """What a rule wants done with a message that it matches; the gravest of all findings wins."""
 

@@ -11,10 +11,7 @@ from icapd.http.heads import MessageHead, RequestHead
 from icapd.http.media_types import MediaType, is_textual
 from icapd.http.target import file_names_of
 from icapd.inspection import Finding, Inspector
-from icapd.policy import Action, CompiledRule, RuleSet
-
-#: Bytes of a body that rules on `magic` see: what tells a type stands in the first few hundred.
-MAGIC_SIZE = 1024
+from icapd.policy import MAGIC_SIZE, Action, CompiledRule, RuleSet
 
 
 @dataclass(frozen=True, slots=True)
