@@ -73,7 +73,8 @@ def _message(line: BatchLine) -> Message:
             raise ValueError(f"body_base64 is not base64: {error}") from None
     else:
         body = encode(line.body or "")
-    return Message(line.direction, encode(line.method), encode(line.url), headers_from(line.headers), body)
+    headers, is_utf8 = headers_from(line.headers), line.body_base64 is None
+    return Message(line.direction, encode(line.method), encode(line.url), headers, body, is_utf8)
 
 
 def _body(line: BatchLine, body: bytes) -> dict[str, str]:

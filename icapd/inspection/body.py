@@ -6,6 +6,7 @@ from functools import partial
 from itertools import chain
 
 from icapd.http.media_types import MediaType
+from icapd.http.transcoding import Edit
 from icapd.inspection import multipart, parts
 from icapd.inspection.budget import Budget
 from icapd.inspection.fields import fields_of
@@ -29,6 +30,8 @@ class Examination:
 
     hits: tuple[Hit, ...]
     text: bytes = field(repr=False)
+    #: What makes it of the text that went in; empty where that is not known.
+    edits: tuple[Edit, ...] = ()
 
 
 def examine_body(
@@ -59,8 +62,11 @@ def _finish(
     hits = [*scanned.hits, *more]
     if not hits:
         return Examination((), scanned.text)
-    redacted = scanned.redacted(secrets_of(hits, fingerprinter), fingerprinter, budget)
-    return Examination(tuple(hits), _redact_in_order(redacted, rules, budget))
+    edits: list[Edit] = []
+    secrets = secrets_of(hits, fingerprinter)
+    redacted = scanned.redacted(secrets, fingerprinter, budget, edits)
+    in_order = _redact_in_order(redacted, rules, budget)
+    return Examination(tuple(hits), in_order, tuple(edits) if in_order is redacted else ())
 
 
 def _redact_in_order(text: bytes, rules: RuleSet, budget: Budget) -> bytes:

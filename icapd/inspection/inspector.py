@@ -8,6 +8,7 @@ from icapd.errors import OutOfPatience, ScanTimeout
 from icapd.http.codings import KiB
 from icapd.http.headers import Headers
 from icapd.http.media_types import MediaType
+from icapd.http.transcoding import Edit
 from icapd.inspection.body import examine_body
 from icapd.inspection.event_stream import EventStreamStage
 from icapd.inspection.findings import Finding, FindingLog, Fingerprinter, Hit
@@ -33,6 +34,8 @@ class BodyInspection:
     text: bytes = field(repr=False)
     #: Whether there are more findings than are kept.
     truncated_findings: bool = False
+    #: What makes `text` of the one that went in; empty where that is not known.
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Inspector:
         except ScanTimeout as error:
             raise _spent(error, patient) from None
         log = self._log(examination.hits)
-        return BodyInspection(tuple(log.findings), examination.text, log.truncated)
+        return BodyInspection(tuple(log.findings), examination.text, log.truncated, examination.edits)
 
     def inspect_url(self, url: bytes, *, patient: bool = True) -> UrlInspection:
         """A request target in any form (RFC 9112 section 3.2)."""

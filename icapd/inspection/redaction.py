@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from icapd.http.transcoding import Edit
 from icapd.inspection.budget import Budget
 from icapd.inspection.utf8 import whole_characters
 from icapd.policy import REDACTED, REPLACEMENT, Mask
@@ -157,10 +158,12 @@ class Redactor:
     found: replacements are filled up, or a row of asterisks where there is no room for them.
     """
 
-    __slots__ = ("_in_number", "_keeps_length", "_pieces", "_position")
+    __slots__ = ("_edits", "_in_number", "_keeps_length", "_pieces", "_position")
 
-    def __init__(self, *, keeps_length: bool = False) -> None:
+    def __init__(self, *, keeps_length: bool = False, edits: list[Edit] | None = None) -> None:
+        """`edits`: gets all that is not copied, for who has the text in other bytes."""
         self._keeps_length = keeps_length
+        self._edits = edits
         self._pieces: list[Piece] = []
         # Everything before it is written or gone; it may be ahead of the text that is there.
         self._position = 0
@@ -181,6 +184,8 @@ class Redactor:
             replacement = piece.replacement if piece.start == self._position and not self._in_number else b""
             # Of a piece that overlaps the one before, the rest.
             length = max(0, piece.end - self._position)
+            if self._edits is not None:
+                self._edits.append(Edit(self._position, self._position + length, replacement))
             out.append(_filled(replacement, length, piece.is_number) if self._keeps_length else replacement)
             if length:
                 self._position, self._in_number = piece.end, piece.is_number
@@ -195,6 +200,8 @@ class Redactor:
             end_of_number = passage.run(_REST_OF_NUMBER, self._position, until)
             if self._keeps_length:
                 out.append(b" " * (end_of_number - self._position))
+            if self._edits is not None:
+                self._edits.append(Edit(self._position, end_of_number, b""))
             self._position, self._in_number = end_of_number, end_of_number == until
         out.append(passage.between(self._position, until))
         self._position = until
@@ -213,14 +220,16 @@ def redact(
     cutter: Cutter,
     pieces: Iterable[Piece] = (),
     budget: Budget | None = None,
+    edits: list[Edit] | None = None,
 ) -> bytes:
     """A whole text without the spans; the same object when there is nothing to take out.
 
-    `pieces` are cut already, and touch none of the spans. Raises ScanTimeout when the budget is spent.
+    `pieces` are cut already, and touch none of the spans. `edits` gets what was done.
+    Raises ScanTimeout when the budget is spent.
     """
     cut = [*pieces]
     if not spans and not cut:
         return text
-    passage, redactor = Passage(text), Redactor()
+    passage, redactor = Passage(text), Redactor(edits=edits)
     redactor.replace([*cut, *pieces_of(spans, passage, cutter, budget)])
     return redactor.write(passage, len(text))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from icapd.http.transcoding import Edit
 from icapd.inspection.budget import Budget
 from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.masking import mask_for, span_of
@@ -55,11 +56,15 @@ class Scanned:
         return distinct([*self.own, *within])
 
     def redacted(
-        self, secrets: Mapping[bytes, "Secret"], fingerprinter: Fingerprinter, budget: Budget
+        self,
+        secrets: Mapping[bytes, "Secret"],
+        fingerprinter: Fingerprinter,
+        budget: Budget,
+        edits: list[Edit] | None = None,
     ) -> bytes:
         """The text without what is to go, and without any of the secrets; the same object when all stands.
 
-        Redactions of packs that go in order are left out.
+        Redactions of packs that go in order are left out. `edits` gets what was done.
         """
         spans = [span_of(hit, fingerprinter) for hit in self.own if is_merged(hit)]
         spans += self._repeated(secrets, budget)
@@ -76,7 +81,7 @@ class Scanned:
                     spans.append(Span(each.start, each.end))
                 else:
                     pieces.append(Piece(each.start, each.end, each.encode(text)))
-        return redact(self.text, spans, self.cutter, pieces, budget)
+        return redact(self.text, spans, self.cutter, pieces, budget, edits)
 
     def _repeated(self, secrets: Mapping[bytes, "Secret"], budget: Budget) -> Iterator[Span]:
         """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""

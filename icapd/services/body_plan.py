@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
-from icapd.http import charsets
+from icapd.http.charsets import SAMPLE, charset_of, is_text
 from icapd.http.codings import SUPPORTED, parse_content_codings
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
-from icapd.http.media_types import MediaType, is_textual, looks_like_text
+from icapd.http.media_types import MediaType, is_textual
 from icapd.policy import CompiledRule, RuleSet
 
-#: Bytes by which a body is judged that its head says nothing of.
-SAMPLE = 1024
 # The longest byte order mark.
 _MARK = 4
 
@@ -64,13 +62,14 @@ class Announced(NamedTuple):
         headers = head.headers
         length = headers.get(b"content-length")
         media_type, codings = MediaType.parse(headers.get(b"content-type")), content_codings(headers)
-        # An event stream does not wait: its first bytes may be all that comes for hours.
-        has_magic = rules.looks_at("magic") and not media_type.is_event_stream
+        # Who reads an event stream waits for its first event; a text of another type may name its charset.
+        is_telling = rules.looks_at("magic") or is_textual(media_type.essence)
+        is_awaited = is_telling and not media_type.is_event_stream
         return cls(
             media_type,
             codings,
             int(length) if length is not None and length.isdigit() and len(length) < 20 else None,
-            SAMPLE if has_magic or media_type.is_opaque or codings else _MARK,
+            SAMPLE if is_awaited or media_type.is_opaque or codings else _MARK,
         )
 
     def is_settled_by(self, received: int) -> bool:
@@ -92,7 +91,7 @@ def plan_body(announced: Announced, sample: bytes, rules: RuleSet, max_buffered:
     media_type, codings, length = announced.media_type, announced.codings, announced.length
     sample = sample[:SAMPLE]
     if media_type.is_opaque:
-        if not codings and not looks_like_text(sample):
+        if not codings and not is_text(sample):
             return BodyPlan(PlanKind.SKIP, media_type, reason="media-type")
         media_type = MediaType(charset=media_type.charset)
     applicable = rules.for_media_type(media_type.essence)
@@ -101,7 +100,7 @@ def plan_body(announced: Announced, sample: bytes, rules: RuleSet, max_buffered:
         return BodyPlan(PlanKind.SKIP, media_type, reason=reason)
     if codings and not SUPPORTED.issuperset(codings):
         return BodyPlan(PlanKind.SKIP, media_type, codings, "unknown-coding")
-    if not charsets.is_readable(media_type.charset, b"" if codings else sample):
+    if media_type.is_event_stream and not codings and charset_of(media_type, sample):
         return BodyPlan(PlanKind.SKIP, media_type, codings, "charset")
     if media_type.is_event_stream or (length is not None and length > max_buffered):
         return BodyPlan(PlanKind.STREAM, media_type, codings)

@@ -12,6 +12,7 @@ from icapd.http.media_types import MediaType, is_textual
 from icapd.http.target import file_names_of
 from icapd.inspection import Finding, Inspector
 from icapd.policy import MAGIC_SIZE, Action, CompiledRule, RuleSet
+from icapd.services.texts import inspect_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +106,23 @@ class MessageExamination:
 
 
 def examine_message(
-    inspector: Inspector, head: MessageHead, request: RequestHead | None, text: bytes
+    inspector: Inspector, head: MessageHead, request: RequestHead | None, text: bytes, *, is_utf8: bool = True
 ) -> MessageExamination:
-    """All rules on a message whose body, in no coding, is all there. Raises ScanTimeout."""
+    """All rules on a message whose body, in no coding, is all there. Raises ScanTimeout.
+
+    `is_utf8`: so is the text, whatever charset its type names; else CodingError `charset` is raised too.
+    """
     media_type = MediaType.parse(head.headers.get(b"content-type"))
     sizes = inspector.rules.for_media_type(media_type.essence).scan_size(len(text), text)
     if not is_textual(media_type.essence):
         # The caller has a text there, whatever its type says.
-        media_type = MediaType()
-    body = inspector.inspect_body(text, media_type)
+        media_type = MediaType(charset=media_type.charset)
+    inspection = (
+        inspector.inspect_body(text, media_type) if is_utf8 else inspect_text(inspector, text, media_type)
+    )
     findings = [*examine_head(inspector, head, request).findings, *examine_magic(inspector, head, (), text)]
-    findings += [*body.findings, *size_findings(sizes)]
-    return MessageExamination(tuple(findings), body.text)
+    findings += [*inspection.findings, *size_findings(sizes)]
+    return MessageExamination(tuple(findings), inspection.text)
 
 
 def size_findings(rules: Iterable[CompiledRule]) -> list[Finding]:
