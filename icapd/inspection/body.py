@@ -9,7 +9,7 @@ from icapd.http.media_types import MediaType
 from icapd.http.transcoding import Edit
 from icapd.inspection import multipart, parts
 from icapd.inspection.budget import Budget
-from icapd.inspection.fields import fields_of
+from icapd.inspection.fields import Field, fields_of, single_value
 from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, TextFormat, text_format
 from icapd.inspection.multipart import Part, Segment
@@ -53,7 +53,8 @@ def examine(
 ) -> Examination:
     """Scan a text in all its readings and fields, and redact it. ScanTimeout after `timeout` seconds."""
     budget = Budget(timeout)
-    return _finish(_scan_text(text, kind, rules, budget), (), rules, budget, fingerprinter)
+    scanned = _scan_text(text, kind, fields_of(text, kind), rules, budget)
+    return _finish(scanned, (), rules, budget, fingerprinter)
 
 
 def _finish(
@@ -63,8 +64,7 @@ def _finish(
     if not hits:
         return Examination((), scanned.text)
     edits: list[Edit] = []
-    secrets = secrets_of(hits, fingerprinter)
-    redacted = scanned.redacted(secrets, fingerprinter, budget, edits)
+    redacted = scanned.redacted(secrets_of(hits), fingerprinter, budget, edits)
     in_order = _redact_in_order(redacted, rules, budget)
     return Examination(tuple(hits), in_order, tuple(edits) if in_order is redacted else ())
 
@@ -92,16 +92,18 @@ def _scan(text: bytes, media_type: MediaType, every: RuleSet, budget: Budget, de
         if len(segments) > 1:
             return _scan_segments(text, segments, media_type, every, budget, depth + 1)
     rules = every.for_media_type(media_type.essence)
-    return _scan_text(text, text_format(media_type, text), rules, budget)
+    kind = text_format(media_type, text)
+    fields = fields_of(text, kind)
+    if depth == 0:
+        fields = chain(fields, single_value(text, kind))
+    return _scan_text(text, kind, fields, rules, budget)
 
 
-def _scan_text(text: bytes, kind: TextFormat, rules: RuleSet, budget: Budget) -> Scanned:
+def _scan_text(
+    text: bytes, kind: TextFormat, fields: Iterable[Field], rules: RuleSet, budget: Budget
+) -> Scanned:
     views = Views(text, WHOLE_ESCAPES[kind])
-    found = (
-        list(scan_fields(rules, fields_of(text, kind), budget))
-        if rules.fields_may_match(layers_of(views))
-        else []
-    )
+    found = list(scan_fields(rules, fields, budget)) if rules.fields_may_match(layers_of(views)) else []
     found += scan_views(rules, "body", views, budget)
     return Scanned(text, views, CUTTERS[kind](), found)
 
@@ -123,7 +125,7 @@ def _scan_segments(
             scanned = _scan_part(Part.parse(content), media_type, every, budget, depth)
             encode: Callable[[bytes], bytes] = partial(multipart.with_length, content)
         else:
-            scanned, encode = _scan_text(content, "text", rules, budget), bytes
+            scanned, encode = _scan_text(content, "text", (), rules, budget), bytes
         enclosed.append(Enclosed(start, end, scanned, encode, is_coded=False))
     return Scanned(text, Views(b"", ()), PlainCutter(), enclosed=enclosed, is_read_whole=False)
 

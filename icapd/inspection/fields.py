@@ -11,6 +11,10 @@ from icapd.inspection.views import View
 # A string that breaks off reaches to the end; to pass over it would mean to try anew at each quote in it.
 _JSON_STRING = re.compile(rb'"((?:[^"\\]++|\\.)*+)(?:"|\\?\Z)', re.DOTALL)
 _JSON_CONTAINER = (b"{", b"[")
+#: Bytes of a plain text that may be a single value: what rules on values look at is about so long.
+_MAX_PLAIN_VALUE = 1024
+# RFC 8259 sections 4 and 5: a name or the end comes next in an object, a value or the end in an array.
+_JSON_LEAD = re.compile(rb'(?:\xef\xbb\xbf)?+\s*+(?:\{\s*+(?:["}]|\Z)|\[\s*+(?:["{\[\]0-9tfn-]|\Z)|[^{\[])')
 # RFC 3986 section 3.4: the query ends at the fragment.
 _QUERY = re.compile(rb"[^?#]*+\?([^#]*+)")
 
@@ -61,6 +65,17 @@ def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iter
                 yield from _form_fields(query[1], query.start(1), outer)
         case "html":
             yield from _markup_fields(text, outer)
+
+
+def single_value(text: bytes, kind: TextFormat) -> Iterator[Field]:
+    """A whole body as one value: a short plain text, also one that is taken for JSON by its first byte."""
+    value = text.rstrip(b"\r\n")
+    if (
+        value
+        and len(value) <= _MAX_PLAIN_VALUE
+        and (kind == "text" or (kind == "json" and not _JSON_LEAD.match(text)))
+    ):
+        yield Field(value, 0, NONE)
 
 
 def _json_fields(text: bytes, outer: Field | None, *, is_inner: bool = False) -> Iterator[Field]:

@@ -9,6 +9,7 @@ from icapd.inspection.budget import Budget
 from icapd.inspection.fields import fields_of
 from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import WHOLE_ESCAPES
+from icapd.inspection.head_parts import HeadParts
 from icapd.inspection.masking import span_of
 from icapd.inspection.redaction import FormCutter, PlainCutter, Span, redact
 from icapd.inspection.scanning import distinct, layers_of, scan_fields, scan_views
@@ -33,16 +34,17 @@ class HeaderExamination:
     headers: Headers
 
 
-def examine_url(url: bytes, rules: RuleSet, timeout: float, fingerprinter: Fingerprinter) -> UrlExamination:
+def examine_url(url: bytes, parts: HeadParts, timeout: float, fingerprinter: Fingerprinter) -> UrlExamination:
     """Scan a request target, its query also value by value, and redact it behind the authority.
 
     Where to connect can't be redacted: a match that touches scheme or authority blocks instead.
     """
-    budget = Budget(timeout)
+    rules, budget = parts.rules, Budget(timeout)
     found: list[Hit] = []
     if rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"]))):
         found += scan_fields(rules, fields_of(url, "url"), budget)
     found += scan_views(rules, "url", Views(url, WHOLE_ESCAPES["url"]), budget)
+    found += parts.in_address(url, budget)
     authority = _AUTHORITY.match(url)
     assert authority is not None, "the pattern matches anywhere"
     hits = [_not_in_authority(hit, authority.end()) for hit in distinct(found)]
@@ -57,13 +59,14 @@ def _not_in_authority(hit: Hit, end: int) -> Hit:
 
 
 def examine_headers(
-    headers: Headers, rules: RuleSet, timeout: float, fingerprinter: Fingerprinter
+    headers: Headers, parts: HeadParts, timeout: float, fingerprinter: Fingerprinter
 ) -> HeaderExamination:
-    """Scan every field value, and redact it."""
-    if not rules.headers_may_match(value for _, value in headers):
-        return HeaderExamination((), headers)
-    budget = Budget(timeout)
-    found = [_scan_header(name, value, rules, budget) for name, value in headers]
+    """Scan every field value and its parts, and redact it."""
+    rules, budget = parts.rules, Budget(timeout)
+    found = [list(parts.in_header(name, value, budget)) for name, value in headers]
+    if rules.headers_may_match(value for _, value in headers):
+        for number, (name, value) in enumerate(headers):
+            found[number] += _scan_header(name, value, rules, budget)
     hits = tuple(chain.from_iterable(found))
     if not any(hit.redacts for hit in hits):
         return HeaderExamination(hits, headers)

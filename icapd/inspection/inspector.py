@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from icapd.errors import OutOfPatience, ScanTimeout
-from icapd.http.codings import KiB
+from icapd.http.codings import KiB, MiB
 from icapd.http.headers import Headers
 from icapd.http.media_types import MediaType
 from icapd.http.transcoding import Edit
 from icapd.inspection.body import examine_body
 from icapd.inspection.event_stream import EventStreamStage
 from icapd.inspection.findings import Finding, FindingLog, Fingerprinter, Hit
+from icapd.inspection.head_parts import HeadParts
 from icapd.inspection.heads import examine_headers, examine_url, examine_value, masked
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.stage import BodyStream
@@ -65,6 +66,7 @@ class Inspector:
         self.rules = rules
         self.limits = limits
         self._fingerprinter = fingerprinter
+        self._head_parts = HeadParts(rules)
         self._remembered_mask = lru_cache(maxsize=_REMEMBERED_TEXTS)(self._mask)
         # Methods and media types: a handful of them, again and again.
         self._remembered_value = lru_cache(maxsize=_REMEMBERED_VALUES)(self._inspect_value)
@@ -73,7 +75,7 @@ class Inspector:
         """A whole body in no coding."""
         if not patient and len(text) > MAX_IMPATIENT:
             raise OutOfPatience
-        timeout = self._timeout(patient)
+        timeout = self._timeout(patient) * (1 + len(text) // MiB if patient else 1)
         try:
             examination = examine_body(text, media_type, self.rules, timeout, self._fingerprinter)
         except ScanTimeout as error:
@@ -84,7 +86,7 @@ class Inspector:
     def inspect_url(self, url: bytes, *, patient: bool = True) -> UrlInspection:
         """A request target in any form (RFC 9112 section 3.2)."""
         try:
-            examination = examine_url(url, self.rules, self._timeout(patient), self._fingerprinter)
+            examination = examine_url(url, self._head_parts, self._timeout(patient), self._fingerprinter)
         except ScanTimeout as error:
             raise _spent(error, patient) from None
         return UrlInspection(tuple(self._log(examination.hits).findings), examination.url)
@@ -92,7 +94,8 @@ class Inspector:
     def inspect_headers(self, headers: Headers, *, patient: bool = True) -> HeaderInspection:
         """All header fields of a message."""
         try:
-            examination = examine_headers(headers, self.rules, self._timeout(patient), self._fingerprinter)
+            parts, timeout = self._head_parts, self._timeout(patient)
+            examination = examine_headers(headers, parts, timeout, self._fingerprinter)
         except ScanTimeout as error:
             raise _spent(error, patient) from None
         return HeaderInspection(tuple(self._log(examination.hits).findings), examination.headers)

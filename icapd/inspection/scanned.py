@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from icapd.http.transcoding import Edit
 from icapd.inspection.budget import Budget
@@ -13,7 +12,6 @@ from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences
 from icapd.inspection.redaction import Cutter, Piece, Span, redact
 from icapd.inspection.scanning import distinct
 from icapd.inspection.views import Views
-from icapd.policy import Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Scanned:
 
     def redacted(
         self,
-        secrets: Mapping[bytes, "Secret"],
+        secrets: Mapping[bytes, Hit],
         fingerprinter: Fingerprinter,
         budget: Budget,
         edits: list[Edit] | None = None,
@@ -67,7 +65,7 @@ class Scanned:
         Redactions of packs that go in order are left out. `edits` gets what was done.
         """
         spans = [span_of(hit, fingerprinter) for hit in self.own if is_merged(hit)]
-        spans += self._repeated(secrets, budget)
+        spans += self._repeated(secrets, fingerprinter, budget)
         pieces: list[Piece] = []
         changed = [
             (each, text)
@@ -83,13 +81,17 @@ class Scanned:
                     pieces.append(Piece(each.start, each.end, each.encode(text)))
         return redact(self.text, spans, self.cutter, pieces, budget, edits)
 
-    def _repeated(self, secrets: Mapping[bytes, "Secret"], budget: Budget) -> Iterator[Span]:
+    def _repeated(
+        self, secrets: Mapping[bytes, Hit], fingerprinter: Fingerprinter, budget: Budget
+    ) -> Iterator[Span]:
         """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""
-        if secrets:
-            rule_ids = {spelled: secret.rule_id for spelled, secret in secrets.items()}
-            for reading, text in enumerate(self.views):
-                for start, end in occurrences(rule_ids, text, budget):
-                    yield Span(*self.views.locate(reading, start, end), secrets[text[start:end]].mask)
+        if not secrets:
+            return
+        rule_ids = {secret: hit.rule.id for secret, hit in secrets.items()}
+        masks = {secret: mask_for(hit, fingerprinter) for secret, hit in secrets.items()}
+        for reading, text in enumerate(self.views):
+            for start, end in occurrences(rule_ids, text, budget):
+                yield Span(*self.views.locate(reading, start, end), masks[text[start:end]])
 
 
 def is_merged(hit: Hit) -> bool:
@@ -97,20 +99,9 @@ def is_merged(hit: Hit) -> bool:
     return hit.redacts and not (hit.rule.in_order and hit.target == "body")
 
 
-class Secret(NamedTuple):
-    """What goes wherever it stands: by which rule, and what it becomes."""
-
-    rule_id: str
-    mask: Mask
-
-
-def secrets_of(hits: Iterable[Hit], fingerprinter: Fingerprinter) -> dict[bytes, Secret]:
-    """The secrets that go wherever they stand."""
-    return {
-        hit.secret: Secret(hit.rule.id, mask_for(hit, fingerprinter))
-        for hit in hits
-        if is_merged(hit) and len(hit.secret) >= MIN_REPEATED_SECRET
-    }
+def secrets_of(hits: Iterable[Hit]) -> dict[bytes, Hit]:
+    """The secrets that go wherever they stand, each with a hit on it."""
+    return {hit.secret: hit for hit in hits if is_merged(hit) and len(hit.secret) >= MIN_REPEATED_SECRET}
 
 
 class _Overlaps:
@@ -119,12 +110,12 @@ class _Overlaps:
     __slots__ = ("_ends", "_starts")
 
     def __init__(self, spans: Iterable[Span]) -> None:
-        ordered = sorted(spans)
-        self._starts = [span.start for span in ordered]
+        ordered = sorted((span.start, span.end) for span in spans)
+        self._starts = [start for start, _ in ordered]
         # How far any of the spans up to this one reaches.
         self._ends: list[int] = []
-        for span in ordered:
-            self._ends.append(max(span.end, self._ends[-1]) if self._ends else span.end)
+        for _, end in ordered:
+            self._ends.append(max(end, self._ends[-1]) if self._ends else end)
 
     def touch(self, start: int, end: int) -> bool:
         before = bisect_left(self._starts, end)

@@ -8,7 +8,7 @@ from icapd.http.headers import TOKEN
 from icapd.policy.faults import RuleFault, suggest
 from icapd.policy.matching import MAX_REACH, reach
 from icapd.policy.nearness import MAX_DISTANCE
-from icapd.policy.rule import FIXED_TARGETS, PLAIN_TARGETS, MatchExample, Near, Rule
+from icapd.policy.rule import FIXED_TARGETS, PLAIN_TARGETS, VALUE_TARGETS, MatchExample, Near, Rule
 from icapd.policy.tags import misspelled
 
 #: Above this a score says nothing more; a typing error does reach it.
@@ -139,7 +139,7 @@ def _number_faults(rule: Rule) -> Iterator[RuleFault]:
         value = getattr(rule, key)
         if value is not None and value < 0:
             yield RuleFault(key, f"{value} is out of range: 0 or more")
-        if value is not None and key.startswith("max_value") and "field" not in rule.targets:
+        if value is not None and key.startswith("max_value") and VALUE_TARGETS.isdisjoint(rule.targets):
             yield RuleFault(key, 'only target "field" has values; add it to targets or leave this out')
     if rule.max_length is not None and not 1 <= rule.max_length <= MAX_REACH:
         yield RuleFault("max_length", f"{rule.max_length} is out of range: 1 to {MAX_REACH} bytes")

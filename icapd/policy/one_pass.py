@@ -9,10 +9,12 @@ import contextlib
 import re
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
 
 import hyperscan
 
 from icapd.policy.relaxed import relaxed
+from icapd.policy.width import REMEMBERED_PATTERNS
 
 #: A pattern in Hyperscan's syntax, and its flags.
 Expression = tuple[bytes, int]
@@ -22,6 +24,7 @@ _WORD = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
 _PATTERN = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
 
 
+@lru_cache(maxsize=REMEMBERED_PATTERNS)
 def as_expression(pattern: bytes, ignore_case: bool) -> Expression | None:
     """The pattern as an expression that occurs wherever it matches; None when there is no telling.
 

@@ -56,6 +56,11 @@ class Prefilter:
         """
         return bool(self._always) or any(map(self._numbers_of.__getitem__, self._one_pass.occurring(text)))
 
+    @property
+    def always(self) -> tuple[CompiledRule, ...]:
+        """The rules that run on every text, because neither keywords nor the one pass speak for them."""
+        return tuple(self._rules[number] for number in sorted(self._always))
+
     def candidates(self, text: bytes) -> Sequence[CompiledRule]:
         """The rules that can have a match in the text, in their order."""
         occurring = self._one_pass.occurring(text)

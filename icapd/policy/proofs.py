@@ -37,35 +37,37 @@ class Proof:
     failures: tuple[Failure, ...]
 
 
-def prove(rule: CompiledRule) -> Proof:
-    """Run every example of the rule."""
-    runs: tuple[tuple[str, tuple[Any, ...], Callable[[RuleSet, Any], Iterator[str]]], ...] = (
+def prove(rule: CompiledRule, among: RuleSet | None = None) -> Proof:
+    """Run every example of the rule; `among`: rules that it stands among, which need not be made anew."""
+    runs: tuple[tuple[str, tuple[Any, ...], Callable[[CompiledRule, RuleSet, Any], Iterator[str]]], ...] = (
         ("match", rule.rule.match, _unlike_match),
         ("no_match", rule.rule.no_match, _unlike_no_match),
         ("redacts", rule.rule.redacts, _unlike_output),
     )
-    rules = RuleSet([rule])
+    rules = among or RuleSet([rule])
     failures = [
         Failure(key, f"example {number} ({_shortened(example)}) {problem}")
         for key, examples, problems in runs
         for number, example in enumerate(examples, 1)
-        for problem in _in_time(problems, rules, example)
+        for problem in _in_time(problems, rule, rules, example)
     ]
     return Proof(sum(len(examples) for _, examples, _ in runs), tuple(failures))
 
 
 def _in_time(
-    problems: Callable[[RuleSet, Any], Iterator[str]], rules: RuleSet, example: Any
+    problems: Callable[[CompiledRule, RuleSet, Any], Iterator[str]],
+    rule: CompiledRule,
+    rules: RuleSet,
+    example: Any,
 ) -> Iterator[str]:
     try:
-        yield from problems(rules, example)
+        yield from problems(rule, rules, example)
     except ScanTimeout:
         yield "takes too long; make the pattern simpler"
 
 
-def _unlike_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
-    (rule,) = rules.rules
-    matches, text = _scan(rules, example), text_of(example)
+def _unlike_match(rule: CompiledRule, rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
+    matches, text = _scan(rule, rules, example), text_of(example)
     if not matches:
         yield f"is not found: {_refusal(rule, text)}"
     for match in matches:
@@ -75,13 +77,12 @@ def _unlike_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
             yield f"spans {length} bytes, but max_length is {most}"
 
 
-def _unlike_no_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
-    if _scan(rules, example):
+def _unlike_no_match(rule: CompiledRule, rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
+    if _scan(rule, rules, example):
         yield "is found"
 
 
-def _unlike_output(rules: RuleSet, example: RedactExample) -> Iterator[str]:
-    (rule,) = rules.rules
+def _unlike_output(rule: CompiledRule, rules: RuleSet, example: RedactExample) -> Iterator[str]:
     text, position, pieces = example.input.encode(), 0, []
     matches, _ = rule.find(Text(text), 0, len(text), monotonic() + SCAN_TIMEOUT)
     for match in matches:
@@ -93,14 +94,16 @@ def _unlike_output(rules: RuleSet, example: RedactExample) -> Iterator[str]:
         yield f"becomes {_shortened(output.decode(errors='replace'))}"
 
 
-def _scan(rules: RuleSet, example: str | MatchExample) -> list[Match]:
-    (rule,) = rules.rules
+def _scan(rule: CompiledRule, rules: RuleSet, example: str | MatchExample) -> list[Match]:
+    """The rule's own matches."""
     target = rule.rule.targets[0] if isinstance(example, str) else example.target or rule.rule.targets[0]
     kind, _, name = target.partition(":")
     text = text_of(example)
     if kind.startswith("header"):
-        return rules.scan_header(name.encode() or b"X-Example", text)
-    return rules.scan(target, text)
+        matches = rules.scan_header(name.encode() or b"X-Example", text)
+    else:
+        matches = rules.scan(target, text)
+    return [match for match in matches if match.rule is rule]
 
 
 def _refusal(rule: CompiledRule, text: bytes) -> str:

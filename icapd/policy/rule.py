@@ -18,7 +18,20 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 #: What a rule can look at, apart from single headers: `header:NAME`, or `header-exact:NAME` where the case
 #: of the name counts too.
-PLAIN_TARGETS = ("body", "field", "url", "header", "method", "content-type", "size", "name", "magic")
+PLAIN_TARGETS = (
+    "body",
+    "field",
+    "url",
+    "header",
+    "head-part",
+    "method",
+    "content-type",
+    "size",
+    "name",
+    "magic",
+)
+#: Targets that are single values, to which a rule's limits on values apply.
+VALUE_TARGETS = frozenset({"field", "head-part"})
 #: Targets whose bytes icapd never rewrites: a rule on them may block or log.
 FIXED_TARGETS = frozenset({"method", "content-type", "size", "name", "magic"})
 

@@ -8,7 +8,7 @@ from time import monotonic
 from icapd.policy.databases import Databases
 from icapd.policy.matching import CompiledRule, Match
 from icapd.policy.prefilter import Prefilter, make_prefilter
-from icapd.policy.rule import Action
+from icapd.policy.rule import VALUE_TARGETS, Action
 from icapd.policy.text import Text
 
 #: Seconds that one call may take: some three hundred times what a clean body of 100 KB needs.
@@ -45,6 +45,7 @@ class RuleSet:
         self.rules = tuple(rule for rule in self._every_rule if rule.id in used)
         self.body_rules = by_target.get("body", ())
         self.field_rules = by_target.get("field", ())
+        self.head_part_rules = by_target.get("head-part", ())
         self.size_rules = by_target.get("size", ())
         #: Redactions of bodies that apply one after another, each to the result of the one before.
         self.in_order_rules = tuple(
@@ -61,8 +62,11 @@ class RuleSet:
         for target, members in by_target.items():
             if narrowed is not None:
                 self._prefilters[target] = narrowed[0]._prefilters[target].narrowed(members)
+            elif target == "head-part" and "field" in self._prefilters and _within(members, self.field_rules):
+                # The largest of the databases serves here too.
+                self._prefilters[target] = self._prefilters["field"].narrowed(members)
             else:
-                of_values = target == "field"
+                of_values = target in VALUE_TARGETS
                 self._prefilters[target] = make_prefilter(members, databases, of_values=of_values)
         # All rules on headers together, whatever the header.
         self._any_header = make_prefilter(on_headers, databases, of_values=False)
@@ -74,6 +78,11 @@ class RuleSet:
     def looks_at(self, target: str) -> bool:
         """Whether any rule looks at the target."""
         return target in self._prefilters
+
+    def always(self, target: str) -> tuple[CompiledRule, ...]:
+        """The rules that run on every text of the target, because nothing speaks for them in the one pass."""
+        prefilter = self._prefilters.get(target)
+        return prefilter.always if prefilter is not None else ()
 
     def for_media_type(self, essence: str) -> "RuleSet":
         """The rules for messages of this media type; "" when it has none, which counts as text."""
@@ -116,6 +125,11 @@ class RuleSet:
         prefilter = self._prefilters.get("field")
         return prefilter is not None and any(map(prefilter.may_match_within, texts))
 
+    def head_parts_may_match(self, texts: Iterable[bytes]) -> bool:
+        """The same for rules on parts of a head."""
+        prefilter = self._prefilters.get("head-part")
+        return prefilter is not None and any(map(prefilter.may_match_within, texts))
+
     def headers_may_match(self, values: Iterable[bytes]) -> bool:
         """False when surely no rule on headers matches in any of these values."""
         return self._any_header.may_match_within(b"\n".join(values))
@@ -147,6 +161,10 @@ class RuleSet:
     ) -> bytes:
         """The text with every secret that the rule finds replaced: one step of an in-order pack."""
         return rule.substitute(text, replacement, timeout)
+
+
+def _within(members: Iterable[CompiledRule], others: Iterable[CompiledRule]) -> bool:
+    return set(members) <= set(others)
 
 
 def _select(rules: Iterable[CompiledRule], essence: str | None) -> Selection:

@@ -8,9 +8,10 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from icapd.policy.loading import Override, PolicyFile
 from icapd.policy.pack import PackHeader
+from icapd.policy.policy_tables import Body, ExceptionTable, Override, PolicyFile, ScopeTable, Thresholds
 from icapd.policy.rule import PLAIN_TARGETS, Rule
+from icapd.policy.uninspected import REASONS, Remedy
 from icapd.policy.validators import MEASURES, VALIDATORS
 
 # What editors for TOML know; newer drafts have nothing that is needed here.
@@ -18,7 +19,13 @@ _DRAFT = "http://json-schema.org/draft-07/schema#"
 _FIELD = re.compile(r"    (?P<name>\w+): ")
 _COMMENT = re.compile(r"    #: ?(?P<text>.*)")
 #: Tables of policy.toml that are decoded one by one, so that the error names the table.
-TABLES: dict[str, type[msgspec.Struct]] = {"override": Override}
+TABLES: dict[str, type[msgspec.Struct]] = {
+    "body": Body,
+    "exception": ExceptionTable,
+    "override": Override,
+    "scope": ScopeTable,
+    "thresholds": Thresholds,
+}
 
 
 class RuleFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,10 +63,20 @@ def rules_schema() -> dict[str, Any]:
 def policy_schema() -> dict[str, Any]:
     """The schema of policy.toml."""
     schema = _schema_of(PolicyFile, (PolicyFile, *TABLES.values()), "Policy of icapd")
-    properties = schema["properties"]
-    for key, table in TABLES.items():
-        contents = "items" if properties[key]["type"] == "array" else "additionalProperties"
-        properties[key][contents] = {"$ref": f"#/$defs/{table.__name__}"}
+    reasons = {reason: {"enum": list(get_args(Remedy))} for reason in REASONS}
+    for table in (schema, schema["$defs"][ScopeTable.__name__]):
+        properties = table["properties"]
+        properties["uninspected"] |= {"properties": reasons, "additionalProperties": False}
+        for key, kind in TABLES.items():
+            reference = {"$ref": f"#/$defs/{kind.__name__}"}
+            if key not in properties:
+                continue
+            if key == "override":
+                properties[key]["additionalProperties"] = reference
+            elif properties[key]["type"] == "array":
+                properties[key]["items"] = reference
+            else:
+                properties[key]["allOf"] = [reference]
     return schema
 
 

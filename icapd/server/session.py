@@ -202,12 +202,11 @@ class Session:
         self._began = time.perf_counter_ns()
         self._service = service
         identity, findings = trusted_identity(request.headers, self._peer.trusted, self._peer.address)
-        transaction = Transaction(request, catalogue.policy, time.time_ns() // 1000, identity)
-        transaction.add_findings(findings)
-        self._adaptation = Adaptation(transaction, service.inspector, service.options, self._context.memory)
+        transaction = Transaction(request, catalogue.policy, time.time_ns() // 1000, identity, findings)
+        self._adaptation = service.adaptation(transaction, self._context.memory)
         self._body_work = 0
-        if self._peer.overloaded or self._context.is_overloaded():
-            return self._step(self._adaptation.bypass, "overload")
+        if unseen := transaction.unseen(self._peer.overloaded or self._context.is_overloaded()):
+            return self._step(self._adaptation.bypass, unseen)
         out = self._step(self._adaptation.begin)
         self._head_clock.observe((time.perf_counter_ns() - self._began) / 1e9)
         return out
@@ -247,6 +246,7 @@ class Session:
                 out += map(self.connection.send, self._unrecorded())
                 break
         if self._adaptation.is_done and self.pending is None:
+            self._context.over(self._adaptation)
             self._adaptation = None
         return b"".join(out)
 
@@ -283,7 +283,7 @@ class Session:
             self._body_clock.observe(self._body_work / 1e9)
             self._body_work = 0
         latency_us = (time.perf_counter_ns() - self._began) // 1000
-        return self._adaptation.transaction.record(latency_us, self._service.inspector.mask_text)
+        return self._service.record(self._adaptation.transaction, latency_us)
 
     def _answer_error(self, error: RemoteProtocolError) -> bytes:
         """The answer to bytes that are no ICAP; none in the middle of a reply, or to a peer that has gone."""

@@ -12,6 +12,7 @@ from icapd.icap import Reply
 from icapd.icap.limits import CodecLimits
 from icapd.server.telemetry.internal_error import log_internal_error
 from icapd.server.telemetry.metrics import Metrics
+from icapd.services.adaptation import Adaptation
 from icapd.services.answers import Step, Work
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue
@@ -34,6 +35,8 @@ class SessionContext:
     memory: BodyMemory
     #: Whether there is more work than can be done in time: what begins now meets the fail mode.
     is_overloaded: Callable[[], bool] = lambda: False
+    #: Is told of each transaction once it is over; must not raise, nor take time.
+    over: Callable[[Adaptation], None] = lambda _: None
 
     def note_unrecorded(self, record: AuditRecord, error: Exception) -> None:
         """A record could not be made durable, by a fault of the database or by a defect of ours."""

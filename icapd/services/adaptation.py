@@ -19,6 +19,7 @@ from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.icap import AdaptedEnd, BodyData, BodyEnd, PreviewEnd, Reply
 from icapd.inspection import Inspector
+from icapd.policy import BY_POLICY
 from icapd.services import answers, blocking
 from icapd.services.answers import AdaptationOptions, Record, Step, Work, patiently
 from icapd.services.body_memory import BodyMemory, HeldBody
@@ -26,7 +27,7 @@ from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
 from icapd.services.buffered import obstacle, read_buffered, reason_of
 from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
-from icapd.services.flow import Echo, Flow, inspected_flow
+from icapd.services.flow import Echo, Flow, inspected_flow, needs_all
 from icapd.services.flowing import FlowingMessage
 from icapd.services.normalising import normalised_head, of_changed_head
 from icapd.services.start import examined_start
@@ -59,6 +60,7 @@ class Adaptation:
         self._plan: BodyPlan | None = None
         self._flowing: FlowingMessage | None = None
         self._phase = _Phase.PREVIEW
+        self.whole_body: bytes | None = None  # once done: as it came, where it was held back to its end
 
     @property
     def is_done(self) -> bool:
@@ -94,10 +96,11 @@ class Adaptation:
         return []
 
     def bypass(self, reason: str) -> list[Step]:
-        """In the place of `begin`: the message meets the fail mode without being looked at."""
+        """In the place of `begin`: the message meets the fail mode, or passes by policy, not looked at."""
         if self._must_stop("skipped", reason):
             return self._block_uninspected()
-        self.transaction.disposition = "bypassed"
+        if reason != BY_POLICY:
+            self.transaction.disposition = "bypassed"
         if self._exchange.may_answer_204:
             return self._done(answers.unmodified(self.transaction))
         return self._start_flow(Echo(), self._virgin) if self._request.has_body else self._pass_whole(b"")
@@ -130,8 +133,7 @@ class Adaptation:
         """
         if self._flowing is not None and mid_response:
             return self._done(self._flowing.cut("error", "internal-error"))
-        self.transaction.mark("error", "internal-error")
-        if self._options.blocks_uninspected or not self._exchange.may_answer_204:
+        if self._must_stop("error", "internal-error") or not self._exchange.may_answer_204:
             return self._block_uninspected()
         self.transaction.disposition = "bypassed"
         return self._done(answers.unmodified(self.transaction))
@@ -180,10 +182,10 @@ class Adaptation:
             return self._block_uninspected()
         if self.transaction.must_block:
             return self._block_by_rules()
-        self._plan = plan = plan_body(self._announced, sample, self._inspector.rules, limit)
+        skips = self.transaction.skips_body(self._announced.media_type.essence, self._announced.length)
+        self._plan = plan = plan_body(self._announced, sample, self._inspector.rules, limit, skips=skips)
         if plan.kind is PlanKind.SKIP:
-            self.transaction.mark("skipped", plan.reason)
-            if plan.is_blind and self._options.blocks_uninspected:
+            if self._must_stop("skipped", plan.reason) and plan.is_blind:
                 return self._block_uninspected()
             if self._head is self._virgin and self._exchange.may_answer_204:
                 return self._done(answers.unmodified(self.transaction))
@@ -207,6 +209,8 @@ class Adaptation:
         assert self._plan is not None
         length = self._announced.length
         raw, missing = self._held.sample(), self.transaction.note_truncation(length)
+        if missing and self.transaction.profile.blocks("truncated", False):
+            return self._block_uninspected()
         reading = read_buffered(self._inspector, self._plan, raw, with_size=length is None, patient=patient)
         if reading.outgrew:
             return self._start_inspected_flow()
@@ -226,19 +230,14 @@ class Adaptation:
             return self._block_by_rules()
         self.transaction.disposition = "redacted"
         head = changed_head(self._head, len(reading.changed) + missing)
-        part = answers.changed_part(raw, reading.changed)
-        if part is not None and part.original_end <= self._exchange.held and self._exchange.may_answer_206:
-            return self._done(answers.partly_adapted(self.transaction, self._options, head, part))
-        return self._done(answers.adapted(self.transaction, self._options, head, reading.changed))
+        held = self._exchange.held_for_206
+        return self._done(answers.changed(self.transaction, self._options, head, raw, reading.changed, held))
 
     # --- STREAM
 
     def _start_inspected_flow(self) -> list[Step]:
         assert self._plan is not None
-        rules = self._inspector.rules.for_media_type(self._plan.media_type.essence)
-        # Rules on single fields need the whole body, or the whole event; the others hold.
-        needs_all = bool(rules.field_rules) and not self._plan.media_type.is_event_stream
-        if needs_all and self._must_stop("partial", "oversize"):
+        if needs_all(self._inspector, self._plan) and self._must_stop("partial", "oversize"):
             return self._block_uninspected()
         try:
             flow = inspected_flow(self._inspector, self._plan, self._announced.length, self._held.sample())
@@ -253,8 +252,7 @@ class Adaptation:
         if self.transaction.disposition != "bypassed":
             is_virgin = self._head is self._virgin
             self.transaction.disposition = "echoed" if is_virgin else of_changed_head(self.transaction)
-        rules = self._inspector.rules.for_media_type(self._announced.media_type.essence)
-        has_size = self._announced.length is not None
+        rules, has_size = self._announced.rules_of(self._inspector.rules), self._announced.length is not None
         flowing = FlowingMessage(self.transaction, head, flow, rules, self._options, has_size=has_size)
         self._flowing = flowing
         received = self._held.release()
@@ -299,7 +297,7 @@ class Adaptation:
     def _must_stop(self, inspection: Inspection, reason: str) -> bool:
         """Note that the message is not, or not wholly, inspected; whether it therefore must not pass."""
         self.transaction.mark(inspection, reason)
-        return self._options.blocks_uninspected
+        return self.transaction.profile.blocks(reason, self._options.blocks_uninspected)
 
     def _block_by_rules(self) -> list[Step]:
         return self._done(blocking.by_rules(self.transaction, self._options.contact))
@@ -309,5 +307,5 @@ class Adaptation:
 
     def _done(self, steps: list[Step]) -> list[Step]:
         self._phase = _Phase.DONE
-        self._held.release()
+        self.whole_body = self._exchange.whole(self._held.release(), self.transaction.body_bytes)
         return steps

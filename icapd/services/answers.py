@@ -110,6 +110,21 @@ def partly_adapted(
     return [Record("final"), PartialContent(head, part.data, part.original_end, reply_headers(transaction))]
 
 
+def changed(
+    transaction: Transaction,
+    options: AdaptationOptions,
+    head: MessageHead,
+    raw: bytes,
+    body: bytes,
+    held: int,
+) -> list[Step]:
+    """The message with a body that was changed; `held`: as Exchange.held_for_206."""
+    part = changed_part(raw, body)
+    if part is not None and part.original_end <= held:
+        return partly_adapted(transaction, options, head, part)
+    return adapted(transaction, options, head, body)
+
+
 def changed_part(raw: bytes, changed: bytes) -> ChangedPart | None:
     """What has to travel of a changed body; None when next to nothing is saved by leaving out its end."""
     same = _common_end(raw, changed)

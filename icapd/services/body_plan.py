@@ -9,7 +9,7 @@ from icapd.http.codings import SUPPORTED, parse_content_codings
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.http.media_types import MediaType, is_textual
-from icapd.policy import CompiledRule, RuleSet
+from icapd.policy import BY_POLICY, CompiledRule, RuleSet
 
 # The longest byte order mark.
 _MARK = 4
@@ -32,13 +32,13 @@ class BodyPlan:
     #: The type by which the body is read; without an essence where only the bytes told that it is text.
     media_type: MediaType
     codings: tuple[str, ...] = ()
-    #: Why a body is not read: "media-type", "no-rules", or what stood in the way.
+    #: Why a body is not read: "media-type", "no-rules", "policy", or what stood in the way.
     reason: str = ""
 
     @property
     def is_blind(self) -> bool:
         """Whether rules would have applied, but the body can't be read."""
-        return self.kind is PlanKind.SKIP and self.reason not in {"media-type", "no-rules"}
+        return self.kind is PlanKind.SKIP and self.reason not in {"media-type", "no-rules", BY_POLICY}
 
 
 def content_codings(headers: Headers) -> tuple[str, ...]:
@@ -62,15 +62,20 @@ class Announced(NamedTuple):
         headers = head.headers
         length = headers.get(b"content-length")
         media_type, codings = MediaType.parse(headers.get(b"content-type")), content_codings(headers)
-        # Who reads an event stream waits for its first event; a text of another type may name its charset.
-        is_telling = rules.looks_at("magic") or is_textual(media_type.essence)
-        is_awaited = is_telling and not media_type.is_event_stream
+        # An event stream does not wait: its first bytes may be all that comes for hours. A text of another
+        # type may name its charset, and rules on `magic` read any type.
+        shows_more = is_textual(media_type.essence) or rules.looks_at("magic")
+        reads_beginning = shows_more and not media_type.is_event_stream
         return cls(
             media_type,
             codings,
             int(length) if length is not None and length.isdigit() and len(length) < 20 else None,
-            SAMPLE if is_awaited or media_type.is_opaque or codings else _MARK,
+            SAMPLE if reads_beginning or media_type.is_opaque or codings else _MARK,
         )
+
+    def rules_of(self, rules: RuleSet) -> RuleSet:
+        """Those among the rules that are for this type."""
+        return rules.for_media_type(self.media_type.essence)
 
     def is_settled_by(self, received: int) -> bool:
         """Whether so many bytes of a body show all that is looked for in them: more would change nothing."""
@@ -80,15 +85,19 @@ class Announced(NamedTuple):
         """The rules on size that the announced length breaks."""
         if self.length is None:
             return []
-        return rules.for_media_type(self.media_type.essence).scan_size(self.length, None)
+        return self.rules_of(rules).scan_size(self.length, None)
 
 
-def plan_body(announced: Announced, sample: bytes, rules: RuleSet, max_buffered: int) -> BodyPlan:
-    """The plan for a body; `sample`: what has arrived of it, as it travels (coded).
+def plan_body(
+    announced: Announced, sample: bytes, rules: RuleSet, max_buffered: int, *, skips: bool = False
+) -> BodyPlan:
+    """The plan for a body; `sample`: what has arrived of it, as it travels (coded); `skips`: by policy.
 
     Types that say nothing (none, application/octet-stream) are judged by the sample, no further than SAMPLE.
     """
     media_type, codings, length = announced.media_type, announced.codings, announced.length
+    if skips:
+        return BodyPlan(PlanKind.SKIP, media_type, reason=BY_POLICY)
     sample = sample[:SAMPLE]
     if media_type.is_opaque:
         if not codings and not is_text(sample):

@@ -140,6 +140,15 @@ class Watched(Inspected):
         return passing
 
 
+def needs_all(inspector: Inspector, plan: BodyPlan) -> bool:
+    """Whether some rules don't apply to a body that flows.
+
+    Those on single fields need the whole body, or the whole event; the others hold.
+    """
+    rules = inspector.rules.for_media_type(plan.media_type.essence)
+    return bool(rules.field_rules) and not plan.media_type.is_event_stream
+
+
 def inspected_flow(
     inspector: Inspector, plan: BodyPlan, announced: int | None, beginning: bytes
 ) -> Inspected:

@@ -75,12 +75,12 @@ class FlowingMessage:
             self._be_patient(partial(self.feed, b""))
             raise
         except (CodingError, ScanTimeout) as error:
-            if self._must_cut:
+            if self._must_cut(reason_of(error)):
                 return self.cut("partial", reason_of(error))
             out, has_new = self._flow.unread(), self._pass_unread(reason_of(error))
         else:
             has_new = self._note_new_findings()
-        if self._flow.cut or self._outgrows_a_limit():
+        if self._flow.cut or self._outgrows_a_limit() or (has_new and self._transaction.must_block):
             self._transaction.disposition = "cut"
             return self._end(out)
         steps: list[Step] = []
@@ -103,7 +103,7 @@ class FlowingMessage:
             self._be_patient(partial(self.finish, trailers))
             raise
         except (CodingError, ScanTimeout) as error:
-            if self._must_cut:
+            if self._must_cut(reason_of(error)):
                 return self.cut("partial", reason_of(error))
             self._pass_unread(reason_of(error))
             out = b""
@@ -114,11 +114,11 @@ class FlowingMessage:
             self._transaction.disposition = "cut"
         return self._end(out, Headers() if is_cut or self._flow.changes else trailers)
 
-    @property
-    def _must_cut(self) -> bool:
+    def _must_cut(self, reason: str) -> bool:
         """Whether what can't be read must not go on: a rule in force might have changed it, or it is to be
         blocked."""
-        return self._flow.may_change or self._options.blocks_uninspected
+        fails_closed = self._options.blocks_uninspected
+        return self._flow.may_change or self._transaction.profile.blocks(reason, fails_closed)
 
     def _pass_unread(self, reason: str) -> bool:
         """Let what follows go on as it comes, as if it had been read; whether there are new findings."""

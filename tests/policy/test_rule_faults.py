@@ -32,7 +32,7 @@ def at(key: str, problem: str) -> str:
 
 
 NO_BOUND = "missing: the pattern sets no bound up to 65536; write how many bytes a match may span"
-KNOWN_TARGETS = "body, field, url, header, method, content-type, size, name, magic"
+KNOWN_TARGETS = "body, field, url, header, head-part, method, content-type, size, name, magic"
 
 CASES = [
     # The file.

@@ -103,6 +103,7 @@ def adapt(
     sizes: Sequence[int] = (),
     memory: BodyMemory = PLENTY,
     bypass: str = "",
+    now_us: int = 1_000_000,
 ) -> Outcome:
     """Run one request through codec and adaptation; records are taken down before the bytes behind them."""
     connection, outcome = Connection(), Outcome()
@@ -114,7 +115,7 @@ def adapt(
             if isinstance(step, Work):
                 perform(step.run())
             elif isinstance(step, Record):
-                outcome.records.append((step.phase, adaptation.transaction.record(5, inspector.mask_text)))
+                outcome.records.append((step.phase, service.record(adaptation.transaction, 5)))
             else:
                 outcome.sent += connection.send(step)
 
@@ -123,10 +124,10 @@ def adapt(
         while (event := connection.next_event()) is not None:
             if isinstance(event, ModRequest):
                 service = catalogue.services[event.path]
-                inspector = service.inspector
-                transaction = Transaction(event, catalogue.policy, 1_000_000, identity_of(event.headers))
-                adaptation = Adaptation(transaction, inspector, service.options, memory)
-                perform(adaptation.bypass(bypass) if bypass else adaptation.begin())
+                transaction = Transaction(event, catalogue.policy, now_us, identity_of(event.headers))
+                adaptation = service.adaptation(transaction, memory)
+                unseen = transaction.unseen(overloaded=False) or bypass
+                perform(adaptation.bypass(unseen) if unseen else adaptation.begin())
             else:
                 assert adaptation is not None and isinstance(event, BodyData | PreviewEnd | BodyEnd)
                 perform(adaptation.handle(event))
