@@ -196,6 +196,7 @@ def _scan_part(part: Part, container: MediaType, every: RuleSet, budget: Budget,
     if is_whole:
         fields = chain(fields, parts.fields_of_content(part, kind, container))
     found = parts.scan_file_names(part, rules, budget)
+    found += parts.scan_start(part, content, every, budget)
     if rules.field_rules and rules.fields_may_match(
         chain(layers_of(views), layers_of(parts.views_of_names(part)))
     ):

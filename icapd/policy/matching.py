@@ -212,7 +212,7 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
     max_length = rule.max_length or longest or UNBOUNDED_REACH
     # What must stand near a match is as good as keywords.
     words = rule.keywords or (near.literals if near else ())
-    keywords = frozenset(word.encode("ascii") for word in words)
+    keywords = frozenset(word.encode() for word in words)
     return CompiledRule(
         rule=rule,
         id=rule.id,
