@@ -154,6 +154,12 @@ class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     reqmod_fail_mode: FailMode = "open"
     #: The same for a response.
     respmod_fail_mode: FailMode = "open"
+    #: Requests for a part of a resource (`Range`), of which rules would see that part only: `text` has those
+    #: ask for all of it that may be for a text, `remove` has every one, `allow` none.
+    request_ranges: Literal["allow", "text", "remove"] = "text"
+    #: Content codings that a request offers: `readable` leaves those that icapd reads, and takes out offers
+    #: of deltas and dictionaries; `allow` leaves all.
+    request_codings: Literal["allow", "readable"] = "readable"
     #: Whom a blocked person may ask; stands on the block page.
     contact: str = ""
     #: Name by which `Via: ICAP/1.0 NAME` of changed messages tells who changed them; "" leaves it out.

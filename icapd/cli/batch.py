@@ -76,8 +76,9 @@ def content_of(line: BatchLine) -> bytes:
 
 
 def _message(line: BatchLine) -> Message:
-    headers, body = headers_from(line.headers), content_of(line)
-    return Message(line.direction, encode(line.method), encode(line.url), headers, body)
+    body = content_of(line)
+    headers, is_utf8 = headers_from(line.headers), line.body_base64 is None
+    return Message(line.direction, encode(line.method), encode(line.url), headers, body, is_utf8)
 
 
 def _body(line: BatchLine, body: bytes) -> dict[str, str]:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-Format = Literal["json", "form", "event-stream", "text"]
+Format = Literal["json", "form", "event-stream", "multipart", "text"]
 
 _ESSENCE = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+/[!#$%&'*+\-.^_`|~0-9a-z]+")
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]+)')
+# RFC 2046 section 5.1.1: 70 characters at most, blanks among them where it is quoted.
+_BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"\r\n]{1,70})"|([^\s";,]{1,70}))', re.IGNORECASE)
 
 # Registered and customary types outside text/* whose bytes are text.
 _TEXTUAL = frozenset(
@@ -18,7 +20,7 @@ _TEXTUAL = frozenset(
     application/graphql-response application/yaml application/x-yaml application/toml application/sql
     application/x-sh application/x-httpd-php application/rtf application/pem-certificate-chain
     application/x-pem-file application/jwt application/jose application/mbox message/rfc822 message/http
-    multipart/form-data multipart/mixed multipart/related image/svg+xml""".split()
+    multipart/form-data multipart/mixed multipart/related multipart/alternative image/svg+xml""".split()
 )
 _TEXTUAL_SUFFIXES = ("+json", "+xml", "+yaml", "+json-seq", "+jwt")
 _JSON = frozenset(
@@ -34,6 +36,8 @@ class MediaType:
 
     essence: str = ""
     charset: str | None = None
+    #: Of a multipart type; "" when it names none.
+    boundary: str = ""
 
     @classmethod
     def parse(cls, value: bytes | None) -> "MediaType":
@@ -58,6 +62,8 @@ class MediaType:
             return "form"
         if self.is_event_stream:
             return "event-stream"
+        if self.essence.startswith("multipart/"):
+            return "multipart"
         return "text"
 
 
@@ -67,10 +73,17 @@ _MAX_VALUE = 256
 
 @lru_cache(maxsize=1024)
 def _parse(value: bytes) -> MediaType:
-    text = value.decode("latin-1").lower()
+    given = value.decode("latin-1")
+    text = given.lower()
     essence = text.partition(";")[0].strip()
     charset = _CHARSET.search(text)
-    return MediaType(essence if _ESSENCE.fullmatch(essence) else "", charset[1] if charset else None)
+    # The only parameter here in which case counts.
+    boundary = _BOUNDARY.search(given) if essence.startswith("multipart/") else None
+    return MediaType(
+        essence if _ESSENCE.fullmatch(essence) else "",
+        charset[1] if charset else None,
+        (boundary[1] or boundary[2]) if boundary else "",
+    )
 
 
 def is_textual(essence: str) -> bool:

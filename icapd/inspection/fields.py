@@ -1,11 +1,11 @@
-"""The single values of a text: the strings of a JSON document, names and values of a form or a query."""
+"""The single values of a text: the strings of a JSON document, what stands in a form, a query or markup."""
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 
-from icapd.inspection.escapes import FORM, JSON, Escapes
+from icapd.inspection.escapes import CHARACTER_REFERENCES, FORM, JSON, NONE, Escapes
 from icapd.inspection.formats import TextFormat
+from icapd.inspection.markup import tokens
 from icapd.inspection.views import View
 
 # A string that breaks off reaches to the end; to pass over it would mean to try anew at each quote in it.
@@ -18,54 +18,72 @@ _QUERY = re.compile(rb"[^?#]*+\?([^#]*+)")
 class Field:
     """One value as it is spelled, and where that stands in the text, or in the value of a field around it."""
 
+    __slots__ = ("_offset", "_outer", "_view", "escapes", "spelling")
+
     def __init__(self, spelling: bytes, offset: int, escapes: Escapes, outer: "Field | None" = None) -> None:
         self.spelling = spelling
+        self.escapes = escapes
         self._offset = offset
-        self._escapes = escapes
         self._outer = outer
-
-    @cached_property
-    def _view(self) -> View:
-        return View(self._escapes, self.spelling)
+        self._view: View | None = None
 
     @property
     def value(self) -> bytes:
         """As its reader gets it."""
+        if self._view is None:
+            if not self.escapes.occur_in(self.spelling):
+                return self.spelling
+            self._view = View(self.escapes, self.spelling)
         return self._view.text
 
     def locate(self, start: int, end: int) -> tuple[int, int]:
         """The span of the text that a span of the value came from."""
-        start, end = self._view.offsets.to_source(start, end)
+        if self._view is not None:
+            start, end = self._view.offsets.to_source(start, end)
         start, end = start + self._offset, end + self._offset
         return self._outer.locate(start, end) if self._outer else (start, end)
 
 
-def fields_of(text: bytes, kind: TextFormat) -> Iterator[Field]:
-    """The fields of a text in that format; names are fields too. Other text than JSON and forms has none."""
+def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iterator[Field]:
+    """The fields of a text in that format; of JSON and forms the names too, of HTML and XML the texts
+    and the values of attributes. Other text has none.
+
+    `outer`: the field that the text is the value of.
+    """
     match kind:
         case "json":
-            yield from _json_fields(text)
+            yield from _json_fields(text, outer)
         case "form":
-            yield from _form_fields(text)
+            yield from _form_fields(text, 0, outer)
         case "url":
             query = _QUERY.match(text)
             if query is not None:
-                yield from _form_fields(query[1], query.start(1))
+                yield from _form_fields(query[1], query.start(1), outer)
+        case "html":
+            yield from _markup_fields(text, outer)
 
 
-def _json_fields(text: bytes, outer: Field | None = None) -> Iterator[Field]:
+def _json_fields(text: bytes, outer: Field | None, *, is_inner: bool = False) -> Iterator[Field]:
     for string in _JSON_STRING.finditer(text):
         field = Field(string[1], string.start(1), JSON, outer)
         yield field
         # A string that holds JSON itself has fields of its own; one level is what protocols do.
-        if outer is None and field.spelling.startswith(_JSON_CONTAINER):
-            yield from _json_fields(field.value, field)
+        if not is_inner and field.spelling.startswith(_JSON_CONTAINER):
+            yield from _json_fields(field.value, field, is_inner=True)
 
 
-def _form_fields(text: bytes, offset: int = 0) -> Iterator[Field]:
+def _form_fields(text: bytes, offset: int, outer: Field | None) -> Iterator[Field]:
     for part in text.split(b"&"):
         name, equals, value = part.partition(b"=")
         for spelling, begin in ((name, offset), (value, offset + len(name) + len(equals))):
             if spelling:
-                yield Field(spelling, begin, FORM)
+                yield Field(spelling, begin, FORM, outer)
         offset += len(part) + 1
+
+
+def _markup_fields(text: bytes, outer: Field | None) -> Iterator[Field]:
+    for token in tokens(text):
+        for start, end in token.areas:
+            spelling = text[start:end]
+            if spelling and not spelling.isspace():
+                yield Field(spelling, start, CHARACTER_REFERENCES if token.has_references else NONE, outer)

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from icapd.http.media_types import MediaType
-from icapd.inspection.escapes import CHARACTER_REFERENCES, FORM, JSON, PERCENT, Escapes
+from icapd.inspection.escapes import ANY, CHARACTER_REFERENCES, FORM, JSON, PERCENT, SCRIPT, Escapes
+from icapd.inspection.folding import FOLD
 from icapd.inspection.json_text import JsonCutter
+from icapd.inspection.markup import MarkupCutter
 from icapd.inspection.redaction import Cutter, FormCutter, PlainCutter
 
 #: How a text is read, and how something is taken out of it without breaking it.
-TextFormat = Literal["json", "form", "url", "html", "text"]
+TextFormat = Literal["json", "form", "url", "html", "script", "text"]
 
 _SNIFFED = frozenset({"", "text/plain"})
 #: What may stand before JSON: blanks (RFC 8259 section 2), and a byte order mark that should not.
@@ -21,25 +23,47 @@ LEAD = 1024
 #: a string of another (MCP results do it); so are URLs, for double encoding is an old way around filters.
 ESCAPES: Mapping[TextFormat, tuple[Escapes, ...]] = {
     "json": (JSON, JSON),
-    "form": (FORM,),
+    "form": (FORM, PERCENT),
     "url": (PERCENT, PERCENT),
     "html": (CHARACTER_REFERENCES,),
+    "script": (),
     "text": (),
 }
 
+# JavaScript's types (RFC 9239), and those it had before.
+_SCRIPTS = frozenset(
+    "text/javascript application/javascript application/x-javascript application/ecmascript".split()
+)
+#: The same where the whole text is there, with what takes a look ahead, or is too rare for every stream.
+WHOLE_ESCAPES: Mapping[TextFormat, tuple[Escapes, ...]] = {
+    "json": (JSON, JSON, FOLD),
+    "form": (FORM, PERCENT, FOLD),
+    "url": (PERCENT, PERCENT, FOLD),
+    "html": (CHARACTER_REFERENCES, SCRIPT, FOLD),
+    "script": (SCRIPT, FOLD),
+    "text": (FOLD,),
+}
+#: What a single value is looked through for, once its format is undone: three layers of any escapes.
+LAYERS = (ANY, ANY, ANY, FOLD)
+
 #: What takes something out of a text of each format without breaking it.
-CUTTERS: Mapping[TextFormat, Callable[[], Cutter]] = {
+#: They take where the text begins in a longer one; by default it stands alone.
+CUTTERS: Mapping[TextFormat, Callable[..., Cutter]] = {
     "json": JsonCutter,
     "form": FormCutter,
     "url": FormCutter,
-    "html": PlainCutter,
+    "html": MarkupCutter,
+    "script": PlainCutter,
     "text": PlainCutter,
 }
 
 
 def text_format(media_type: MediaType, text: bytes) -> TextFormat:
-    """How to read a text of that type. What has no type, or only that of plain text, may show it is JSON."""
+    """How to read a text of that type. What has no type may show it, and so may JSON as plain text."""
     essence, kind = media_type.essence, media_type.format
+    if kind == "multipart":
+        # What can't be taken apart, or flows.
+        return "text"
     if kind == "event-stream":
         # Its lines are field names, colons and mostly JSON: all of it words to the reader of JSON.
         return "json"
@@ -47,4 +71,9 @@ def text_format(media_type: MediaType, text: bytes) -> TextFormat:
         return kind
     if essence == "text/html" or essence.endswith(("/xml", "+xml")):
         return "html"
-    return "json" if essence in _SNIFFED and text[:LEAD].lstrip(BLANKS)[:1] in {b"{", b"["} else "text"
+    if essence in _SCRIPTS:
+        return "script"
+    first = text[:LEAD].lstrip(BLANKS)[:1] if essence in _SNIFFED else b""
+    if first in {b"{", b"["}:
+        return "json"
+    return "html" if first == b"<" and not essence else "text"

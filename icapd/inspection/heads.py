@@ -6,13 +6,12 @@ from itertools import chain
 
 from icapd.http.headers import Headers
 from icapd.inspection.budget import Budget
-from icapd.inspection.escapes import FORM
 from icapd.inspection.fields import fields_of
 from icapd.inspection.findings import Hit
-from icapd.inspection.formats import ESCAPES
+from icapd.inspection.formats import WHOLE_ESCAPES
 from icapd.inspection.redaction import FormCutter, PlainCutter, redact
-from icapd.inspection.scanning import distinct, scan_fields, scan_views
-from icapd.inspection.views import View, Views
+from icapd.inspection.scanning import distinct, layers_of, scan_fields, scan_views
+from icapd.inspection.views import Views
 from icapd.policy import Action, RuleSet
 
 # RFC 9112 section 3.2: scheme and authority of the absolute form; of the authority form, everything.
@@ -40,9 +39,9 @@ def examine_url(url: bytes, rules: RuleSet, timeout: float) -> UrlExamination:
     """
     budget = Budget(timeout)
     found: list[Hit] = []
-    if rules.fields_may_match((View(FORM, url).text,)):
+    if rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"]))):
         found += scan_fields(rules, fields_of(url, "url"), budget)
-    found += scan_views(rules, "url", Views(url, ESCAPES["url"]), budget)
+    found += scan_views(rules, "url", Views(url, WHOLE_ESCAPES["url"]), budget)
     authority = _AUTHORITY.match(url)
     assert authority is not None, "the pattern matches anywhere"
     hits = [_not_in_authority(hit, authority.end()) for hit in distinct(found)]
@@ -97,7 +96,7 @@ def masked(text: bytes, rules: RuleSet, timeout: float) -> bytes:
     For texts that are kept. Raises ScanTimeout.
     """
     budget = Budget(timeout)
-    views = Views(text, ESCAPES["url"])
+    views = Views(text, WHOLE_ESCAPES["url"])
     hits = [*scan_views(rules, "url", views, budget), *scan_views(rules, "body", views, budget)]
     hits += _scan_header(b"", text, rules, budget)
     return redact(text, [(hit.start, hit.end) for hit in hits], PlainCutter())

@@ -8,10 +8,10 @@ from icapd.errors import OutOfPatience, ScanTimeout
 from icapd.http.codings import KiB
 from icapd.http.headers import Headers
 from icapd.http.media_types import MediaType
-from icapd.inspection.body import examine
+from icapd.http.transcoding import Edit
+from icapd.inspection.body import examine_body
 from icapd.inspection.event_stream import EventStreamStage
 from icapd.inspection.findings import Finding, FindingLog, Fingerprinter, Hit
-from icapd.inspection.formats import text_format
 from icapd.inspection.heads import examine_headers, examine_url, examine_value, masked
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.stage import BodyStream
@@ -34,6 +34,8 @@ class BodyInspection:
     text: bytes = field(repr=False)
     #: Whether there are more findings than are kept.
     truncated_findings: bool = False
+    #: What makes `text` of the one that went in; empty where that is not known.
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,12 @@ class Inspector:
         """A whole body in no coding."""
         if not patient and len(text) > MAX_IMPATIENT:
             raise OutOfPatience
-        rules = self.rules.for_media_type(media_type.essence)
         try:
-            examination = examine(text, text_format(media_type, text), rules, self._timeout(patient))
+            examination = examine_body(text, media_type, self.rules, self._timeout(patient))
         except ScanTimeout as error:
             raise _spent(error, patient) from None
         log = self._log(examination.hits)
-        return BodyInspection(tuple(log.findings), examination.text, log.truncated)
+        return BodyInspection(tuple(log.findings), examination.text, log.truncated, examination.edits)
 
     def inspect_url(self, url: bytes, *, patient: bool = True) -> UrlInspection:
         """A request target in any form (RFC 9112 section 3.2)."""

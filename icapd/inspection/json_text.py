@@ -30,9 +30,10 @@ class JsonCutter:
 
     __slots__ = ("_in_string", "_position")
 
-    def __init__(self) -> None:
+    def __init__(self, begin: int = 0) -> None:
+        """`begin`: where the JSON begins in a longer text."""
         # All before it is read. Never between a backslash and what that escapes.
-        self._position = 0
+        self._position = begin
         self._in_string = False
 
     def advance(self, passage: Passage, to: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from icapd.http.transcoding import Edit
 from icapd.inspection.budget import Budget
 from icapd.inspection.utf8 import whole_characters
 from icapd.policy import REPLACEMENT
@@ -73,6 +74,9 @@ class Cutter(Protocol):
 class PlainCutter:
     """Any text without a format that a replacement could break."""
 
+    def __init__(self, begin: int = 0) -> None:
+        """`begin`: where the text begins in a longer one; it makes no difference here."""
+
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
         start, end = passage.whole_characters(start, end)
         return [Piece(start, end, REPLACEMENT)] if start < end else []
@@ -84,13 +88,17 @@ class PlainCutter:
 class FormCutter(PlainCutter):
     """application/x-www-form-urlencoded, and the query of a URL: `&` stays, and so do names before values."""
 
+    def __init__(self, begin: int = 0) -> None:
+        """`begin`: where the text begins in a longer one."""
+        self._begin = begin
+
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
         pieces = []
         start, end = passage.whole_characters(start, end)
         for part in _FORM_FIELD.finditer(passage.text, start - passage.base, end - passage.base):
             begin, stop = part.span()
             equals = passage.text.find(b"=", begin, stop)
-            if equals > begin and (begin + passage.base == 0 or passage.text[begin - 1] in b"?&"):
+            if equals > begin and (begin + passage.base == self._begin or passage.text[begin - 1] in b"?&"):
                 # A whole name stands in the span: it goes only where there is no value to take.
                 begin, stop = (begin, equals) if equals + 1 == stop else (equals + 1, stop)
             pieces.append(Piece(begin + passage.base, stop + passage.base, PERCENT_REPLACEMENT))
@@ -109,10 +117,12 @@ class Redactor:
     found: replacements are filled up, or a row of asterisks where there is no room for them.
     """
 
-    __slots__ = ("_in_number", "_keeps_length", "_pieces", "_position")
+    __slots__ = ("_edits", "_in_number", "_keeps_length", "_pieces", "_position")
 
-    def __init__(self, *, keeps_length: bool = False) -> None:
+    def __init__(self, *, keeps_length: bool = False, edits: list[Edit] | None = None) -> None:
+        """`edits`: gets all that is not copied, for who has the text in other bytes."""
         self._keeps_length = keeps_length
+        self._edits = edits
         self._pieces: list[Piece] = []
         # Everything before it is written or gone; it may be ahead of the text that is there.
         self._position = 0
@@ -133,6 +143,8 @@ class Redactor:
             replacement = piece.replacement if piece.start == self._position and not self._in_number else b""
             # Of a piece that overlaps the one before, the rest.
             length = max(0, piece.end - self._position)
+            if self._edits is not None:
+                self._edits.append(Edit(self._position, self._position + length, replacement))
             out.append(_filled(replacement, length, piece.is_number) if self._keeps_length else replacement)
             if length:
                 self._position, self._in_number = piece.end, piece.is_number
@@ -147,6 +159,8 @@ class Redactor:
             end_of_number = passage.run(_REST_OF_NUMBER, self._position, until)
             if self._keeps_length:
                 out.append(b" " * (end_of_number - self._position))
+            if self._edits is not None:
+                self._edits.append(Edit(self._position, end_of_number, b""))
             self._position, self._in_number = end_of_number, end_of_number == until
         out.append(passage.between(self._position, until))
         self._position = until
@@ -160,19 +174,25 @@ def _filled(replacement: bytes, length: int, is_number: bool) -> bytes:
 
 
 def redact(
-    text: bytes, spans: Sequence[tuple[int, int]], cutter: Cutter, budget: Budget | None = None
+    text: bytes,
+    spans: Sequence[tuple[int, int]],
+    cutter: Cutter,
+    pieces: Iterable[Piece] = (),
+    budget: Budget | None = None,
+    edits: list[Edit] | None = None,
 ) -> bytes:
     """A whole text without the spans; the same object when there is nothing to take out.
 
+    `pieces` are cut already, and touch none of the spans. `edits` gets what was done.
     Raises ScanTimeout when the budget is spent.
     """
-    if not spans:
+    cut = [*pieces]
+    if not spans and not cut:
         return text
-    passage, redactor = Passage(text), Redactor()
-    pieces: list[Piece] = []
+    passage, redactor = Passage(text), Redactor(edits=edits)
     for start, end in sorted(set(spans)):
         if budget is not None:
             budget.check(_REDACTION)
-        pieces += cutter.cut(passage, start, end)
-    redactor.replace(pieces)
+        cut += cutter.cut(passage, start, end)
+    redactor.replace(cut)
     return redactor.write(passage, len(text))

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from icapd.inspection.budget import Budget
+from icapd.inspection.escapes import ANY, Escapes
 from icapd.inspection.fields import Field
 from icapd.inspection.findings import Hit
+from icapd.inspection.formats import LAYERS
 from icapd.inspection.views import Views
 from icapd.policy import Match, RuleSet
 
@@ -22,19 +24,48 @@ def scan_views(rules: RuleSet, target: str, views: Views, budget: Budget) -> Ite
                 yield Hit(match.rule, match.rule.action, target, start, end, views.decoded(start, end))
 
 
+def layers_of(views: Views) -> Iterator[bytes]:
+    """The readings of a text, then those with all layers of escapes off, as its single values are scanned."""
+    kept = list(views)
+    yield from kept
+    # Where the format has spelled anything, values are at least once decoded. What can be folded is folded.
+    for text in kept[1:] or kept:
+        if ANY.occur_in(text):
+            layers = Views(text, LAYERS)
+            if layers.innermost_reading:
+                yield layers.innermost
+
+
+def _has_layers(value: bytes) -> bool:
+    return ANY.occur_in(value) or not value.isascii()
+
+
 def scan_fields(rules: RuleSet, fields: Iterable[Field], budget: Budget) -> Iterator[Hit]:
-    """What the rules on single values find."""
+    """What the rules on single values find, as their reader gets them and with all layers of escapes off."""
     # Names repeat in every object of a list, and so do many values: each spelling is scanned once.
-    scanned: dict[bytes, list[Match]] = {}
+    scanned: dict[tuple[Escapes, bytes], list[Match]] = {}
     for field in fields:
-        matches = scanned.get(field.spelling)
+        key = field.escapes, field.spelling
+        matches = scanned.get(key)
         if matches is None:
             budget.check(rules.field_rules[0].id)
-            matches = scanned[field.spelling] = rules.scan("field", field.value, timeout=budget.left())
+            matches = scanned[key] = _scan_value(rules, field.value, budget)
         for match in matches:
             start, end = field.locate(match.start, match.end)
             secret = field.value[match.start : match.end]
             yield Hit(match.rule, match.rule.action, "field", start, end, secret)
+
+
+def _scan_value(rules: RuleSet, value: bytes, budget: Budget) -> list[Match]:
+    matches = rules.scan("field", value, timeout=budget.left())
+    if _has_layers(value):
+        views = Views(value, LAYERS)
+        reading = views.innermost_reading
+        if reading:
+            for match in rules.scan("field", views.innermost, timeout=budget.left()):
+                start, end = views.locate(reading, match.start, match.end)
+                matches.append(match._replace(start=start, end=end))
+    return matches
 
 
 def distinct(hits: Iterable[Hit]) -> list[Hit]:

@@ -1,7 +1,6 @@
 """A whole text as its reader will see it: as it stands, and with its escapes decoded in place."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 from icapd.inspection.escapes import Escapes
 from icapd.inspection.offsets import OffsetMap
@@ -10,21 +9,33 @@ from icapd.inspection.offsets import OffsetMap
 class View:
     """A text with one kind of escapes decoded."""
 
+    __slots__ = ("_escapes", "_offsets", "_parts", "_source", "text")
+
     def __init__(self, escapes: Escapes, source: bytes) -> None:
-        self._source_parts = escapes.split(source)
-        self._parts = escapes.decode_parts(self._source_parts)
-        self.text = b"".join(self._parts)
+        self._escapes, self._source = escapes, source
+        # The text in parts, as it is and decoded.
+        self._parts: tuple[list[bytes], list[bytes]] | None = None
+        self._offsets: OffsetMap | None = None
+        whole = escapes.decode_whole(source)
+        self.text = b"".join(self._taken_apart()[1]) if whole is None else whole
+
+    def _taken_apart(self) -> tuple[list[bytes], list[bytes]]:
+        if self._parts is None:
+            parts = self._escapes.split(self._source)
+            self._parts = parts, self._escapes.decode_parts(parts)
+        return self._parts
 
     @property
     def has_escapes(self) -> bool:
-        return len(self._parts) > 1
+        return self.text != self._source or len(self._taken_apart()[0]) > 1
 
-    @cached_property
+    @property
     def offsets(self) -> OffsetMap:
         """Made when something is found; most texts are clean."""
-        offsets = OffsetMap()
-        offsets.extend(self._source_parts, self._parts)
-        return offsets
+        if self._offsets is None:
+            self._offsets = OffsetMap()
+            self._offsets.extend(*self._taken_apart())
+        return self._offsets
 
 
 class Views:
@@ -37,13 +48,11 @@ class Views:
         self._decoded: list[View] = []
         for kind in escapes:
             source = self.innermost
-            if not kind.occur_in(source):
-                break
-            view = View(kind, source)
-            # One that stands for itself, such as an unknown name in HTML, is still not cut.
-            if not view.has_escapes:
-                break
-            self._decoded.append(view)
+            if (kind.matter_in or kind.occur_in)(source):
+                view = View(kind, source)
+                # One that stands for itself, such as an unknown name in HTML, is still not cut.
+                if view.has_escapes:
+                    self._decoded.append(view)
 
     @property
     def innermost(self) -> bytes:
@@ -54,6 +63,11 @@ class Views:
         yield self._text
         for view in self._decoded:
             yield view.text
+
+    @property
+    def innermost_reading(self) -> int:
+        """The number of the reading with everything decoded."""
+        return len(self._decoded)
 
     def __repr__(self) -> str:
         return f"<Views of {len(self._text)} bytes>"

@@ -21,9 +21,10 @@ class WindowStage:
     """Decides a stream block by block: each once all is there that a match beginning in it may touch.
 
     Finds and redacts what `Inspector.inspect_body` would, for every rule whose matches, with what they look
-    at around them, span at most its `max_length`. Three things need the whole body and are not done here:
-    rules on fields; taking out further copies of a secret that only its surroundings gave away; and the
-    redactions of packs that go in order, which are merged like all others.
+    at around them, span at most its `max_length`. Some things need the whole body and are not done here:
+    rules on fields; taking out further copies of a secret that only its surroundings gave away; escapes that
+    only `WHOLE_ESCAPES` has, and the parts of a multipart body; and the redactions of packs that go in order,
+    which are merged like all others.
 
     All of a stream may take `scan_timeout`, and as much again for each MiB of it.
     """

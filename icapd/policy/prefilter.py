@@ -48,6 +48,14 @@ class Prefilter:
         always = self._always & numbers
         return Prefilter(self._rules, self._one_pass, numbers_of, always, of_values=self._of_values)
 
+    def may_match_within(self, text: bytes) -> bool:
+        """False when surely no part of the text has a candidate.
+
+        A pattern that is bound to the beginning of a value is looked for in mid-text as well: what one pass
+        looks for has no such bounds.
+        """
+        return bool(self._always) or any(map(self._numbers_of.__getitem__, self._one_pass.occurring(text)))
+
     def candidates(self, text: bytes) -> Sequence[CompiledRule]:
         """The rules that can have a match in the text, in their order."""
         occurring = self._one_pass.occurring(text)
@@ -58,28 +66,6 @@ class Prefilter:
             numbers |= self._numbers_of[expression]
         rules = map(self._rules.__getitem__, sorted(numbers))
         return [rule for rule in rules if rule.takes(text)] if self._of_values else list(rules)
-
-
-class Keywords:
-    """The keywords of rules on the parts of a text, such as its values.
-
-    Patterns would not do here: one may be bound to the beginning of a value, and not match in mid-text.
-    """
-
-    __slots__ = ("_has_rules", "_one_pass")
-
-    def __init__(self, rules: Sequence[CompiledRule], databases: Databases | None) -> None:
-        self._has_rules = bool(rules)
-        words = sorted({keyword for rule in rules for keyword in rule.keywords})
-        self._one_pass: OnePass | None = None
-        if databases is not None and all(rule.keywords for rule in rules):
-            self._one_pass = databases.one_pass(list(map(one_pass.word, words)))
-
-    def may_occur(self, text: bytes) -> bool:
-        """False when surely no rule matches any part of the text."""
-        if self._one_pass is None:
-            return self._has_rules
-        return bool(self._one_pass.occurring(text))
 
 
 def make_prefilter(

@@ -7,7 +7,7 @@ from time import monotonic
 
 from icapd.policy.databases import Databases
 from icapd.policy.matching import CompiledRule, Match
-from icapd.policy.prefilter import Keywords, Prefilter, make_prefilter
+from icapd.policy.prefilter import Prefilter, make_prefilter
 from icapd.policy.rule import Action
 from icapd.policy.text import Text
 
@@ -64,9 +64,8 @@ class RuleSet:
             else:
                 of_values = target == "field"
                 self._prefilters[target] = make_prefilter(members, databases, of_values=of_values)
-        self._field_keywords = Keywords(self.field_rules, databases)
         # All rules on headers together, whatever the header.
-        self._header_keywords = Keywords(on_headers, databases)
+        self._any_header = make_prefilter(on_headers, databases, of_values=False)
         self._named_headers = _by_name(self._prefilters, "header:")
         self._exact_headers = _by_name(self._prefilters, "header-exact:")
         self._by_selection: dict[Selection, RuleSet] = {}
@@ -113,11 +112,13 @@ class RuleSet:
 
     def fields_may_match(self, texts: Iterable[bytes]) -> bool:
         """False when surely no rule on single values matches any part of these texts."""
-        return any(map(self._field_keywords.may_occur, texts))
+        # Texts may be made only when they are asked for.
+        prefilter = self._prefilters.get("field")
+        return prefilter is not None and any(map(prefilter.may_match_within, texts))
 
     def headers_may_match(self, values: Iterable[bytes]) -> bool:
         """False when surely no rule on headers matches in any of these values."""
-        return self._header_keywords.may_occur(b"\n".join(values))
+        return self._any_header.may_match_within(b"\n".join(values))
 
     def scan_header(self, name: bytes, value: bytes, *, timeout: float = SCAN_TIMEOUT) -> list[Match]:
         """Matches in one header's value. A rule that matches nothing at all there finds its presence."""

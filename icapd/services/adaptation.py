@@ -13,7 +13,7 @@ from enum import Enum, auto
 from functools import partial
 
 from icapd.audit import Inspection
-from icapd.errors import ScanTimeout
+from icapd.errors import CodingError, ScanTimeout
 from icapd.http.adapted import changed_head
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
@@ -24,11 +24,12 @@ from icapd.services import answers, blocking
 from icapd.services.answers import AdaptationOptions, Record, Step, Work, patiently
 from icapd.services.body_memory import BodyMemory, HeldBody
 from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
-from icapd.services.buffered import read_buffered, reason_of, why_unreadable
+from icapd.services.buffered import obstacle, read_buffered, reason_of
 from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
 from icapd.services.flow import Echo, Flow, inspected_flow, needs_all
 from icapd.services.flowing import FlowingMessage
+from icapd.services.normalising import normalised_head, of_changed_head
 from icapd.services.trailers import examined
 from icapd.services.transaction import Transaction
 
@@ -81,6 +82,7 @@ class Adaptation:
         else:
             self._head = examination.head
             self.transaction.add_findings(examination.findings)
+        self._head = normalised_head(self._head, self.transaction, self._options.normalisation)
         if self._request.has_body and (length := self._announced.length) is not None:
             rules = self._announced.rules_of(self._inspector.rules)
             self.transaction.add_findings(size_findings(rules.scan_size(length, None)))
@@ -101,9 +103,7 @@ class Adaptation:
             self.transaction.disposition = "bypassed"
         if self._exchange.may_answer_204:
             return self._done(answers.unmodified(self.transaction))
-        if not self._request.has_body:
-            return self._pass_whole(b"")
-        return self._start_flow(Echo(), self._virgin)
+        return self._start_flow(Echo(), self._virgin) if self._request.has_body else self._pass_whole(b"")
 
     def handle(self, event: BodyData | PreviewEnd | BodyEnd) -> list[Step]:
         """The next piece of the body, or its end."""
@@ -155,9 +155,7 @@ class Adaptation:
         fits = self._held.add(data)
         if self._phase is _Phase.PREVIEW and self._request.preview is None:
             return self._decide() if self._announced.is_settled_by(self.transaction.body_bytes) else []
-        if self._phase is _Phase.BUFFERING and not fits:
-            return self._start_inspected_flow()
-        return []
+        return self._start_inspected_flow() if self._phase is _Phase.BUFFERING and not fits else []
 
     def _on_end(self, trailers: Headers) -> list[Step]:
         self._exchange.end()
@@ -246,17 +244,19 @@ class Adaptation:
         assert self._plan is not None
         if needs_all(self._inspector, self._plan) and self._must_stop("partial", "oversize"):
             return self._block_uninspected()
-        if obstacle := why_unreadable(self._inspector, self._plan, self._held.sample()):
-            if self._must_stop(*obstacle):
+        try:
+            flow = inspected_flow(self._inspector, self._plan, self._announced.length, self._held.sample())
+        except CodingError as error:
+            if self._must_stop(*obstacle(error)):
                 return self._block_uninspected()
             return self._start_flow(Echo(), self._head)
-        flow = inspected_flow(self._inspector, self._plan, self._announced.length)
         return self._start_flow(flow, flow.head(self._head))
 
     def _start_flow(self, flow: Flow, head: MessageHead) -> list[Step]:
         self._phase = _Phase.FLOWING
         if self.transaction.disposition != "bypassed":
-            self.transaction.disposition = "echoed" if self._head is self._virgin else "redacted"
+            is_virgin = self._head is self._virgin
+            self.transaction.disposition = "echoed" if is_virgin else of_changed_head(self.transaction)
         rules, has_size = self._announced.rules_of(self._inspector.rules), self._announced.length is not None
         flowing = FlowingMessage(self.transaction, head, flow, rules, self._options, has_size=has_size)
         self._flowing = flowing
@@ -287,7 +287,7 @@ class Adaptation:
         if self._head is not self._virgin or kept != trailers:
             if self._exchange.may_answer_206 and not trailers:
                 return self._pass_with_changed_head()
-            self.transaction.disposition = "redacted"
+            self.transaction.disposition = of_changed_head(self.transaction)
         elif self._exchange.may_answer_204:
             return self._done(answers.unmodified(self.transaction))
         elif self.transaction.disposition == "unmodified":
@@ -296,7 +296,7 @@ class Adaptation:
 
     def _pass_with_changed_head(self) -> list[Step]:
         """The whole body is the client's own: none of it has to travel again."""
-        self.transaction.disposition = "redacted"
+        self.transaction.disposition = of_changed_head(self.transaction)
         return self._done(answers.partly_adapted(self.transaction, self._options, self._head))
 
     def _must_stop(self, inspection: Inspection, reason: str) -> bool:

@@ -8,6 +8,7 @@ from icapd.errors import OutOfPatience
 from icapd.http.adapted import with_via
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
+from icapd.http.normalising import Normalisation
 from icapd.icap import (
     AdaptedData,
     AdaptedEnd,
@@ -66,6 +67,8 @@ class AdaptationOptions:
     via: str = ""
     #: Whether the verdict of a message that flowed is told behind it, to those who allow trailers.
     verdict_trailer: bool = False
+    #: What becomes of requests that would blind the inspection of their responses.
+    normalisation: Normalisation = field(default_factory=Normalisation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
-from icapd.http import charsets
+from icapd.http.charsets import SAMPLE, charset_of, is_text
 from icapd.http.codings import SUPPORTED, parse_content_codings
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
-from icapd.http.media_types import MediaType, is_textual, looks_like_text
+from icapd.http.media_types import MediaType, is_textual
 from icapd.policy import BY_POLICY, RuleSet
 
-#: Bytes by which a body is judged that its head says nothing of.
-SAMPLE = 1024
 # The longest byte order mark.
 _MARK = 4
 
@@ -73,7 +71,10 @@ class Announced(NamedTuple):
 
     def is_settled_by(self, received: int) -> bool:
         """Whether so many bytes of a body show all that plan_body looks for: more would change nothing."""
-        return received >= (SAMPLE if self.media_type.is_opaque or self.codings else _MARK)
+        media_type = self.media_type
+        # Who reads an event stream waits for its first event; a text of another type may name its charset.
+        names_charset = is_textual(media_type.essence) and not media_type.is_event_stream
+        return received >= (SAMPLE if names_charset or media_type.is_opaque or self.codings else _MARK)
 
 
 def plan_body(
@@ -88,7 +89,7 @@ def plan_body(
         return BodyPlan(PlanKind.SKIP, media_type, reason=BY_POLICY)
     sample = sample[:SAMPLE]
     if media_type.is_opaque:
-        if not codings and not looks_like_text(sample):
+        if not codings and not is_text(sample):
             return BodyPlan(PlanKind.SKIP, media_type, reason="media-type")
         media_type = MediaType(charset=media_type.charset)
     applicable = rules.for_media_type(media_type.essence)
@@ -97,7 +98,7 @@ def plan_body(
         return BodyPlan(PlanKind.SKIP, media_type, reason=reason)
     if codings and not SUPPORTED.issuperset(codings):
         return BodyPlan(PlanKind.SKIP, media_type, codings, "unknown-coding")
-    if not charsets.is_readable(media_type.charset, b"" if codings else sample):
+    if media_type.is_event_stream and not codings and charset_of(media_type, sample):
         return BodyPlan(PlanKind.SKIP, media_type, codings, "charset")
     if media_type.is_event_stream or (length is not None and length > max_buffered):
         return BodyPlan(PlanKind.STREAM, media_type, codings)

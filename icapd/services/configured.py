@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from icapd.http.codings import CodingLimits
+from icapd.http.normalising import Normalisation
 from icapd.icap.limits import CodecLimits
 from icapd.inspection import InspectionLimits
 from icapd.policy import default_rules_directory
@@ -52,6 +53,7 @@ def service_options(settings: Settings) -> ServiceOptions:
             contact=services.contact,
             via=services.via,
             verdict_trailer=services.verdict_trailer,
+            normalisation=Normalisation(services.request_ranges, services.request_codings),
         )
 
     return ServiceOptions(

@@ -10,6 +10,7 @@ from icapd.http.media_types import MediaType, is_textual
 from icapd.http.target import file_names_of
 from icapd.inspection import Finding, Inspector
 from icapd.policy import Action, CompiledRule, RuleSet
+from icapd.services.texts import inspect_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +78,22 @@ class MessageExamination:
 
 
 def examine_message(
-    inspector: Inspector, head: MessageHead, request: RequestHead | None, text: bytes
+    inspector: Inspector, head: MessageHead, request: RequestHead | None, text: bytes, *, is_utf8: bool = True
 ) -> MessageExamination:
-    """All rules on a message whose body, in no coding, is all there. Raises ScanTimeout."""
+    """All rules on a message whose body, in no coding, is all there. Raises ScanTimeout.
+
+    `is_utf8`: so is the text, whatever charset its type names; else CodingError `charset` is raised too.
+    """
     media_type = announced = MediaType.parse(head.headers.get(b"content-type"))
     if not is_textual(media_type.essence):
         # The caller has a text there, whatever its type says.
-        media_type = MediaType()
-    body = inspector.inspect_body(text, media_type)
-    findings = [*examine_head(inspector, head, request).findings, *body.findings]
+        media_type = MediaType(charset=media_type.charset)
+    inspection = (
+        inspector.inspect_body(text, media_type) if is_utf8 else inspect_text(inspector, text, media_type)
+    )
+    findings = [*examine_head(inspector, head, request).findings, *inspection.findings]
     findings += size_findings(inspector.rules.for_media_type(announced.essence).scan_size(len(text), text))
-    return MessageExamination(tuple(findings), body.text)
+    return MessageExamination(tuple(findings), inspection.text)
 
 
 def size_findings(rules: Iterable[CompiledRule]) -> list[Finding]:

@@ -2,12 +2,15 @@
 
 from typing import ClassVar, Protocol
 
+from icapd.errors import CodingError
 from icapd.http.adapted import changed_head
+from icapd.http.charsets import SAMPLE, STATEFUL, UTF_7, charset_of
 from icapd.http.codings import CodingLimits, Decoder
 from icapd.http.heads import MessageHead
 from icapd.inspection import BodyStream, Finding, Inspector
 from icapd.policy import Action
 from icapd.services.body_plan import BodyPlan
+from icapd.services.texts import TranscodedStream
 
 
 class Flow(Protocol):
@@ -117,12 +120,11 @@ class Watched(Inspected):
 
     may_change = False
     changes = False
+    # What has come and may not leave before it is inspected.
+    _passing = b""
 
     def head(self, virgin: MessageHead) -> MessageHead:
         return virgin
-
-    # What has come and may not leave before it is inspected.
-    _passing = b""
 
     def feed(self, data: bytes) -> bytes:
         self._passing += data
@@ -147,15 +149,37 @@ def needs_all(inspector: Inspector, plan: BodyPlan) -> bool:
     return bool(rules.field_rules) and not plan.media_type.is_event_stream
 
 
-def inspected_flow(inspector: Inspector, plan: BodyPlan, announced: int | None) -> Inspected:
+def inspected_flow(
+    inspector: Inspector, plan: BodyPlan, announced: int | None, beginning: bytes
+) -> Inspected:
     """The flow for a planned body: one that changes it only where a rule in force could.
 
     It has the length that was announced, so that who sends and who receives keep their Content-Length; not
-    where it is decoded, nor as an event stream.
+    where it is decoded, nor as an event stream. `beginning`: what has come of it. Raises CodingError where
+    that can't be read.
     """
+    charset = _flowing_charset(plan, beginning, inspector.limits.streamed_coding)
     rules = inspector.rules.for_media_type(plan.media_type.essence).body_rules
     enforces = any(rule.enforced and rule.action >= Action.REDACT for rule in rules)
     length = None if plan.codings or plan.media_type.is_event_stream else announced
-    stream = inspector.stream(plan.media_type, keeps_length=length is not None)
+    keeps_length = length is not None or charset is not None
+    stream = inspector.stream(plan.media_type, keeps_length=keeps_length)
+    if charset is not None:
+        stream = TranscodedStream(charset, stream)
     kind = Inspected if enforces else Watched
     return kind(plan.codings, inspector.limits.streamed_coding, stream, length)
+
+
+def _flowing_charset(plan: BodyPlan, beginning: bytes, limits: CodingLimits) -> str | None:
+    """The charset from which a body that flows is transcoded; None where it is read as it is.
+
+    The stateful ones of seven bits are: ASCII is ASCII there outside of their shifts. CodingError `charset`
+    for UTF-7, and for an event stream that is not in UTF-8 (WHATWG HTML section 9.2.5 knows no other).
+    """
+    text = beginning[:SAMPLE]
+    if plan.codings:
+        text = Decoder(plan.codings, limits).feed(text)[:SAMPLE]
+    charset = charset_of(plan.media_type, text)
+    if charset is not None and (charset == UTF_7 or plan.media_type.is_event_stream):
+        raise CodingError("charset", f"a body in {charset} is not read as it flows")
+    return None if charset in STATEFUL else charset

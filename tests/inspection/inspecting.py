@@ -52,8 +52,9 @@ def policy(directory: Path, *rules: str, pack: str = "") -> Policy:
 
 
 def inspector(rules: Policy, **limits: float) -> Inspector:
-    """For responses, with a fixed key."""
-    return Inspector(rules.response, Fingerprinter(b"key"), InspectionLimits(**limits))  # type: ignore[arg-type]
+    """For responses, with a fixed key, and with time enough unless that is limited."""
+    given = {"scan_timeout": 30.0, **limits}
+    return Inspector(rules.response, Fingerprinter(b"key"), InspectionLimits(**given))  # type: ignore[arg-type]
 
 
 def through(stream: BodyStream, pieces: Iterable[bytes]) -> bytes:

@@ -18,6 +18,7 @@ from icapd.inspection.budget import Budget
 from icapd.inspection.views import Views
 from icapd.policy import Action
 
+SCRIPT = MediaType("text/javascript")
 KEY = "KEY-ABCDEF123456"
 CARD = "4111111111111111"
 RULES = (
@@ -65,6 +66,27 @@ CASES = {
     "form-encoded": (FORM, "k=+%4BEY%2DABCDEF123456%20", "k=+%5BREDACTED%5D%20", "key"),
     "form-name-and-value": (FORM, "drop&password=hunter2&b", "drop&password=%5BREDACTED%5D&b", "password"),
     "form-field": (FORM, "a=field%2Dsecret", "a=%5BREDACTED%5D", "field"),
+    "json-field-in-references": (JSON, '{"q": "&#39; OR &#x31;"}', None, "attack"),
+    "json-field-percent-encoded": (JSON, '{"q": "%27%20OR%201"}', None, "attack"),
+    "json-field-in-script-escapes": (JSON, r'{"q": "\\x27 OR 1"}', None, "attack"),
+    "json-field-with-a-null": (JSON, r'{"q": "\u0027 O\u0000R 1"}', None, "attack"),
+    "field-three-layers-down": (FORM, "q=%25252527+OR+1", None, "attack"),
+    "field-in-two-escapes": (FORM, "q=%26%23x27%3b%2bOR+1&r=%2526apos%253b OR 1", None, "attack"),
+    "field-redacted-in-its-spelling": (
+        JSON,
+        '{"a": "x %66ield&#45;secret y"}',
+        '{"a": "x [REDACTED] y"}',
+        "field",
+    ),
+    "form-encoded-twice": (FORM, "k=%254BEY%2DABCDEF123456", "k=%5BREDACTED%5D", "key"),
+    "form-in-code-units": (FORM, "k=%u004BEY-ABCDEF123456", "k=%5BREDACTED%5D", "key"),
+    "script": (SCRIPT, r"k='\x4bEY-ABCDEF123456\n'", r"k='[REDACTED]\n'", "key"),
+    "script-in-html": (
+        HTML,
+        r"<script>a='\u0026\u004BEY-ABCDEF123456'</script>",
+        r"<script>a='\u0026[REDACTED]'</script>",
+        "key",
+    ),
     "html": (HTML, f"<b>{KEY}</b>", "<b>[REDACTED]</b>", "key"),
     "html-escaped": (HTML, "password=&quot;hunter2&quot;", "password=&quot;[REDACTED]&quot;", "password"),
     "text": (PLAIN, f"a {KEY} b {CARD}", "a [REDACTED] b [REDACTED]", "key card"),

@@ -11,12 +11,11 @@ from inspecting import policy, rule
 
 from icapd.http.headers import Headers
 from icapd.inspection.budget import Budget
-from icapd.inspection.escapes import FORM
 from icapd.inspection.fields import fields_of
-from icapd.inspection.formats import ESCAPES, TextFormat
+from icapd.inspection.formats import WHOLE_ESCAPES, TextFormat
 from icapd.inspection.heads import examine_headers
-from icapd.inspection.scanning import scan_fields
-from icapd.inspection.views import View, Views
+from icapd.inspection.scanning import layers_of, scan_fields
+from icapd.inspection.views import Views
 from icapd.policy import RuleSet
 
 WORDS = st.sampled_from(
@@ -30,6 +29,14 @@ WORDS = st.sampled_from(
         "[",
         "x",
         "\u0064rop table",
+        r"drop\u0020table",
+        r"drop\x20table",
+        "drop&#32;table",
+        "drop%2520table",
+        "drop%u0020table",
+        "dr\x00op table",
+        "dr\u200bop table",
+        "\uff44rop table",
         "%2",
         "&",
         "=",
@@ -59,17 +66,17 @@ def test_json(rules: RuleSet, values: list[tuple[str, object]], depth: int, nois
         text = json.dumps([text])
     raw = noise + text.encode()
     if found(rules, raw, "json"):
-        assert rules.fields_may_match(Views(raw, ESCAPES["json"]))
+        assert rules.fields_may_match(layers_of(Views(raw, WHOLE_ESCAPES["json"])))
 
 
 @given(st.lists(VALUES, max_size=4), st.sampled_from([quote, quote_plus, str]))
 def test_form_and_url(rules: RuleSet, values: list[str], spell: object) -> None:
     form = "&".join(f"k={spell(value)}" for value in values).encode()  # type: ignore[operator]
     if found(rules, form, "form"):
-        assert rules.fields_may_match(Views(form, ESCAPES["form"]))
+        assert rules.fields_may_match(layers_of(Views(form, WHOLE_ESCAPES["form"])))
     url = b"https://h/p?" + form
     if found(rules, url, "url"):
-        assert rules.fields_may_match((View(FORM, url).text,))
+        assert rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"])))
 
 
 def test_header_rules_without_words_are_never_spared(tmp_path: Path) -> None:

@@ -1,0 +1,162 @@
+"""HTML (WHATWG) and XML as a sequence of tags, texts, comments and the like, told apart without parsing them.
+
+Every sequence of bytes can be read this way, in one pass over it: what does not end reaches to the end.
+"""
+
+import re
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import NamedTuple
+
+from icapd.inspection.redaction import Passage, Piece
+from icapd.policy import REPLACEMENT
+
+#: What takes the place of a name: of an element, of an attribute.
+NAME_REPLACEMENT = REPLACEMENT.strip(b"[]")
+
+#: Bytes of a tag that is known to go on when a stream is read; what is longer is read as text.
+MAX_TAG = 64 * 1024
+
+_START = itemgetter(0)
+_TEXT = re.compile(rb"(?:[^<]++|<(?![A-Za-z/!?]))++")
+_COMMENT, _CDATA = b"<!--", b"<![CDATA["
+_END_OF_COMMENT = re.compile(rb"--!?>")
+# Quotes mean something behind an equals sign only.
+_TAG = re.compile(rb"""<(?:[^>=]++|=\s*+(?:"[^"]*+"?+|'[^']*+'?+)?+)*+>?+""")
+_ATTRIBUTE_VALUE = re.compile(rb"""=\s*+(?:"([^"]*+)|'([^']*+)|([^\s>"'][^\s>]*+))""")
+# Declarations have quoted values without an equals sign: <!ENTITY name "value">.
+_QUOTED = re.compile(rb""""([^"]*+)|'([^']*+)""")
+_NAME = re.compile(rb"[^\s<>/=\"'!?\[\]&;]++")
+# Elements whose content is no markup (WHATWG HTML section 13.1.2), up to their end tag.
+_RAW_ELEMENT = re.compile(rb"<(script|style)(?=[\s/>])(?:[^>]*[^>/])?>\Z", re.IGNORECASE)
+_END_OF_RAW = {
+    b"script": re.compile(rb"</script", re.IGNORECASE),
+    b"style": re.compile(rb"</style", re.IGNORECASE),
+}
+
+
+class Token(NamedTuple):
+    """A tag, or what stands between two of them. `areas`: what of it is a value, in order."""
+
+    start: int
+    end: int
+    areas: tuple[tuple[int, int], ...]
+    #: Whether character references mean something in the areas.
+    has_references: bool = True
+
+
+def tokens(text: bytes, position: int = 0) -> Iterator[Token]:
+    """The tokens from a position on that is in no tag; each begins where the one before ends."""
+    while position < len(text):
+        token = _token(text, position)
+        yield token
+        position = token.end
+        raw = _RAW_ELEMENT.match(text, token.start, token.end) if text.startswith(b"<", token.start) else None
+        if raw is not None:
+            end = _END_OF_RAW[raw[1].lower()].search(text, position)
+            stop = end.start() if end is not None else len(text)
+            if stop > position:
+                yield Token(position, stop, ((position, stop),), has_references=False)
+            position = stop
+
+
+def _token(text: bytes, start: int) -> Token:
+    plain = _TEXT.match(text, start)
+    if plain is not None:
+        return Token(start, plain.end(), (plain.span(),))
+    if text.startswith(_COMMENT, start):
+        inside = start + len(_COMMENT)
+        closing = _END_OF_COMMENT.search(text, inside)
+        end, stop = closing.span() if closing is not None else (len(text), len(text))
+        return Token(start, stop, ((inside, end),), has_references=False)
+    if text.startswith(_CDATA, start):
+        inside = start + len(_CDATA)
+        at = text.find(b"]]>", inside)
+        end, stop = (at, at + 3) if at >= 0 else (len(text), len(text))
+        return Token(start, stop, ((inside, end),), has_references=False)
+    tag = _TAG.match(text, start)
+    assert tag is not None, "whatever begins with <"
+    pattern = _QUOTED if text.startswith(b"<!", start) else _ATTRIBUTE_VALUE
+    values = pattern.finditer(text, start, tag.end())
+    return Token(start, tag.end(), tuple(value.span(value.lastindex or 0) for value in values))
+
+
+class MarkupCutter:
+    """Cuts spans so that the same tags, with the same attributes, stand where they stood.
+
+    Texts, comments and the values of attributes are replaced, or the parts of them that a span covers. Names
+    of an element and of its attributes go only when a span covers nothing else.
+    """
+
+    __slots__ = ("_ahead", "_base", "_position", "_source", "_tail", "_tokens")
+
+    def __init__(self, begin: int = 0) -> None:
+        """`begin`: where the markup begins in a longer text."""
+        # All before it is read; the tail is what of that may belong to a tag that goes on.
+        self._position = begin
+        self._tail = b""
+        # The text whose tokens are taken, from the tail on, and those from the last span's first one on.
+        self._source: bytes | None = None
+        self._base = begin
+        self._tokens: Iterator[Token] = iter(())
+        self._ahead: deque[Token] = deque()
+
+    def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
+        pieces: list[Piece] = []
+        covered: list[Token] = []
+        for token in self._tokens_within(passage, start, end):
+            covered.append(token)
+            areas = token.areas
+            if len(areas) > 1:
+                areas = areas[max(0, bisect_right(areas, start - self._base, key=_START) - 1) :]
+            for first, last in areas:
+                if first + self._base >= end:
+                    break
+                pieces += _piece(passage, max(start, first + self._base), min(end, last + self._base))
+        return pieces if pieces or len(covered) != 1 else _names(passage, start, end)
+
+    def _tokens_within(self, passage: Passage, start: int, end: int) -> Iterator[Token]:
+        if self._source is not passage.text:
+            self._source = passage.text
+            self._base = self._position - len(self._tail)
+            self._tokens = tokens(self._tail + passage.text[self._position - passage.base :])
+            self._ahead.clear()
+        while self._ahead and self._ahead[0].end + self._base <= start:
+            self._ahead.popleft()
+        for token in self._ahead:
+            if token.start + self._base < end:
+                yield token
+        while not self._ahead or self._ahead[-1].end + self._base < end:
+            following = next(self._tokens, None)
+            if following is None:
+                return
+            if following.end + self._base > start:
+                self._ahead.append(following)
+                yield following
+
+    def advance(self, passage: Passage, to: int) -> None:
+        """In a stream, texts between tags are passed over: any `<` may be the beginning of a tag."""
+        read = passage.between(self._position, to)
+        last = read.rfind(b"<")
+        if last >= 0:
+            self._tail = read[last:]
+        elif self._tail:
+            self._tail += read
+        if len(self._tail) > MAX_TAG or (self._tail and _token(self._tail, 0).end < len(self._tail)):
+            self._tail = b""
+        self._position, self._source = to, None
+
+
+def _piece(passage: Passage, start: int, end: int, replacement: bytes = REPLACEMENT) -> list[Piece]:
+    if start < end:
+        start, end = passage.whole_characters(start, end)
+    return [Piece(start, end, replacement)] if start < end else []
+
+
+def _names(passage: Passage, start: int, end: int) -> list[Piece]:
+    """The names that a span within a single tag covers."""
+    names = _NAME.finditer(passage.text, start - passage.base, end - passage.base)
+    spans = ((name.start() + passage.base, name.end() + passage.base) for name in names)
+    return [piece for first, last in spans for piece in _piece(passage, first, last, NAME_REPLACEMENT)]
