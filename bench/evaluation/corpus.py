@@ -13,18 +13,8 @@ from pathlib import Path
 from bench.evaluation.case import Case
 from bench.evaluation.files import files_under, responses
 
-#: Source archives, for their tests, documents and lock files; what many people use, of many kinds.
-PYPI = (
-    "django",
-    "flask",
-    "requests",
-    "cryptography",
-    "boto3",
-    "ansible-core",
-    "jupyterlab",
-    "pygments",
-    "babel",
-)
+#: Wheels with templates, scripts, locales, data and examples in them.
+PYPI = ("django", "botocore", "ansible-core", "jupyterlab", "sphinx", "plotly", "stripe", "twilio", "faker")
 DEBIAN = ("python3-doc", "git-doc", "nginx-doc", "libjs-bootstrap", "libjs-jquery-ui", "node-typescript")
 NPM = (
     "webpack",
@@ -43,19 +33,8 @@ def fetch(directory: Path) -> None:
     """Download the packages and unpack them, each into a directory of its own."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in PYPI:
-        _fetch(
-            directory / f"pypi-{name}",
-            [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "--no-deps",
-                "--no-binary=:all:",
-                "--no-build-isolation",
-                name,
-            ],
-        )
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", name]
+        _fetch(directory / f"pypi-{name}", pip)
     for name in DEBIAN:
         _fetch(directory / f"debian-{name}", ["apt-get", "download", name])
     for name in NPM:

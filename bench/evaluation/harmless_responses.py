@@ -61,6 +61,8 @@ MAKERS: dict[str, tuple[str, Maker]] = {
     "SVG": ("image/svg+xml", texts.svg),
     "CSV": ("text/csv", texts.csv),
     "certificates and public keys": ("text/plain", texts.certificate),
+    "near misses": ("text/plain", texts.near_misses),
+    "links and ids of services": ("text/plain", texts.service_links),
     "logs": ("text/plain", texts.log),
     "images in JSON": ("application/json", data.image_in_json),
     "source maps": ("application/json", data.source_map),

@@ -5,6 +5,7 @@ from difflib import unified_diff
 from html import escape
 
 from bench.evaluation.draw import BASE62, BASE64, BASE64URL, Draw
+from bench.evaluation.services import SERVICES
 
 
 def diff(draw: Draw, source: str) -> str:
@@ -173,3 +174,83 @@ token: "{{{{ token }}}}"
 {source}
 ```
 """
+
+
+def service_links(draw: Draw, source: str) -> str:
+    """What stands beside the names of services all day: links, ids, digests, versions."""
+    forms = (
+        lambda name: f"https://{name}.com/files/{draw.of(BASE62, 22)}",
+        lambda name: f"https://cdn.{name}.com/assets/app-{draw.hex(20)}.js",
+        lambda name: f'"{name}_id": "{draw.uuid()}"',
+        lambda name: f'"{name}_customer_id": "cus_{draw.of(BASE62, 14)}"',
+        lambda name: f"{name} request id: {draw.uuid()}",
+        lambda name: f"https://git.example/{name}/{name}-node/commit/{draw.hex(40)}",
+        lambda name: f'"{name}-sdk": "^{draw.digits(1)}.12.3",',
+        lambda name: (
+            f'"node_modules/{name}": {{"version": "1.2.3", "integrity": "sha512-{draw.of(BASE64, 86)}=="}}'
+        ),
+        lambda name: f"{name}@1.2.3 sha256:{draw.hex(64)}",
+        lambda name: (
+            f'<img src="https://img.{name}.io/{draw.of(BASE62, 10)}/{draw.of(BASE62, 20)}.png?w=64">'
+        ),
+        lambda name: f"The {name} session of {draw.words(2)} ended at {draw.timestamp()}.",
+        lambda name: f"import {name} from '{name}/lib/{draw.words(1)}2.js'",
+        lambda name: (
+            f"{name.title()} Inc, {draw.digits(3)} {draw.words(1).title()} Street, CA {draw.digits(5)}"
+        ),
+        lambda name: (
+            f'<a href="https://{name}.com/t/{draw.words(1)}-{draw.words(1)}/{draw.digits(6)}">{name}</a>'
+        ),
+        lambda name: f"class {name.title()}Client2(Base{draw.words(1).title()}): ...",
+        lambda name: f"{name} checksum {draw.hex(64)}",
+    )
+    return "\n".join(draw.chance.choice(forms)(draw.chance.choice(SERVICES)) for _ in range(10))
+
+
+def near_misses(draw: Draw, source: str) -> str:
+    """What looks like a secret by its name or by its form, and is none."""
+    forms = (
+        lambda: 'api_key = "your-api-key-here"',
+        lambda: "API_TOKEN=<your token>",
+        lambda: "SECRET_KEY=${SECRET_KEY:?unset}",
+        lambda: "password: {{ vault_db_password }}",
+        lambda: "client_secret: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        lambda: "token = secrets.token_urlsafe(32)",
+        lambda: "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE",
+        lambda: "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        lambda: f'"idempotency_key": "{draw.uuid()}"',
+        lambda: f'"Idempotency-Key": "{draw.of(BASE62, 32)}"',
+        lambda: f'"nextPageToken": "{draw.of(BASE64URL, 44)}"',
+        lambda: f'"continuation_token": "{draw.of(BASE64, 64)}"',
+        lambda: f'<input type="hidden" name="csrfmiddlewaretoken" value="{draw.of(BASE62, 64)}">',
+        lambda: f'<input type="hidden" name="_token" value="{draw.of(BASE62, 40)}">',
+        lambda: f'<meta name="csrf-token" content="{draw.of(BASE64, 86)}==">',
+        lambda: f'"__RequestVerificationToken": "{draw.of(BASE64URL, 92)}"',
+        lambda: f"publishableKey: 'pk_live_{draw.of(BASE62, 24)}'",
+        lambda: f'stripeKey="pk_test_{draw.of(BASE62, 24)}"',
+        lambda: f'<div class="g-recaptcha" data-sitekey="6L{draw.of(BASE62, 38)}"></div>',
+        lambda: f'docsearch({{apiKey: "{draw.hex(32)}", indexName: "docs"}})',
+        lambda: f'"apiKey":"AIzaSy{draw.of(BASE62, 33)}","authDomain":"demo.firebaseapp.com"',
+        lambda: f'"ssh_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{draw.of(BASE62, 43)}"',
+        lambda: f'"public_key": "{draw.of(BASE64, 43)}="',
+        lambda: f'"foreign_key": "{draw.of(BASE62, 22)}"',
+        lambda: f'"s3_key": "uploads/2026/{draw.uuid()}.png"',
+        lambda: f'"cacheKey": "{draw.hex(40)}"',
+        lambda: f'"etag": "{draw.hex(32)}", "version": "{draw.of(BASE62, 32)}"',
+        lambda: f"uses: actions/checkout@{draw.hex(40)} # v4",
+        lambda: f"FROM node:22@sha256:{draw.hex(64)}",
+        lambda: f'"integrity": "sha512-{draw.of(BASE64, 86)}=="',
+        lambda: f"github.com/golang-jwt/jwt/v5 v5.2.1 h1:{draw.of(BASE64, 43)}=",
+        lambda: (
+            f'{{"client_id":"{draw.of(BASE62, 20)}","client_secret":"{draw.of(BASE62, 40)}",'
+            f'"client_id_issued_at":1767225600,"client_secret_expires_at":0,"redirect_uris":[]}}'
+        ),
+        lambda: f'{{"access_token":"{draw.of(BASE62, 40)}","token_type":"Bearer","expires_in":3600}}',
+        lambda: f'{{"access_token":"gho_{draw.of(BASE62, 36)}","scope":"repo","token_type":"bearer"}}',
+        lambda: "postgres://user:password@localhost:5432/app",
+        lambda: "https://${USER}:${TOKEN}@git.example/a.git",
+        lambda: '<label for="password">Password</label> <input id="password1" type="password">',
+        lambda: f"Keyboard shortcut: Ctrl+Shift+K. Key: {draw.words(2)}.",
+        lambda: f"The secret of {draw.words(3)} is {draw.words(1)}.",
+    )
+    return "\n".join(form() for form in draw.chance.sample(forms, 12))

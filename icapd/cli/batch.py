@@ -41,7 +41,10 @@ def examine_line(line: bytes, inspectors: Mapping[str, Inspector]) -> tuple[byte
         examined = examine(message, inspectors[request.direction])
     except (msgspec.MsgspecError, RecursionError, ValueError, CodingError, ScanTimeout) as error:
         return msgspec.json.encode({"id": _id_of(line), "error": str(error)}), _UNUSABLE
-    answer = {"id": request.id, **report(examined), **_body(request, examined.text)}
+    # What stands need not be decoded again.
+    unchanged = request.body is not None and examined.text is message.body
+    body = {"body": request.body} if unchanged else _body(request, examined.text)
+    answer = {"id": request.id, **report(examined), **body}
     return msgspec.json.encode(answer), _FINDINGS if examined.findings else _CLEAN
 
 

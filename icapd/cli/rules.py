@@ -1,21 +1,21 @@
 """`icapd rules`: look at the rules, check them, prove them."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 from rich.table import Table
 
+from icapd.cli.rules_check import check_rules
 from icapd.cli.rules_diff import diff_rules
 from icapd.cli.rules_explain import explain_rules
+from icapd.cli.rules_import import import_
 from icapd.cli.rules_shadow import show_shadow
 from icapd.cli.tables import console
-from icapd.errors import ConfigurationError, PolicyError
+from icapd.errors import ConfigurationError
 from icapd.policy import CompiledRule, load_policy, prove
-from icapd.policy.expiry import expiry_of
 from icapd.policy.schema import SCHEMAS, schema_text
-from icapd.services.configured import rules_directory
+from icapd.services.inspecting import rules_directory
 from icapd.settings import Settings
 
 _DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -25,6 +25,10 @@ _SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "
 @click.group()
 def rules() -> None:
     """The rules in force: list, check and prove them."""
+
+
+rules.add_command(check_rules)
+rules.add_command(import_)
 
 
 @rules.command("list")
@@ -60,37 +64,6 @@ def list_rules(
         )
     console().print(table)
     click.echo(f"{len(chosen)} rules of {', '.join(policy.packs)}; mode {policy.mode}; {policy.istag}")
-
-
-@rules.command("check")
-@click.argument("directory", type=_DIRECTORY, required=False)
-@click.pass_obj
-def check_rules(settings: Settings, directory: Path | None) -> None:
-    """Check every pack of a directory, in use or not, and its policy.toml.
-
-    Prints a line for each; exit code 3 when one has a fault.
-    """
-    directory = directory or rules_directory(settings)
-    click.echo(f"{directory.resolve()}:")
-    # A fault in a pack in use is one in policy.toml's sum as well, but told once.
-    faults: set[str] = set()
-    packs = sorted(path.stem for path in directory.glob("*.toml") if path.stem != "policy")
-    if not packs:
-        raise ConfigurationError(f"{directory}: holds no rule files (*.toml)")
-    for wanted in [*([pack] for pack in packs), None]:
-        try:
-            policy = load_policy(directory, wanted)
-        except PolicyError as error:
-            if str(error) not in faults:
-                click.echo(f"FAULT {error}")
-            faults.add(str(error))
-        else:
-            name = wanted[0] if wanted else f"policy.toml ({', '.join(policy.packs)})"
-            click.echo(f"ok    {name}: {len(policy.rules)} rules")
-            for line in expiry_of(policy, datetime.now(UTC).date()).lines:
-                click.echo(f"note  {line}")
-    if faults:
-        raise ConfigurationError(f"{directory}: faults: {len(faults)}")
 
 
 @rules.command("test")

@@ -17,6 +17,7 @@ from icapd.policy.rule import Action, Mode, Rule, Severity
 from icapd.policy.text import Text
 from icapd.policy.validators import Validator, find_validator
 from icapd.policy.width import longest_reach
+from icapd.policy.words import expanded
 
 #: Bytes. What a stream holds back for a rule on requests that sets no bound: requests are inspected whole, so
 #: this serves the rare one that is too large for that.
@@ -203,7 +204,9 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
     """
     if in_order and rule.mask != "redacted":
         raise RuleFault("mask", 'packs that redact in order know only "redacted"; leave it out')
-    pattern = None if rule.pattern is None else _compile(rule, "pattern", rule.pattern)
+    pattern = (
+        None if rule.pattern is None else _compile(rule, "pattern", expanded(rule.pattern, rule.keywords))
+    )
     near = None if rule.near is None else Nearness(rule.near)
     longest = reach(rule)
     max_length = rule.max_length or longest or UNBOUNDED_REACH
@@ -234,7 +237,7 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
 
 def reach(rule: Rule) -> int | None:
     """Bytes that a match of the rule's pattern may span; None when there is no telling, or too many."""
-    longest = None if rule.pattern is None else longest_reach(rule.pattern)
+    longest = None if rule.pattern is None else longest_reach(expanded(rule.pattern, rule.keywords))
     if longest is None:
         return None
     length = longest * (MAX_CHARACTER_LENGTH if rule.unicode else 1)

@@ -10,6 +10,11 @@ from icapd.policy.matching import CompiledRule
 from icapd.policy.one_pass import Expression, OnePass
 
 
+# Of a pattern that begins with any of so many words, Hyperscan makes an automaton that is slower than all else
+# in a database together; the words themselves it finds in no time.
+_MANY_KEYWORDS = 16
+
+
 class Prefilter:
     """The rules on one target.
 
@@ -56,6 +61,11 @@ class Prefilter:
         """
         return bool(self._always) or any(map(self._numbers_of.__getitem__, self._one_pass.occurring(text)))
 
+    @property
+    def always(self) -> tuple[CompiledRule, ...]:
+        """The rules that run on every text, because neither keywords nor the one pass speak for them."""
+        return tuple(self._rules[number] for number in sorted(self._always))
+
     def candidates(self, text: bytes) -> Sequence[CompiledRule]:
         """The rules that can have a match in the text, in their order."""
         occurring = self._one_pass.occurring(text)
@@ -96,7 +106,7 @@ def _make_pass(
 
 def _expressions(rule: CompiledRule, takes: Callable[[Expression], bool]) -> tuple[Expression, ...]:
     """What one pass is to look for on the rule's account; nothing when the rule always has to run."""
-    if rule.pattern is not None and not rule.unicode:
+    if rule.pattern is not None and not rule.unicode and len(rule.keywords) <= _MANY_KEYWORDS:
         expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
         if expression is not None and takes(expression):
             return (expression,)

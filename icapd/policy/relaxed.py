@@ -1,7 +1,7 @@
 """A pattern made simpler for Hyperscan: it matches wherever the pattern does, and more.
 
-What looks around or only asserts is dropped, references match anything, long and nested repetitions lose
-their upper bound. Hyperscan could take most of that itself, but needs up to a second for one pattern then.
+What only asserts is dropped, and so is what looks around, unless it does so at an end of the pattern;
+references match anything, long and nested repetitions lose their upper bound. Hyperscan could take most of that itself, but needs up to a second for one pattern then.
 """
 
 import re
@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from icapd.policy.width import FUZZY
+from icapd.policy.parsed import FUZZY
 
 # Repetitions of one byte that are counted; beyond, and of what is longer, any number will do. Chosen by what
 # the shipped rules take to compile: 1.2 s, 2.4 s with 40, 4.5 s with 128; candidates are the same few.
@@ -52,10 +52,24 @@ def relaxed(pattern: bytes) -> bytes | None:
             warnings.simplefilter("error", FutureWarning)
             parsed = sre_parser.parse(pattern)
         is_dotall, is_caseless = (bool(parsed.state.flags & flag) for flag in (re.DOTALL, re.IGNORECASE))
-        text = _sequence(parsed, is_dotall)
+        text = _whole(list(parsed), is_dotall)
     except (re.error, OverflowError, RecursionError, FutureWarning, _Unknown):
         return None
     return (f"(?i:{text})" if is_caseless else text).encode("ascii")
+
+
+def _whole(items: list[tuple[Any, Any]], is_dotall: bool) -> str:
+    """A whole pattern: what must stand right in front of a match or behind it takes part."""
+    before = after = ""
+    while items and items[0][0] in _ASSERTIONS:
+        op, argument = items.pop(0)
+        if op is sre.ASSERT and argument[0] < 0:
+            before = before or _sequence(argument[1], is_dotall)
+    while items and items[-1][0] in _ASSERTIONS:
+        op, argument = items.pop()
+        if op is sre.ASSERT and argument[0] > 0:
+            after = after or _sequence(argument[1], is_dotall)
+    return before + _sequence(items, is_dotall) + after
 
 
 def _sequence(items: Iterable[tuple[Any, Any]], is_dotall: bool) -> str:

@@ -79,6 +79,11 @@ class RuleSet:
         """Whether any rule looks at the target."""
         return target in self._prefilters
 
+    def always(self, target: str) -> tuple[CompiledRule, ...]:
+        """The rules that run on every text of the target, because nothing speaks for them in the one pass."""
+        prefilter = self._prefilters.get(target)
+        return prefilter.always if prefilter is not None else ()
+
     def for_media_type(self, essence: str) -> "RuleSet":
         """The rules for messages of this media type; "" when it has none, which counts as text."""
         return self._narrowed(essence)

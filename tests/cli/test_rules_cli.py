@@ -222,4 +222,4 @@ def test_check_reports_exceptions_that_end(directory: Path) -> None:
     policy.write_text(POLICY.replace("9000-12-31", "2020-01-01"))
     result = run("check", directory)
     assert result.exit_code == 0
-    assert "note  exception #1 for demo.mal* (ann: samples of malware) expired on 2020-01-01" in result.output
+    assert "      exception #1 for demo.mal* (ann: samples of malware) expired on 2020-01-01" in result.output
