@@ -10,6 +10,8 @@ from icapd.policy import Action, default_rules_directory, load_policy
 from icapd.services.examination import examine_head
 from icapd.services.offline import Message, examine
 
+#: Seconds. What is judged is the rules, not how busy the machine is.
+_SCAN_TIMEOUT = 30.0
 #: What the ids of rules on credentials begin with.
 _CREDENTIALS = "credentials."
 
@@ -44,7 +46,7 @@ class Outcome:
 def outcomes(cases: Iterable[Case]) -> Iterator[Outcome]:
     """What becomes of each case, in their order."""
     policy = load_policy(default_rules_directory())
-    fingerprinter, limits = Fingerprinter.ephemeral(), InspectionLimits()
+    fingerprinter, limits = Fingerprinter.ephemeral(), InspectionLimits(scan_timeout=_SCAN_TIMEOUT)
     inspectors = {
         "request": Inspector(policy.request, fingerprinter, limits),
         "response": Inspector(policy.response, fingerprinter, limits),
