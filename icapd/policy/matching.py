@@ -12,12 +12,13 @@ from icapd.errors import ScanTimeout
 from icapd.http.media_types import is_textual
 from icapd.policy.faults import RuleFault
 from icapd.policy.nearness import Nearness
+from icapd.policy.one_pass import MANY_KEYWORDS
 from icapd.policy.places import Places
 from icapd.policy.rule import Action, Mode, Rule, Severity
 from icapd.policy.text import Text
 from icapd.policy.validators import Validator, find_validator
 from icapd.policy.width import longest_reach
-from icapd.policy.words import expanded
+from icapd.policy.words import PLACEHOLDER, expanded
 
 #: Bytes. What a stream holds back for a rule on requests that sets no bound: requests are inspected whole, so
 #: this serves the rare one that is too large for that.
@@ -58,6 +59,8 @@ class CompiledRule:
     max_length: int
     #: Whether the pattern itself can't go beyond that.
     is_bounded: bool
+    #: Whether the pattern holds so many words that it is better looked for by these.
+    is_word_list: bool
     unicode: bool
     keywords: frozenset[bytes]
     places: Places
@@ -194,6 +197,7 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
     max_length = rule.max_length or longest or UNBOUNDED_REACH
     is_bounded = longest is not None and longest <= max_length
     reach_of_all = max_length + (near.span if near else 0)
+    is_word_list = PLACEHOLDER in (rule.pattern or "") and len(rule.keywords) > MANY_KEYWORDS
     # What must stand near a match is as good as keywords.
     words = rule.keywords or (near.literals if near else ())
     keywords = frozenset(word.encode() for word in words)
@@ -207,10 +211,11 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         in_order=in_order,
         max_length=reach_of_all,
         is_bounded=is_bounded,
+        is_word_list=is_word_list,
         unicode=rule.unicode,
         keywords=keywords,
         places=Places(
-            pattern.pattern if pattern is not None and not rule.unicode else None,
+            None if pattern is None or rule.unicode or is_word_list else pattern.pattern,
             rule.ignore_case,
             () if rule.unicode else keywords,
             reach_of_all if is_bounded and not rule.unicode else None,

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import hyperscan
 
-from icapd.policy.one_pass import MANY_KEYWORDS, OnePass, as_locator, compile_database
+from icapd.policy.one_pass import Expression, OnePass, as_locator, compile_database
 
 #: Places that are told apart; a text with more of them is looked at everywhere.
 MAX_PLACES = 2000
@@ -31,13 +31,14 @@ class Places:
     ) -> None:
         """`reach`: bytes that a match and all it depends on may span; None where that is not known.
 
-        `pattern`: None for one over characters.
+        `pattern`: None where its keywords are what to look for.
         """
-        self._keywords = tuple(sorted(keywords))
+        self._keywords = tuple((re.escape(word), hyperscan.HS_FLAG_CASELESS) for word in sorted(keywords))
         self._reach = reach
-        self._locator = None
-        if pattern is not None and len(self._keywords) <= MANY_KEYWORDS:
-            self._locator = as_locator(pattern, ignore_case)
+        self._locator: tuple[Expression, ...] = ()
+        if pattern is not None:
+            locator = as_locator(pattern, ignore_case)
+            self._locator = (locator,) if locator else ()
 
     def regions(self, text: bytes, start: int, stop: int) -> Regions:
         """Stretches of the text in which all matches begin that count and begin from `start` up to `stop`."""
@@ -47,11 +48,11 @@ class Places:
         first = max(0, start - reach)
         seen = text[first : stop + reach]
         ends = None
-        if self._locator is not None:
+        if self._locator:
             # All of a match up to the end that was found lies within its reach.
-            behind, ends = 0, _ends((self._locator,), seen)
+            behind, ends = 0, _ends(self._locator, seen)
         if ends is None and self._keywords:
-            behind, ends = reach, _ends(tuple(map(_each, self._keywords)), seen)
+            behind, ends = reach, _ends(self._keywords, seen)
         if ends is None:
             return [(start, stop)]
         return _merged(ends, first, reach, behind, start, stop)
@@ -70,18 +71,14 @@ def _merged(ends: Sequence[int], first: int, reach: int, behind: int, start: int
     return regions
 
 
-def _each(word: bytes) -> tuple[bytes, int]:
-    return re.escape(word), hyperscan.HS_FLAG_CASELESS
-
-
-def _ends(expressions: tuple[tuple[bytes, int], ...], text: bytes) -> list[int] | None:
+def _ends(expressions: tuple[Expression, ...], text: bytes) -> list[int] | None:
     """Where the expressions end; None where Hyperscan can't take them, or they are everywhere."""
     found = _pass(expressions)
     return None if found is None else found.ends(text, MAX_PLACES)
 
 
 @lru_cache(_REMEMBERED)
-def _pass(expressions: tuple[tuple[bytes, int], ...]) -> OnePass | None:
+def _pass(expressions: tuple[Expression, ...]) -> OnePass | None:
     try:
         return OnePass(compile_database(expressions))
     except hyperscan.error:
