@@ -59,8 +59,9 @@ class CompiledRule:
     max_length: int
     #: Whether the pattern itself can't go beyond that.
     is_bounded: bool
-    #: Whether the pattern holds so many words that it is better looked for by these.
-    is_word_list: bool
+    #: Whether it is better looked for by its keywords: the pattern holds many, or is nothing but digits and
+    #: such, with words beside it that must stand near.
+    is_known_by_words: bool
     unicode: bool
     keywords: frozenset[bytes]
     places: Places
@@ -211,7 +212,7 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         in_order=in_order,
         max_length=reach_of_all,
         is_bounded=is_bounded,
-        is_word_list=is_word_list,
+        is_known_by_words=is_word_list or near is not None,
         unicode=rule.unicode,
         keywords=keywords,
         places=Places(

@@ -101,8 +101,8 @@ def _make_pass(
 
 def _expressions(rule: CompiledRule, takes: Callable[[Expression], bool]) -> tuple[Expression, ...]:
     """What one pass is to look for on the rule's account; nothing when the rule always has to run."""
-    if rule.pattern is not None and not rule.unicode and not rule.is_word_list:
+    if rule.pattern is not None and not rule.unicode and not rule.is_known_by_words:
         expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
         if expression is not None and takes(expression):
             return (expression,)
-    return tuple(map(one_pass.word, rule.keywords))
+    return tuple(map(one_pass.word, sorted(rule.keywords)))
