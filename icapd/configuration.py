@@ -125,6 +125,8 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
         tls=msgspec.structs.replace(
             tls, certificate=placed(tls.certificate), key=placed(tls.key), client_ca=placed(tls.client_ca)
         ),
-        policy=msgspec.structs.replace(policy, directory=placed(policy.directory)),
+        policy=msgspec.structs.replace(
+            policy, directory=placed(policy.directory), shadow=placed(policy.shadow)
+        ),
         audit=msgspec.structs.replace(audit, database_url=url, fingerprint_key=placed(audit.fingerprint_key)),
     )

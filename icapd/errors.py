@@ -83,6 +83,10 @@ class CodingError(IcapdError):
         self.reason = reason
 
 
+class OutOfPatience(IcapdError):
+    """It takes longer than the caller can wait; nothing is lost by that, and it can be gone on with."""
+
+
 class ScanTimeout(IcapdError):
     """A rule took longer over one text than the budget allows."""
 

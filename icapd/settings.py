@@ -85,6 +85,11 @@ class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     directory: str = ""
     #: Take changed files of that directory by themselves, once they are whole and prove right.
     watch: bool = True
+    #: The directory of a candidate policy, which judges traffic beside the one in force and changes nothing;
+    #: "", or a directory without a policy.toml, means none. `icapd rules shadow` shows what it would do.
+    shadow: str = ""
+    #: Of the time of one CPU, how much each worker may spend on it.
+    shadow_share: float = 0.1
 
 
 class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -134,8 +139,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_drain: int = 64 * MiB
     #: Findings kept of one message. Redaction has no such limit.
     max_findings: int = 100
-    #: Seconds all rules together may take over one text.
-    scan_timeout: float = 1.0
+    #: Seconds all rules together may take over one text, and over each MiB of a body that flows.
+    scan_timeout: float = 0.25
 
 
 class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -149,6 +154,12 @@ class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     reqmod_fail_mode: FailMode = "open"
     #: The same for a response.
     respmod_fail_mode: FailMode = "open"
+    #: Requests for a part of a resource (`Range`), of which rules would see that part only: `text` has those
+    #: ask for all of it that may be for a text, `remove` has every one, `allow` none.
+    request_ranges: Literal["allow", "text", "remove"] = "text"
+    #: Content codings that a request offers: `readable` leaves those that icapd reads, and takes out offers
+    #: of deltas and dictionaries; `allow` leaves all.
+    request_codings: Literal["allow", "readable"] = "readable"
     #: Whom a blocked person may ask; stands on the block page.
     contact: str = ""
     #: Name by which `Via: ICAP/1.0 NAME` of changed messages tells who changed them; "" leaves it out.
@@ -176,9 +187,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ConfigurationError(f"{source}: {section}.{key}: {problem}")
         return self
 
+    @property
+    def _sections(self) -> tuple[tuple[msgspec.Struct, str], ...]:
+        return (
+            (self.server, "server"),
+            (self.policy, "policy"),
+            (self.limits, "limits"),
+            (self.services, "services"),
+        )
+
     def _problems(self) -> list[tuple[str, str, str]]:
         problems = []
-        for section, name in ((self.server, "server"), (self.limits, "limits"), (self.services, "services")):
+        for section, name in self._sections:
             for key in section.__struct_fields__:
                 value = getattr(section, key)
                 if type(value) in (int, float) and not value > 0 and (name, key) not in _MAY_BE_ZERO:
@@ -186,6 +206,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for key in ("workers", "max_connections_per_peer"):
             if getattr(self.server, key) < 0:
                 problems.append(("server", key, "must be 0 or more"))
+        if self.policy.shadow_share > 1:
+            problems.append(("policy", "shadow_share", "must be at most 1: a whole CPU"))
         if not 0 <= self.services.preview <= 64 * KiB:
             problems.append(("services", "preview", "must be from 0 to 65536: Squid previews no more"))
         for key in ("listen", "listen_tls", "http_listen"):

@@ -29,6 +29,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """A run that is told to end, as by a time limit of CI, tears down too: Squid and icapd end with it."""
+    # Databases of patterns are kept here, for the processes that tests start as well.
+    os.environ["XDG_CACHE_HOME"] = str(_TESTS.parent / "var" / "cache")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end_once if _is_worker(session.config) else signal.default_int_handler)
 

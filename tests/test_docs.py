@@ -1,6 +1,8 @@
 """The documentation knows every command, every setting, every key of a rule and every column."""
 
+import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import get_args
 
@@ -10,13 +12,16 @@ import pytest
 from icapd.audit import Disposition
 from icapd.audit.tables import audit_event, audit_finding
 from icapd.cli import main
-from icapd.policy import Rule
-from icapd.policy.rule import PLAIN_TARGETS
+from icapd.policy import Rule, load_policy
+from icapd.policy.policy_tables import Body, ExceptionTable, Override, PolicyFile, ScopeTable, Thresholds
+from icapd.policy.rule import PLAIN_TARGETS, MaskName
+from icapd.policy.uninspected import REASONS
 from icapd.policy.validators import MEASURES, VALIDATORS
 
 ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 RULES = (ROOT / "docs" / "rules.md").read_text("utf-8")
+POLICY = (ROOT / "docs" / "policy.md").read_text("utf-8")
 AUDIT = (ROOT / "docs" / "audit.md").read_text("utf-8")
 
 
@@ -38,6 +43,38 @@ def test_key_of_a_rule_is_explained(key: str) -> None:
     assert f"`{key}`" in RULES
 
 
+POLICY_KEYS = [
+    key
+    for table in (PolicyFile, ScopeTable, ExceptionTable, Body, Override, Thresholds)
+    for key in table.__struct_fields__
+]
+
+
+@pytest.mark.parametrize("key", [*dict.fromkeys(POLICY_KEYS), *REASONS])
+def test_key_of_the_policy_is_explained(key: str) -> None:
+    assert f"`{key}`" in POLICY
+
+
+def test_examples_of_the_policy_are_toml_that_loads(tmp_path: Path) -> None:
+    for pack in ("credentials", "attacks", "content", "pii"):
+        (tmp_path / f"{pack}.toml").write_bytes((ROOT / "rules" / f"{pack}.toml").read_bytes())
+    example = re.search(r"```toml\n(.*?)```", POLICY, re.DOTALL)
+    assert example is not None
+    (tmp_path / "policy.toml").write_text(example[1])
+    policy = load_policy(tmp_path, today=date(2027, 1, 1))
+    assert (len(policy.scopes), len(policy.exceptions)) == (1, 1)
+
+
+def test_commented_examples_of_the_shipped_policy_load(tmp_path: Path) -> None:
+    for pack in ("credentials", "attacks", "content", "pii"):
+        (tmp_path / f"{pack}.toml").write_bytes((ROOT / "rules" / f"{pack}.toml").read_bytes())
+    text = (ROOT / "rules" / "policy.toml").read_text("utf-8")
+    settings = re.findall(r"^(?:# )?((?:\[.*\]|\w[\w-]* = .+))$", text, re.MULTILINE)
+    (tmp_path / "policy.toml").write_text("\n".join(settings))
+    policy = load_policy(tmp_path, today=date(2027, 1, 1))
+    assert (len(policy.scopes), len(policy.exceptions), policy.profile.thresholds.block) == (2, 1, 90)
+
+
 @pytest.mark.parametrize("target", PLAIN_TARGETS)
 def test_target_is_explained(target: str) -> None:
     assert f"`{target}`" in RULES
@@ -46,6 +83,18 @@ def test_target_is_explained(target: str) -> None:
 @pytest.mark.parametrize("validator", [*VALIDATORS, *(f"{measure}>=N" for measure in MEASURES)])
 def test_validator_is_named(validator: str) -> None:
     assert f"`{validator}`" in RULES
+
+
+@pytest.mark.parametrize("mask", get_args(MaskName))
+def test_mask_is_shown(mask: str) -> None:
+    assert f"| `{mask}`" in RULES
+
+
+def test_examples_of_rules_are_sound(tmp_path: Path) -> None:
+    house = [table for table in re.findall(r"```toml\n(.*?)```", RULES, re.DOTALL) if "[[rule]]" in table]
+    assert len(house) == 4
+    (tmp_path / "house.toml").write_text("\n".join(house), encoding="utf-8")
+    assert len(load_policy(tmp_path, packs=["house"]).rules) == 4
 
 
 @pytest.mark.parametrize("column", [*audit_event.columns.keys(), *audit_finding.columns.keys()])

@@ -16,8 +16,11 @@ Phase = Literal["final", "open", "close"]
 IcapMethod = Literal["REQMOD", "RESPMOD"]
 #: What the policy wanted, mildest first.
 Verdict = Literal["allowed", "logged", "redacted", "blocked"]
-#: What could be done about it. `cut`: the message ended early; `bypassed`: inspection failed, and open.
-Disposition = Literal["unmodified", "echoed", "redacted", "blocked", "cut", "bypassed", "failed"]
+#: What could be done about it. `normalised`: a request goes on without what would have blinded the inspection
+#: of its response; `cut`: the message ended early; `bypassed`: inspection failed, and open.
+Disposition = Literal[
+    "unmodified", "echoed", "normalised", "redacted", "blocked", "cut", "bypassed", "failed"
+]
 #: How much of the message was looked at; anything but `complete` has a `skip_reason`.
 Inspection = Literal["complete", "partial", "skipped", "error"]
 

@@ -8,7 +8,14 @@ from operator import attrgetter
 from sqlalchemy import ClauseElement, bindparam, delete, insert, select
 from sqlalchemy.dialects import sqlite
 
-from icapd.audit.tables import audit_admin, audit_event, audit_finding, audit_open, audit_writer
+from icapd.audit.tables import (
+    audit_admin,
+    audit_event,
+    audit_finding,
+    audit_open,
+    audit_shadow,
+    audit_writer,
+)
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 
@@ -22,6 +29,7 @@ INSERT_EVENT = _sql(insert(audit_event))
 INSERT_FINDING = _sql(insert(audit_finding))
 INSERT_WRITER = _sql(insert(audit_writer))
 INSERT_ADMIN = _sql(insert(audit_admin))
+INSERT_SHADOW = _sql(insert(audit_shadow))
 REPLACE_OPEN = _sql(insert(audit_open).prefix_with("OR REPLACE"))
 
 DELETE_OPEN = _sql(
@@ -40,3 +48,4 @@ DELETE_OPEN_OF_WRITER = _sql(delete(audit_open).where(audit_open.c.writer_id == 
 #: The values of a row that come behind its key (and item_no), in the table's order.
 event_values = attrgetter(*list(audit_event.c.keys())[3:])
 finding_values = attrgetter(*list(audit_finding.c.keys())[4:])
+shadow_values = attrgetter(*list(audit_shadow.c.keys())[3:])

@@ -135,7 +135,7 @@ audit_writer = Table(
     Column("started_at", Instant, nullable=False),
 )
 
-#: What was done to the audit itself: `start`, `stop`.
+#: What was done to the audit itself (`start`, `stop`) and to the policy (`policy-taken`, `policy-refused`).
 audit_admin = Table(
     "audit_admin",
     metadata,
@@ -144,6 +144,23 @@ audit_admin = Table(
     #: A JSON object; text and not jsonb, which reorders keys and rewrites numbers.
     Column("detail", Text, nullable=False),
 )
+
+#: What a shadow policy would have done with a message, where that is something else than what was done.
+audit_shadow = Table(
+    "audit_shadow",
+    metadata,
+    *_key(),
+    Column("txn_id", String(64), nullable=False),
+    Column("method_icap", String(8), nullable=False),
+    Column("live_effect", String(16), nullable=False),
+    Column("shadow_effect", String(16), nullable=False),
+    #: Ids of the rules that fired, with blanks between them.
+    Column("live_rules", Text, nullable=False),
+    Column("shadow_rules", Text, nullable=False),
+    Column("live_digest", String(64), nullable=False),
+    Column("shadow_digest", String(64), nullable=False),
+)
+Index("audit_shadow_occurred_at", audit_shadow.c.occurred_at)
 
 #: Streams under way: what their record would be if the server died now. Empty when no server runs.
 audit_open = Table(

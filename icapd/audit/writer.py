@@ -29,6 +29,7 @@ from icapd import __version__
 from icapd.audit import instants, locks, schema, sqlite, statements
 from icapd.audit.database import Database
 from icapd.audit.record import AuditRecord, Phase
+from icapd.audit.shadow import ShadowRecord
 from icapd.audit.storable import fit_text, storable
 from icapd.errors import AuditError
 
@@ -122,6 +123,18 @@ class AuditWriter:
                 self._insert(connection, fitting)
                 if phase == "close":
                     connection.execute(statements.DELETE_OPEN, key)
+
+    def note(self, action: str, detail: Mapping[str, object]) -> None:
+        """Commits an administrative row: what was done to the policy. AuditError: it can't be."""
+        with self._transaction() as connection:
+            self._insert_admin(connection, action, detail)
+
+    def write_shadow(self, records: Iterable[ShadowRecord]) -> None:
+        """Commits them together. AuditError: it can't be done."""
+        with self._transaction() as connection:
+            for record in records:
+                key = self._next_key(record.occurred_at)
+                connection.execute(statements.INSERT_SHADOW, key + statements.shadow_values(record))
 
     def check_writable(self) -> None:
         """AuditError when a record could not be written now, as far as can be told without writing one.

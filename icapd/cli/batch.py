@@ -41,7 +41,10 @@ def examine_line(line: bytes, inspectors: Mapping[str, Inspector]) -> tuple[byte
         examined = examine(message, inspectors[request.direction])
     except (msgspec.MsgspecError, RecursionError, ValueError, CodingError, ScanTimeout) as error:
         return msgspec.json.encode({"id": _id_of(line), "error": str(error)}), _UNUSABLE
-    answer = {"id": request.id, **report(examined), **_body(request, examined.text)}
+    # What stands need not be decoded again.
+    unchanged = request.body is not None and examined.text is message.body
+    body = {"body": request.body} if unchanged else _body(request, examined.text)
+    answer = {"id": request.id, **report(examined), **body}
     return msgspec.json.encode(answer), _FINDINGS if examined.findings else _CLEAN
 
 
@@ -63,17 +66,21 @@ def report(examined: MessageExamination) -> dict[str, Any]:
     }
 
 
-def _message(line: BatchLine) -> Message:
+def content_of(line: BatchLine) -> bytes:
+    """The body; ValueError when there are two, or base64 that is none."""
     if line.body is not None and line.body_base64 is not None:
         raise ValueError("give body or body_base64, not both")
     if line.body_base64 is not None:
         try:
-            body = base64.b64decode(line.body_base64, validate=True)
+            return base64.b64decode(line.body_base64, validate=True)
         except binascii.Error as error:
             raise ValueError(f"body_base64 is not base64: {error}") from None
-    else:
-        body = encode(line.body or "")
-    return Message(line.direction, encode(line.method), encode(line.url), headers_from(line.headers), body)
+    return encode(line.body or "")
+
+
+def _message(line: BatchLine) -> Message:
+    headers, body, is_utf8 = headers_from(line.headers), content_of(line), line.body_base64 is None
+    return Message(line.direction, encode(line.method), encode(line.url), headers, body, is_utf8)
 
 
 def _body(line: BatchLine, body: bytes) -> dict[str, str]:

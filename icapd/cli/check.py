@@ -11,6 +11,7 @@ from icapd.audit import migrations
 from icapd.audit.database import Database
 from icapd.errors import ConfigurationError, IcapdError
 from icapd.policy import load_policy
+from icapd.policy.expiry import expiry_of
 from icapd.server.fingerprint_key import load_or_create_key
 from icapd.server.listening.tls import DATE_FORMAT, Credentials
 from icapd.services.configured import rules_directory
@@ -44,6 +45,8 @@ def _passes(name: str, examine: Callable[[Settings], str], settings: Settings) -
 
 def _rules(settings: Settings) -> str:
     policy = load_policy(rules_directory(settings))
+    for line in expiry_of(policy, datetime.now(UTC).date()).lines:
+        click.echo(f"note  rules: {line}")
     return f"{len(policy.rules)} rules of {', '.join(policy.packs)}; mode {policy.mode}; {policy.istag}"
 
 

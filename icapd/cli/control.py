@@ -79,6 +79,8 @@ def status(settings: Settings, output: str) -> None:
 
 def _show(status: ServerStatus) -> None:
     click.echo(f"icapd {status.version}  pid {status.pid}  {status.unready or 'ready'}")
+    for remark in status.remarks:
+        click.echo(f"note: {remark}")
     for listener in status.listeners:
         click.echo(f"listens on  {listener}")
     table = Table(box=None, pad_edge=False)

@@ -1,25 +1,63 @@
 """`icapd`: the group that all commands hang on."""
 
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 from icapd import __version__
-from icapd.cli.audit import audit
-from icapd.cli.ca import ca
-from icapd.cli.check import check
-from icapd.cli.conformance import conformance
-from icapd.cli.control import reload, restart, status
-from icapd.cli.db import db
-from icapd.cli.rules import rules
-from icapd.cli.scan import scan
-from icapd.cli.serve import serve
-from icapd.cli.squid import squid
 from icapd.configuration import load_settings
 from icapd.errors import IcapdError
 
 DEFAULT_CONFIG = Path("icapd.toml")
+
+
+#: Each command's module, which is imported when the command is asked for: `icapd scan` in a pre-commit hook
+#: need not wait for the server's libraries.
+MODULES = {
+    name: f"icapd.cli.{module}"
+    for module, names in {
+        "audit": ("audit",),
+        "ca": ("ca",),
+        "check": ("check",),
+        "conformance": ("conformance",),
+        "control": ("reload", "restart", "status"),
+        "db": ("db",),
+        "rules": ("rules",),
+        "scan": ("scan",),
+        "serve": ("serve",),
+        "squid": ("squid",),
+    }.items()
+    for name in names
+}
+
+
+class Commands(MutableMapping[str, click.Command]):
+    """The commands by their names, each made when it is taken out."""
+
+    def __init__(self, modules: dict[str, str]) -> None:
+        self._modules = modules
+        self._added: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._added:
+            command: click.Command = getattr(import_module(self._modules[name]), name)
+            self._added[name] = command
+        return self._added[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._added[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._added[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._modules, **self._added})
+
+    def __len__(self) -> int:
+        return len({**self._modules, **self._added})
 
 
 class IcapdGroup(click.Group):
@@ -33,7 +71,9 @@ class IcapdGroup(click.Group):
             ctx.exit(error.exit_code)
 
 
-@click.group(cls=IcapdGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=IcapdGroup, commands=Commands(MODULES), context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option(
     "--config",
     envvar="ICAPD_CONFIG",
@@ -52,7 +92,3 @@ def main(ctx: click.Context, config: Path | None) -> None:
         config = DEFAULT_CONFIG
     ctx.meta["icapd.config"] = config
     ctx.obj = load_settings(config)
-
-
-for command in (serve, reload, restart, status, check, conformance, scan, rules, audit, db, ca, squid):
-    main.add_command(command)

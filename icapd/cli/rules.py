@@ -6,10 +6,16 @@ import click
 import msgspec
 from rich.table import Table
 
+from icapd.cli.rules_check import check_rules
+from icapd.cli.rules_diff import diff_rules
+from icapd.cli.rules_explain import explain_rules
+from icapd.cli.rules_import import import_
+from icapd.cli.rules_shadow import show_shadow
 from icapd.cli.tables import console
-from icapd.errors import ConfigurationError, PolicyError
+from icapd.errors import ConfigurationError
 from icapd.policy import CompiledRule, load_policy, prove
-from icapd.services.configured import rules_directory
+from icapd.policy.schema import SCHEMAS, schema_text
+from icapd.services.inspecting import rules_directory
 from icapd.settings import Settings
 
 _DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -21,23 +27,35 @@ def rules() -> None:
     """The rules in force: list, check and prove them."""
 
 
+rules.add_command(check_rules)
+rules.add_command(import_)
+
+
 @rules.command("list")
 @click.option("--directory", type=_DIRECTORY, help="Rule files; default: those of the configuration.")
 @click.option("--pack", "packs", multiple=True, help="This pack instead of those of policy.toml; repeatable.")
+@click.option(
+    "--tag", "tags", multiple=True, help="Only rules with this tag; repeatable, any of them will do."
+)
 @click.option(
     "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
 @click.pass_obj
 def list_rules(
-    settings: Settings, directory: Path | None, packs: tuple[str, ...], output_format: str
+    settings: Settings,
+    directory: Path | None,
+    packs: tuple[str, ...],
+    tags: tuple[str, ...],
+    output_format: str,
 ) -> None:
     """Show the rules in force."""
     policy = load_policy(directory or rules_directory(settings), packs or None)
+    chosen = [rule for rule in policy.rules if not tags or not set(tags).isdisjoint(rule.rule.tags)]
     if output_format == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode([_as_json(rule) for rule in policy.rules])))
+        click.echo(msgspec.json.format(msgspec.json.encode([_as_json(rule) for rule in chosen])))
         return
     table = Table("rule", "severity", "action", "direction", "targets", "what it finds")
-    for rule in policy.rules:
+    for rule in chosen:
         action = rule.action.name.lower() + ("" if rule.enforced else " (monitor)")
         severity = f"[{_SEVERITY_STYLES[rule.severity]}]{rule.severity}[/]"
         source = rule.rule
@@ -45,36 +63,7 @@ def list_rules(
             rule.id, severity, action, source.direction, ", ".join(source.targets), source.description
         )
     console().print(table)
-    click.echo(f"{len(policy.rules)} rules of {', '.join(policy.packs)}; mode {policy.mode}; {policy.istag}")
-
-
-@rules.command("check")
-@click.argument("directory", type=_DIRECTORY, required=False)
-@click.pass_obj
-def check_rules(settings: Settings, directory: Path | None) -> None:
-    """Check every pack of a directory, in use or not, and its policy.toml.
-
-    Prints a line for each; exit code 3 when one has a fault.
-    """
-    directory = directory or rules_directory(settings)
-    click.echo(f"{directory.resolve()}:")
-    # A fault in a pack in use is one in policy.toml's sum as well, but told once.
-    faults: set[str] = set()
-    packs = sorted(path.stem for path in directory.glob("*.toml") if path.stem != "policy")
-    if not packs:
-        raise ConfigurationError(f"{directory}: holds no rule files (*.toml)")
-    for wanted in [*([pack] for pack in packs), None]:
-        try:
-            policy = load_policy(directory, wanted)
-        except PolicyError as error:
-            if str(error) not in faults:
-                click.echo(f"FAULT {error}")
-            faults.add(str(error))
-        else:
-            name = wanted[0] if wanted else f"policy.toml ({', '.join(policy.packs)})"
-            click.echo(f"ok    {name}: {len(policy.rules)} rules")
-    if faults:
-        raise ConfigurationError(f"{directory}: faults: {len(faults)}")
+    click.echo(f"{len(chosen)} rules of {', '.join(policy.packs)}; mode {policy.mode}; {policy.istag}")
 
 
 @rules.command("test")
@@ -91,6 +80,17 @@ def test_rules(settings: Settings, directory: Path | None, packs: tuple[str, ...
         for failure in proof.failures:
             raise ConfigurationError(f'rule "{rule.id}": key "{failure.key}": {failure.problem}')
     click.echo(f"{len(policy.rules)} rules, {examples} examples: all hold")
+
+
+@rules.command("schema")
+@click.argument("file", type=click.Choice(list(SCHEMAS)), default="rules")
+def print_schema(file: str) -> None:
+    """Print the JSON Schema of rule files or of policy.toml, for editors."""
+    click.echo(schema_text(file), nl=False)
+
+
+for command in (explain_rules, diff_rules, show_shadow):
+    rules.add_command(command)
 
 
 def _as_json(rule: CompiledRule) -> dict[str, object]:

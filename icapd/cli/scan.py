@@ -1,63 +1,78 @@
-"""`icapd scan`: the rules over files and over messages in JSON lines."""
+"""`icapd scan`: the rules over files, and over messages in JSON lines."""
 
-import mimetypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from icapd.cli.batch import examine_line, report
-from icapd.cli.tables import console
+from icapd.cli.batch_run import run_batch
+from icapd.cli.scan_output import PRINTERS
+from icapd.cli.scan_results import Result, places_of
+from icapd.cli.scan_sources import STDIN, Direction, Found, Reading, Source, find_files, read
 from icapd.errors import CodingError, ScanTimeout
-from icapd.http.headers import Headers
-from icapd.inspection import Fingerprinter, Inspector
-from icapd.policy import load_policy
+from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
+from icapd.policy import Policy, load_policy
 from icapd.services import ContentInspector, ResponseFilter
-from icapd.services.configured import inspection_limits, rules_directory
-from icapd.services.examination import MessageExamination
-from icapd.services.offline import Message, examine, unreadable
+from icapd.services.inspecting import inspection_limits, rules_directory
+from icapd.services.offline import examine, unreadable
 from icapd.settings import Settings
 
 EXIT_FINDINGS = 1
 #: As with --batch: something could not be scanned, so that nothing is said about it.
 EXIT_UNUSABLE = 2
+#: Bytes of a text that have the time of one message; a larger file has as many times more.
+_TEXT_SIZE = 1024 * 1024
 
 
 @click.command()
-@click.argument(
-    "files", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True), nargs=-1
-)
+@click.argument("files", type=click.Path(path_type=Path, exists=True, allow_dash=True), nargs=-1)
 @click.option(
     "--direction",
     type=click.Choice(["request", "response"]),
     default="response",
     show_default=True,
-    help="Whose rules apply.",
+    help="Whose rules apply. A HAR file says it of each message itself.",
 )
 @click.option("--content-type", help="What the files are; default: by their names.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave such names out; repeatable.")
 @click.option(
-    "--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True
+    "--max-size",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    metavar="MB",
+    help="Files larger than this can't be scanned.",
+)
+@click.option(
+    "--format", "output_format", type=click.Choice(list(PRINTERS)), default="text", show_default=True
 )
 @click.option("--batch", is_flag=True, help="JSON lines in on standard input, JSON lines out.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for --batch."
+)
 @click.option("--rules", "directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--pack", "packs", multiple=True, help="This pack instead of those of policy.toml; repeatable.")
 @click.pass_context
 def scan(
     ctx: click.Context,
     files: tuple[Path, ...],
-    direction: str,
+    direction: Direction,
     content_type: str | None,
+    exclude: tuple[str, ...],
+    max_size: int,
     output_format: str,
     batch: bool,
+    jobs: int,
     directory: Path | None,
     packs: tuple[str, ...],
 ) -> None:
-    """Inspect FILES, or standard input, by the rules. Exit code 1 when something is found.
+    """Inspect FILES, directories, HAR files (*.har) or standard input by the rules.
+
+    Exit code 0: clean. 1: something was found. 2: something could not be scanned.
 
     \b
     With --batch each line in is a message, and each line out what became of it:
@@ -66,89 +81,74 @@ def scan(
     """
     if batch and files:
         raise click.UsageError("--batch reads standard input; leave the file names out")
-    inspectors = _inspectors(ctx.obj, directory, packs)
-    if batch:
-        ctx.exit(_scan_batch(inspectors))
-    bodies = _bodies(files or (Path("-"),), content_type)
-    ctx.exit(_scan_files(bodies, inspectors[direction], direction, output_format))
-
-
-def _inspectors(settings: Settings, directory: Path | None, packs: tuple[str, ...]) -> dict[str, Inspector]:
+    if jobs > 1 and not batch:
+        raise click.UsageError("--jobs is for --batch")
+    settings: Settings = ctx.obj
     policy = load_policy(directory or rules_directory(settings), packs or None)
-    limits, fingerprinter = inspection_limits(settings), Fingerprinter.ephemeral()
-    return {
-        "request": ContentInspector(policy, fingerprinter, limits).inspector,
-        "response": ResponseFilter(policy, fingerprinter, limits).inspector,
-    }
+    scanner = Scanner(policy, inspection_limits(settings), Fingerprinter.ephemeral())
+    if batch:
+        inspectors = {name: scanner.inspector(name) for name in ("request", "response")}
+        ctx.exit(run_batch(sys.stdin.buffer, sys.stdout.buffer, inspectors, jobs))
+    found = find_files(files or (STDIN,), exclude)
+    mask = scanner.inspector("request").mask_text
+    reading = Reading(direction, content_type, max_size * 1024 * 1024, mask)
+    results = PRINTERS[output_format](_results(found, reading, scanner), policy)
+    ctx.exit(_exit_code(results, len(found)))
 
 
-def _bodies(files: tuple[Path, ...], content_type: str | None) -> Iterator[tuple[str, Headers, bytes]]:
-    """Name, headers and bytes of each file; a progress bar where a person waits for many."""
-    quiet = len(files) < 2 or not sys.stderr.isatty()
-    for path in track(files, "scanning", console=Console(stderr=True), disable=quiet, transient=True):
-        if path == Path("-"):
-            name, body = "-", sys.stdin.buffer.read()
-        else:
-            try:
-                name, body = str(path), path.read_bytes()
-            except OSError as error:
-                raise click.FileError(str(path), error.strerror) from None
-        guessed, coding = mimetypes.guess_type(name)
-        fields = ((b"Content-Type", content_type or guessed), (b"Content-Encoding", coding))
-        yield name, Headers(tuple((field, value.encode()) for field, value in fields if value)), body
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """The policy over messages, each as long as its size deserves."""
 
+    policy: Policy
+    limits: InspectionLimits
+    fingerprinter: Fingerprinter
 
-def _scan_files(
-    bodies: Iterator[tuple[str, Headers, bytes]], inspector: Inspector, direction: str, output_format: str
-) -> int:
-    """Print what is in each; returns the exit code."""
-    exit_code = 0
-    for name, headers, body in bodies:
-        message = Message("request" if direction == "request" else "response", b"POST", b"/", headers, body)
+    def inspector(self, direction: str, size: int = 0) -> Inspector:
+        """The inspector for a text of that size."""
+        timeout = self.limits.scan_timeout * (1 + size // _TEXT_SIZE)
+        limits = replace(self.limits, scan_timeout=timeout)
+        if direction == "request":
+            return ContentInspector(self.policy, self.fingerprinter, limits).inspector
+        return ResponseFilter(self.policy, self.fingerprinter, limits).inspector
+
+    def scan(self, source: Source) -> Result:
+        """What the rules make of one source."""
+        message = source.message
+        if message is None:
+            return Result(source, problem=source.problem)
         try:
-            reason = unreadable(message)
-            examined = examine(message, inspector)
+            skipped = unreadable(message)
+            examined = examine(message, self.inspector(message.direction, len(message.body)))
         except (CodingError, ScanTimeout) as error:
-            click.echo(f"Error: {name}: {error}", err=True)
-            exit_code = EXIT_UNUSABLE
-            continue
-        if examined.findings:
-            exit_code = max(exit_code, EXIT_FINDINGS)
-        if output_format == "json":
-            _print_json(name, examined, reason)
-        else:
-            _print_text(name, examined, reason)
-    return exit_code
+            return Result(source, problem=str(error))
+        places = places_of(source, examined)
+        # Of many files only what was found is kept.
+        return Result(replace(source, message=None), replace(examined, text=b""), skipped, places=places)
 
 
-def _print_json(name: str, examined: MessageExamination, reason: str) -> None:
-    inspection = {"inspection": "skipped" if reason else "complete", "skip_reason": reason or None}
-    document = {"file": name, **report(examined), **inspection}
-    click.echo(msgspec.json.encode(document).decode())
+def _results(found: list[Found], reading: Reading, scanner: Scanner) -> Iterable[Result]:
+    """The results of all files; behind a progress bar where a person waits for many."""
+    is_watched = len(found) > 1 and sys.stderr.isatty()
+    files: Iterable[Found] = found
+    if is_watched:
+        files = track(found, "scanning", console=Console(stderr=True), transient=True)
+    results = (scanner.scan(source) for file in files for source in read(file, reading))
+    # All of them before any is shown: what is printed meanwhile would go through the bar.
+    return list(results) if is_watched else results
 
 
-def _print_text(name: str, examined: MessageExamination, reason: str) -> None:
-    if not examined.findings:
-        click.echo(f"{name}: not inspected ({reason})" if reason else f"{name}: nothing found")
-        return
-    table = Table(
-        "rule", "severity", "action", "in", "at byte", "what (masked)", title=name, title_justify="left"
-    )
-    for finding in examined.findings:
-        action = finding.action.name.lower()
-        table.add_row(
-            finding.rule_id, finding.severity, action, finding.target, str(finding.start), finding.excerpt
-        )
-    console().print(table)
-
-
-def _scan_batch(inspectors: dict[str, Inspector]) -> int:
-    """One line out for each line in, in their order; returns the exit code."""
-    exit_code = 0
-    for line in sys.stdin.buffer:
-        if line.strip():
-            answer, line_code = examine_line(line, inspectors)
-            sys.stdout.buffer.write(answer + b"\n")
-            exit_code = max(exit_code, line_code)
-    sys.stdout.buffer.flush()
+def _exit_code(results: Iterable[Result], files: int) -> int:
+    """Tell what can't be scanned, and the sum of it all; returns the exit code."""
+    exit_code = with_findings = skipped = failed = 0
+    for result in results:
+        if result.problem:
+            click.echo(f"Error: {result.source.name}: {result.problem}", err=True)
+            failed, exit_code = failed + 1, EXIT_UNUSABLE
+        elif result.findings:
+            with_findings, exit_code = with_findings + 1, max(exit_code, EXIT_FINDINGS)
+        skipped += bool(result.skipped)
+    if files > 1:
+        sum_of_all = f"{files} files: {with_findings} with findings, {skipped} not inspected, {failed} failed"
+        click.echo(sum_of_all, err=True)
     return exit_code

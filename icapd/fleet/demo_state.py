@@ -110,8 +110,12 @@ def _prepare_ca(state: Path, say: Say) -> None:
 
 
 def _editable_files() -> dict[str, bytes]:
-    rules = resources.files("icapd.rules").iterdir()
-    files = {f"rules/{file.name}": file.read_bytes() for file in rules if file.name.endswith(".toml")}
+    rules = resources.files("icapd.rules")
+    files = {
+        f"rules/{file.name}": file.read_bytes() for file in rules.iterdir() if file.name.endswith(".toml")
+    }
+    for schema in rules.joinpath("schema").iterdir():
+        files[f"rules/schema/{schema.name}"] = schema.read_bytes()
     return files | {"splice.txt": (resources.files("icapd.squid") / "splice.txt").read_bytes()}
 
 

@@ -1,29 +1,25 @@
 """Content codings (RFC 9110 section 8.4.1), taken off while a body arrives."""
 
-import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from icapd.errors import CodingError
-
-if TYPE_CHECKING:
-    from zlib import _Decompress
+from icapd.http.decompressors import OPENERS, Decompressor
 
 KiB = 1024
 MiB = 1024 * KiB
 
-#: What a Decoder takes off. `x-gzip` is the same as `gzip` (RFC 9110 section 8.4.1.3).
-SUPPORTED = frozenset({"gzip", "x-gzip", "deflate", "identity"})
+#: What a Decoder takes off. Not dcb and dcz (RFC 9842): the dictionary that they refer to is not here.
+SUPPORTED = frozenset({*OPENERS, "identity"})
 #: Codings on top of each other. Servers apply one, by mistake two; each multiplies what a few bytes become.
 MAX_LAYERS = 3
 #: Bytes that any body may become whatever its ratio: a short answer full of zeros is no bomb.
 RATIO_FLOOR = 1 * MiB
+#: Streams behind each other in one layer, and bytes for each one more: opening one takes longer than reading
+#: it. An empty one has 20 bytes in gzip and 9 in zstd; those that servers write have hundreds.
+MAX_STREAMS, STREAM_FLOOR = 1024, 64
 
-# Bytes taken out of a decompressor at a time; the limits are looked at in between.
-_STEP = 64 * KiB
-_GZIP_MAGIC = b"\x1f\x8b"
-_GZIP_WBITS = 16 + zlib.MAX_WBITS
+_STEP = 16 * KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,8 @@ class CodingLimits:
 
     #: Bytes; None for a body that is not held in memory.
     max_size: int | None = 4 * MiB
-    #: Decoded size over encoded size. Text seldom goes beyond 20, deflate can't beyond 1032.
+    #: Decoded size over encoded size. Text seldom goes beyond 20, deflate can't beyond 1032; brotli and zstd
+    #: have no such bound.
     max_ratio: int = 200
 
 
@@ -63,7 +60,11 @@ class Decoder:
 
     def feed(self, data: bytes) -> bytes:
         """What the next bytes of the body add to the decoded one."""
-        return b"".join(self._decode(data, 0))
+        out: list[bytes] = []
+        # What stands behind the end of a stream is copied, so that not much may.
+        for at in range(0, len(data), _STEP):
+            out += self._decode(data[at : at + _STEP], 0)
+        return b"".join(out)
 
     def finish(self) -> bytes:
         """Nothing more: what could be decoded has been given. CodingError when the body was cut short."""
@@ -78,6 +79,7 @@ class Decoder:
             return
         layer = self._layers[depth]
         for piece in layer.feed(data):
+            layer.produced += len(piece)
             self._check_limits(layer)
             yield from self._decode(piece, depth + 1)
 
@@ -96,75 +98,40 @@ class _Layer:
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
-        self._open = _OPENERS[coding]
-        self._stream: _Decompress | None = None
+        self._start_size, self._open = OPENERS[coding]
+        self._stream: Decompressor | None = None
         self._held = b""
         self._streams_begun = 0
-        self._ended = False
-        self.consumed = 0
+        self._padding_only = False
+        # Of the streams that have ended.
+        self._consumed = 0
         self.produced = 0
 
+    @property
+    def consumed(self) -> int:
+        return self._consumed + (self._stream.consumed if self._stream is not None else 0)
+
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decoded pieces of at most _STEP bytes."""
+        """Decoded pieces; whoever takes them counts them in `produced`."""
         data, self._held = self._held + data, b""
-        while data and not self._ended:
+        while data and not self._padding_only:
             if self._stream is None:
-                # Two bytes tell what begins here.
-                if len(data) < 2:
+                if len(data) < self._start_size:
                     self._held = data
                     return
-                self._stream = self._open(data[:2], self._streams_begun == 0)
+                self._stream = self._open(data[: self._start_size], self._streams_begun == 0)
                 self._streams_begun += 1
-                self._ended = self._stream is None
+                if self._streams_begun > MAX_STREAMS + self._consumed // STREAM_FLOOR:
+                    problem = f"{self._streams_begun} {self._coding} streams behind each other"
+                    raise CodingError("bad-coding", problem)
+                self._padding_only = self._stream is None
             else:
-                data = yield from self._decompress(self._stream, data)
-
-    def _decompress(self, stream: "_Decompress", data: bytes) -> Generator[bytes, None, bytes]:
-        """All that the data yields in this stream; returns what stands behind the stream's end."""
-        while True:
-            try:
-                piece = stream.decompress(data, _STEP)
-            except zlib.error as error:
-                raise CodingError("bad-coding", f"the body is no {self._coding}: {error}") from None
-            left = stream.unused_data if stream.eof else stream.unconsumed_tail
-            self.consumed += len(data) - len(left)
-            self.produced += len(piece)
-            data = left
-            if piece:
-                yield piece
-            if stream.eof:
-                self._stream = None
-                return data
-            # A full piece may leave more behind inside zlib even when all input is used up.
-            if not data and len(piece) < _STEP:
-                return b""
+                data = yield from self._stream.pieces(data)
+                if self._stream.ended:
+                    self._consumed, self._stream = self._consumed + self._stream.consumed, None
 
     def check_complete(self) -> None:
         """CodingError unless the stream has come to its own end. No byte at all is an empty body."""
         began = self._streams_begun > 0
         if self._stream is not None or (self._held and not began):
             raise CodingError("truncated", f"the {self._coding} body ends too early")
-
-
-def _open_gzip(start: bytes, is_first: bool) -> "_Decompress | None":
-    """RFC 1952 section 2.2: members follow each other. What is no member is padding: gzip(1), curl and the
-    browsers ignore it, so nobody downstream reads it."""
-    if is_first or start == _GZIP_MAGIC:
-        return zlib.decompressobj(wbits=_GZIP_WBITS)
-    return None
-
-
-def _open_deflate(start: bytes, is_first: bool) -> "_Decompress | None":
-    """RFC 9110 section 8.4.1.2: the zlib format (RFC 1950); its note: some servers send bare deflate."""
-    if not is_first:
-        return None
-    # RFC 1950 section 2.2: compression method 8, and a header that is a multiple of 31.
-    is_zlib = start[0] & 0x0F == 8 and int.from_bytes(start, "big") % 31 == 0
-    return zlib.decompressobj(wbits=zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
-
-
-_OPENERS: dict[str, Callable[[bytes, bool], "_Decompress | None"]] = {
-    "gzip": _open_gzip,
-    "x-gzip": _open_gzip,
-    "deflate": _open_deflate,
-}

@@ -7,13 +7,14 @@ from itertools import chain
 from urllib.parse import quote
 
 from icapd.http.media_types import MediaType
+from icapd.http.transcoding import Edit
 from icapd.inspection import multipart, parts
 from icapd.inspection.base64_text import Run, runs_in
 from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import NONE
-from icapd.inspection.fields import Field, fields_of
-from icapd.inspection.findings import Hit
-from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, WITHOUT_FIELDS, TextFormat, text_format
+from icapd.inspection.fields import Field, fields_of, single_value
+from icapd.inspection.findings import Fingerprinter, Hit
+from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, TextFormat, text_format
 from icapd.inspection.multipart import Part, Segment
 from icapd.inspection.parts import PartCutter
 from icapd.inspection.redaction import PlainCutter
@@ -32,9 +33,13 @@ class Examination:
 
     hits: tuple[Hit, ...]
     text: bytes = field(repr=False)
+    #: What makes it of the text that went in; empty where that is not known.
+    edits: tuple[Edit, ...] = ()
 
 
-def examine_body(text: bytes, media_type: MediaType, every: RuleSet, timeout: float) -> Examination:
+def examine_body(
+    text: bytes, media_type: MediaType, every: RuleSet, timeout: float, fingerprinter: Fingerprinter
+) -> Examination:
     """Scan a text of that type, part by part where it has parts, and redact it. ScanTimeout as `examine`.
 
     `every`: the rules for any media type; parts have types of their own.
@@ -43,21 +48,28 @@ def examine_body(text: bytes, media_type: MediaType, every: RuleSet, timeout: fl
     rules = every.for_media_type(media_type.essence)
     scanned = _scan(text, media_type, every, budget, depth=0)
     in_order = [] if scanned.is_read_whole else _in_order_hits(text, rules, budget)
-    return _finish(scanned, in_order, rules, budget)
+    return _finish(scanned, in_order, rules, budget, fingerprinter)
 
 
-def examine(text: bytes, kind: TextFormat, rules: RuleSet, timeout: float) -> Examination:
+def examine(
+    text: bytes, kind: TextFormat, rules: RuleSet, timeout: float, fingerprinter: Fingerprinter
+) -> Examination:
     """Scan a text in all its readings and fields, and redact it. ScanTimeout after `timeout` seconds."""
     budget = Budget(timeout)
-    return _finish(_scan_text(text, kind, rules, budget), (), rules, budget)
+    scanned = _scan_text(text, kind, fields_of(text, kind), rules, budget)
+    return _finish(scanned, (), rules, budget, fingerprinter)
 
 
-def _finish(scanned: Scanned, more: Iterable[Hit], rules: RuleSet, budget: Budget) -> Examination:
+def _finish(
+    scanned: Scanned, more: Iterable[Hit], rules: RuleSet, budget: Budget, fingerprinter: Fingerprinter
+) -> Examination:
     hits = [*scanned.hits, *more]
     if not hits:
         return Examination((), scanned.text)
-    redacted = scanned.redacted(secrets_of(hits), budget)
-    return Examination(tuple(hits), _redact_in_order(redacted, rules, budget))
+    edits: list[Edit] = []
+    redacted = scanned.redacted(secrets_of(hits), fingerprinter, budget, edits)
+    in_order = _redact_in_order(redacted, rules, budget)
+    return Examination(tuple(hits), in_order, tuple(edits) if in_order is redacted else ())
 
 
 def _redact_in_order(text: bytes, rules: RuleSet, budget: Budget) -> bytes:
@@ -83,14 +95,20 @@ def _scan(text: bytes, media_type: MediaType, every: RuleSet, budget: Budget, de
         if len(segments) > 1:
             return _scan_segments(text, segments, media_type, every, budget, depth + 1)
     rules = every.for_media_type(media_type.essence)
-    return _scan_text(text, text_format(media_type, text), rules, budget)
+    kind = text_format(media_type, text)
+    fields = fields_of(text, kind)
+    if depth == 0:
+        fields = chain(fields, single_value(text, kind))
+    return _scan_text(text, kind, fields, rules, budget)
 
 
-def _scan_text(text: bytes, kind: TextFormat, rules: RuleSet, budget: Budget) -> Scanned:
+def _scan_text(
+    text: bytes, kind: TextFormat, fields: Iterable[Field], rules: RuleSet, budget: Budget
+) -> Scanned:
     views = Views(text, WHOLE_ESCAPES[kind])
     found: list[Hit] = []
-    if rules.field_rules and kind not in WITHOUT_FIELDS and rules.fields_may_match(layers_of(views)):
-        found += scan_fields(rules, fields_of(text, kind), budget)
+    if rules.field_rules and rules.fields_may_match(layers_of(views)):
+        found += scan_fields(rules, fields, budget)
     found += scan_views(rules, "body", views, budget)
     return Scanned(text, views, CUTTERS[kind](), found, _scan_runs(views, kind, rules, budget))
 
@@ -150,7 +168,7 @@ def _scan_segments(
             encode = partial(multipart.with_length, content)
             enclosed.append(Enclosed(start, end, scanned, encode, is_coded=False, file_name=name))
         else:
-            scanned = _scan_text(content, "text", rules, budget)
+            scanned = _scan_text(content, "text", (), rules, budget)
             enclosed.append(Enclosed(start, end, scanned, bytes, is_coded=False))
     return Scanned(text, Views(b"", ()), PlainCutter(), enclosed=enclosed, is_read_whole=False)
 
@@ -178,6 +196,7 @@ def _scan_part(part: Part, container: MediaType, every: RuleSet, budget: Budget,
     if is_whole:
         fields = chain(fields, parts.fields_of_content(part, kind, container))
     found = parts.scan_file_names(part, rules, budget)
+    found += parts.scan_start(part, content, every, budget)
     if rules.field_rules and rules.fields_may_match(
         chain(layers_of(views), layers_of(parts.views_of_names(part)))
     ):

@@ -163,7 +163,7 @@ FORM = Escapes(
 )
 # WHATWG HTML section 13.5: the longest name has 31 characters. Numbers may have any zeros in front, and
 # browsers do without their semicolon (section 13.2.5.80).
-_REFERENCE = rb"(?:#0{0,32}[0-9]{1,7};?|#[xX]0{0,32}[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,30};)"
+_REFERENCE = rb"(?:#0{0,32}[0-9]{1,7};?|#[xX]0{0,32}[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,30}+;)"
 CHARACTER_REFERENCES = Escapes(
     re.compile(rb"(&" + _REFERENCE + rb")"), _decode_character_reference, markers=(b"&",), max_length=43
 )

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic
 
+from icapd.errors import OutOfPatience, ScanTimeout
 from icapd.http.media_types import MediaType
-from icapd.inspection.body import examine
+from icapd.inspection.body import Examination, examine
 from icapd.inspection.budget import Budget
 from icapd.inspection.findings import Finding, FindingLog
 from icapd.inspection.formats import text_format
@@ -16,6 +18,7 @@ from icapd.policy import RuleSet
 
 # Data has no type of its own; whether it is JSON, it shows.
 _PLAIN = MediaType()
+_NOTHING = Examination((), b"")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # An event ends with the first byte of its empty line. The line feed that may follow a carriage return is not
 # waited for: whenever it comes, it goes the way of the empty lines.
@@ -37,6 +40,7 @@ class EventStreamStage:
     ) -> None:
         #: Whether a rule in force has blocked the stream.
         self.cut = False
+        self.patient = True
         self._media_type = media_type
         self._rules = rules
         self._log = log
@@ -45,6 +49,9 @@ class EventStreamStage:
         # Where the buffer begins in the stream, and how far the end of the event has been searched for in it.
         self._offset = 0
         self._searched = 0
+        # An event that is taken and not inspected yet, and what may leave and has not.
+        self._event = b""
+        self._out: list[bytes] = []
         # While an event passes that is too large to be seen whole.
         self._window: WindowStage | None = None
 
@@ -54,22 +61,38 @@ class EventStreamStage:
 
     def feed(self, data: bytes) -> bytes:
         self._buffer += data
-        out: list[bytes] = []
-        while self._buffer and not self.cut:
-            step = self._next() if self._window is None else self._next_of_large(self._window)
+        until = None if self.patient else monotonic() + self._limits.patience
+        while (self._event or self._buffer) and not self.cut:
+            if self._event:
+                step: bytes | None = self._inspect(until)
+            elif self._window is None:
+                step = self._next(until)
+            else:
+                step = self._next_of_large(self._window)
             if step is None:
                 break
-            out.append(step)
-        return b"".join(out)
+            self._out.append(step)
+            if until is not None and monotonic() > until and self._buffer:
+                raise OutOfPatience
+        return self._leave()
 
     def finish(self) -> bytes:
         if self.cut:
-            return b""
+            return self._leave()
+        until = None if self.patient else monotonic() + self._limits.patience
         rest = self._take(len(self._buffer))
         if self._window is not None:
-            return self._finish_large(self._window, rest)
-        # Clients drop an event that does not end, but what it holds has reached them.
-        return self._inspect(rest)
+            self._out.append(self._finish_large(self._window, rest))
+        else:
+            # Clients drop an event that does not end, but what it holds has reached them.
+            self._event += rest
+            self._out.append(self._inspect(until))
+        return self._leave()
+
+    def _leave(self) -> bytes:
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
 
     def _take(self, size: int) -> bytes:
         taken = bytes(self._buffer[:size])
@@ -78,7 +101,7 @@ class EventStreamStage:
         self._searched = 0
         return taken
 
-    def _next(self) -> bytes | None:
+    def _next(self, until: float | None) -> bytes | None:
         """The next comment or event, inspected; None when none is all there."""
         empty_lines = _EMPTY_LINES.match(self._buffer)
         if empty_lines is not None:
@@ -87,7 +110,8 @@ class EventStreamStage:
         end = ending.search(self._buffer, self._searched)
         # The size is what comes before the byte that tells the end, in whatever pieces that came.
         if end is not None and end.end() - 1 <= self._limits.max_event_size:
-            return self._inspect(self._take(end.end()))
+            self._event = self._take(end.end())
+            return self._inspect(until)
         if len(self._buffer) > self._limits.max_event_size:
             self._window = WindowStage(self._media_type, self._rules, self._log, self._limits, self._offset)
             self._searched = 0
@@ -115,13 +139,28 @@ class EventStreamStage:
         self.cut = window.cut
         return out
 
-    def _inspect(self, raw: bytes) -> bytes:
-        """An event, or what stands alone like one, redacted; nothing when it is blocked."""
+    def _inspect(self, until: float | None) -> bytes:
+        """The event, or what stands alone like one, redacted; nothing when it is blocked.
+
+        OutOfPatience behind `until`: then it is still to be inspected.
+        """
+        raw, allowed = self._event, self._limits.scan_timeout
         start = self._offset - len(raw)
         mark = _BYTE_ORDER_MARK if start == 0 and raw.startswith(_BYTE_ORDER_MARK) else b""
         lines = parse_event(raw, len(mark))
-        data, budget = EventData(lines), Budget(self._limits.scan_timeout)
-        values = iter(self._examine(data.text, start, data.locate, budget).split(b"\n"))
+        data = EventData(lines)
+        wait = allowed if until is None else min(allowed, until - monotonic())
+        budget = Budget(wait)
+        try:
+            of_data = self._examine(data.text, budget)
+            of_others = {line.offset: self._examine(line.value, budget) for line in lines if not line.is_data}
+        except ScanTimeout:
+            if wait < allowed:
+                raise OutOfPatience from None
+            raise
+        self._event = b""
+        self._note(of_data, start, data.locate)
+        values = iter(of_data.text.split(b"\n"))
         out = [mark]
         for line in lines:
             if line.is_data:
@@ -130,15 +169,19 @@ class EventStreamStage:
                 if value is not None:
                     out.append(line.encode(value))
             else:
-                out.append(line.encode(self._examine(line.value, start, line.locate, budget)))
+                examination = of_others[line.offset]
+                self._note(examination, start, line.locate)
+                out.append(line.encode(examination.text))
         return b"" if self.cut else b"".join(out)
 
-    def _examine(self, text: bytes, start: int, locate: Callable[[int], int], budget: Budget) -> bytes:
-        """The text, redacted. `locate`: from an offset in it to one in the event, which begins at `start`."""
+    def _examine(self, text: bytes, budget: Budget) -> Examination:
         if not text:
-            return text
-        examination = examine(text, text_format(_PLAIN, text), self._rules, budget.left())
+            return _NOTHING
+        kind, fingerprinter = text_format(_PLAIN, text), self._log.fingerprinter
+        return examine(text, kind, self._rules, budget.left(), fingerprinter)
+
+    def _note(self, examination: Examination, start: int, locate: Callable[[int], int]) -> None:
+        """`locate`: from an offset in what was examined to one in the event, which begins at `start`."""
         for hit in examination.hits:
             self._log.add(replace(hit, start=start + locate(hit.start), end=start + locate(hit.end - 1) + 1))
             self.cut = self.cut or hit.blocks
-        return examination.text

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from icapd.inspection.escapes import CHARACTER_REFERENCES, FORM, JSON, NONE, PERCENT, Escapes
+from icapd.inspection.escapes import CHARACTER_REFERENCES, FORM, JSON, NONE, Escapes
 from icapd.inspection.formats import TextFormat
 from icapd.inspection.markup import tokens
 from icapd.inspection.views import View
@@ -13,6 +13,10 @@ _JSON_STRING = re.compile(rb'"((?:[^"\\]++|\\.)*+)(?:"|\\?\Z)', re.DOTALL)
 _JSON_CONTAINER = (b"{", b"[")
 # The same in a form.
 _FORM_CONTAINER = (*_JSON_CONTAINER, b"%7B", b"%7b", b"%5B", b"%5b")
+#: Bytes of a plain text that may be a single value: what rules on values look at is about so long.
+_MAX_PLAIN_VALUE = 1024
+# RFC 8259 sections 4 and 5: a name or the end comes next in an object, a value or the end in an array.
+_JSON_LEAD = re.compile(rb'(?:\xef\xbb\xbf)?+\s*+(?:\{\s*+(?:["}]|\Z)|\[\s*+(?:["{\[\]0-9tfn-]|\Z)|[^{\[])')
 # RFC 3986 section 3.4: the query ends at the fragment.
 _QUERY = re.compile(rb"[^?#]*+\?([^#]*+)")
 
@@ -65,6 +69,17 @@ def fields_of(text: bytes, kind: TextFormat, outer: Field | None = None) -> Iter
             yield from _markup_fields(text, outer)
 
 
+def single_value(text: bytes, kind: TextFormat) -> Iterator[Field]:
+    """A whole body as one value: a short plain text, also one that is taken for JSON by its first byte."""
+    value = text.rstrip(b"\r\n")
+    if (
+        value
+        and len(value) <= _MAX_PLAIN_VALUE
+        and (kind == "text" or (kind == "json" and not _JSON_LEAD.match(text)))
+    ):
+        yield Field(value, 0, NONE)
+
+
 def _json_fields(text: bytes, outer: Field | None, *, is_inner: bool = False) -> Iterator[Field]:
     for string in _JSON_STRING.finditer(text):
         field = Field(string[1], string.start(1), JSON, outer)
@@ -83,18 +98,6 @@ def _form_fields(text: bytes, offset: int, outer: Field | None) -> Iterator[Fiel
                 yield field
                 if spelling.startswith(_FORM_CONTAINER):
                     yield from _json_fields(field.value, field, is_inner=True)
-        offset += len(part) + 1
-
-
-def cookie_fields(text: bytes) -> Iterator[Field]:
-    """Names and values of cookies (RFC 6265 section 4.2.1); percent-encoding in them is customary."""
-    offset = 0
-    for part in text.split(b";"):
-        name, equals, value = part.partition(b"=")
-        blanks = len(name) - len(name.lstrip(b" "))
-        for spelling, begin in ((name[blanks:], offset + blanks), (value, offset + len(name) + len(equals))):
-            if spelling:
-                yield Field(spelling, begin, PERCENT)
         offset += len(part) + 1
 
 

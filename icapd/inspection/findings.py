@@ -9,6 +9,8 @@ from icapd.policy import Action, CompiledRule, Severity
 
 # Half of SHA-256: no two secrets of a site share it, and it tells nothing without the key.
 _FINGERPRINT_SIZE = 16
+# Hexadecimal digits.
+_TAG_LENGTH = 8
 # Below this many bytes, any character shown is too large a part of the secret.
 _MIN_SHOWN_LENGTH = 12
 # Shown at each end at most: enough for a vendor's prefix such as `ghp_`.
@@ -90,6 +92,10 @@ class Fingerprinter:
     def fingerprint(self, secret: bytes) -> str:
         return hmac.digest(self._key, secret, "sha256")[:_FINGERPRINT_SIZE].hex()
 
+    def tag(self, secret: bytes) -> str:
+        """The beginning of the fingerprint: enough to tell the secrets of one document apart."""
+        return self.fingerprint(secret)[:_TAG_LENGTH]
+
     def __repr__(self) -> str:
         return "<Fingerprinter>"
 
@@ -104,7 +110,7 @@ class FindingLog:
     def __init__(self, fingerprinter: Fingerprinter, limit: int) -> None:
         self.findings: list[Finding] = []
         self.truncated = False
-        self._fingerprinter = fingerprinter
+        self.fingerprinter = fingerprinter
         self._limit = limit
         self._rules: set[str] = set()
 
@@ -124,7 +130,7 @@ class FindingLog:
                 start=hit.start,
                 end=hit.end,
                 excerpt=mask(hit.secret),
-                fingerprint=self._fingerprinter.fingerprint(hit.secret) if hit.secret else "",
+                fingerprint=self.fingerprinter.fingerprint(hit.secret) if hit.secret else "",
                 score=rule.score,
                 file_name=_printable(hit.file_name[:_MAX_FILE_NAME]),
             )
@@ -141,5 +147,8 @@ def mask(secret: bytes) -> str:
     return _printable(secret[:head]) + _MASK + _printable(secret[len(secret) - tail :])
 
 
+_PRINTABLE = bytes(byte if 0x20 <= byte < 0x7F else ord(".") for byte in range(256))
+
+
 def _printable(part: bytes) -> str:
-    return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)
+    return part.translate(_PRINTABLE).decode("ascii")

@@ -7,17 +7,17 @@ from itertools import chain
 from icapd.http.headers import Headers
 from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import PERCENT
-from icapd.inspection.fields import Field, cookie_fields, fields_of
-from icapd.inspection.findings import Hit
+from icapd.inspection.fields import fields_of
+from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import WHOLE_ESCAPES
-from icapd.inspection.redaction import FormCutter, PlainCutter, redact
+from icapd.inspection.head_parts import HeadParts
+from icapd.inspection.masking import span_of
+from icapd.inspection.redaction import FormCutter, PlainCutter, Span, redact
 from icapd.inspection.scanning import distinct, layers_of, scan_fields, scan_views
 from icapd.inspection.views import Views
 from icapd.policy import Action, RuleSet
 
 _HEADER_ESCAPES = (PERCENT,)
-# Cookies of letters, digits and what joins them: nothing that an attack could be written in.
-_HARMLESS_COOKIES = re.compile(rb"(?:[A-Za-z0-9_|:@*=~!;, \-]++|\.(?!\.))*+")
 # RFC 9112 section 3.2: scheme and authority of the absolute form; of the authority form, everything.
 _AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*|[^/*?#][^/?#]*\Z|")
 
@@ -36,20 +36,21 @@ class HeaderExamination:
     headers: Headers
 
 
-def examine_url(url: bytes, rules: RuleSet, timeout: float) -> UrlExamination:
+def examine_url(url: bytes, parts: HeadParts, timeout: float, fingerprinter: Fingerprinter) -> UrlExamination:
     """Scan a request target, its query also value by value, and redact it behind the authority.
 
     Where to connect can't be redacted: a match that touches scheme or authority blocks instead.
     """
-    budget = Budget(timeout)
+    rules, budget = parts.rules, Budget(timeout)
     found: list[Hit] = []
     if rules.field_rules and rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"]))):
         found += scan_fields(rules, fields_of(url, "url"), budget)
     found += scan_views(rules, "url", Views(url, WHOLE_ESCAPES["url"]), budget)
+    found += parts.in_address(url, budget)
     authority = _AUTHORITY.match(url)
     assert authority is not None, "the pattern matches anywhere"
     hits = [_not_in_authority(hit, authority.end()) for hit in distinct(found)]
-    spans = [(hit.start, hit.end) for hit in hits if hit.redacts]
+    spans = [span_of(hit, fingerprinter) for hit in hits if hit.redacts]
     return UrlExamination(tuple(hits), redact(url, spans, FormCutter()))
 
 
@@ -59,20 +60,22 @@ def _not_in_authority(hit: Hit, end: int) -> Hit:
     return hit
 
 
-def examine_headers(headers: Headers, rules: RuleSet, timeout: float) -> HeaderExamination:
-    """Scan every field value, and redact it."""
-    budget = Budget(timeout)
-    cookies = _scan_cookies(headers, rules, budget) if rules.field_rules else []
+def examine_headers(
+    headers: Headers, parts: HeadParts, timeout: float, fingerprinter: Fingerprinter
+) -> HeaderExamination:
+    """Scan every field value and its parts, and redact it."""
+    rules, budget = parts.rules, Budget(timeout)
+    found = [list(parts.in_header(name, value, budget)) for name, value in headers]
     values = [value for _, value in headers]
     values += [_readings(value).innermost for value in values if b"%" in value]
-    if not rules.headers_may_match(values):
-        return HeaderExamination(tuple(cookies), headers)
-    found = [_scan_header(name, value, rules, budget) for name, value in headers]
-    hits = (*chain.from_iterable(found), *cookies)
+    if rules.headers_may_match(values):
+        for number, (name, value) in enumerate(headers):
+            found[number] += _scan_header(name, value, rules, budget)
+    hits = tuple(chain.from_iterable(found))
     if not any(hit.redacts for hit in hits):
         return HeaderExamination(hits, headers)
     items = (
-        (name, redact(value, [(hit.start, hit.end) for hit in own if hit.redacts], PlainCutter()))
+        (name, redact(value, [span_of(hit, fingerprinter) for hit in own if hit.redacts], PlainCutter()))
         for (name, value), own in zip(headers, found, strict=True)
     )
     return HeaderExamination(hits, Headers(tuple(items)))
@@ -97,25 +100,6 @@ def _readings(value: bytes) -> Views:
     return Views(value, _HEADER_ESCAPES)
 
 
-def _is_harmless(cookies: bytes) -> bool:
-    return _HARMLESS_COOKIES.fullmatch(cookies) is not None
-
-
-def _scan_cookies(headers: Headers, rules: RuleSet, budget: Budget) -> list[Hit]:
-    """What rules on single values find in the names and values of cookies that a client sends.
-
-    Rules that redact don't apply: who is to be known by a cookie would not be any more.
-    """
-    fields: list[Field] = []
-    for value in headers.get_all(b"cookie"):
-        if not _is_harmless(value):
-            fields += (field for field in cookie_fields(value) if not _is_harmless(field.spelling))
-    if not fields:
-        return []
-    hits = scan_fields(rules, fields, budget)
-    return [hit for hit in hits if hit.action is not Action.REDACT]
-
-
 def examine_value(target: str, value: bytes, rules: RuleSet, timeout: float) -> tuple[Hit, ...]:
     """Scan a value that is never changed: method, content type, file name."""
     return tuple(scan_views(rules, target, Views(value, ()), Budget(timeout)))
@@ -130,4 +114,4 @@ def masked(text: bytes, rules: RuleSet, timeout: float) -> bytes:
     views = Views(text, WHOLE_ESCAPES["url"])
     hits = [*scan_views(rules, "url", views, budget), *scan_views(rules, "body", views, budget)]
     hits += _scan_header(b"", text, rules, budget)
-    return redact(text, [(hit.start, hit.end) for hit in hits], PlainCutter())
+    return redact(text, [Span(hit.start, hit.end) for hit in hits], PlainCutter())

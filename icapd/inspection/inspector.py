@@ -4,18 +4,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from icapd.errors import ScanTimeout
+from icapd.errors import OutOfPatience, ScanTimeout
+from icapd.http.codings import KiB, MiB
 from icapd.http.headers import Headers
 from icapd.http.media_types import MediaType
+from icapd.http.transcoding import Edit
 from icapd.inspection.body import examine_body
 from icapd.inspection.event_stream import EventStreamStage
 from icapd.inspection.findings import Finding, FindingLog, Fingerprinter, Hit
+from icapd.inspection.head_parts import HeadParts
 from icapd.inspection.heads import examine_headers, examine_url, examine_value, masked
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.stage import BodyStream
 from icapd.inspection.window import WindowStage
 from icapd.policy import REPLACEMENT, RuleSet
 
+#: Bytes of a body that a caller without patience may ask for: clean ones of this size take a millisecond.
+MAX_IMPATIENT = 512 * KiB
+# Seconds: a record waits for it, and for the record its reply.
+_MASK_TIMEOUT = 0.05
 #: Masked texts that are remembered, and bytes of the longest of them: half a megabyte in all.
 _REMEMBERED_TEXTS, _REMEMBERED_VALUES, _MAX_REMEMBERED = 2048, 256, 128
 
@@ -28,6 +35,8 @@ class BodyInspection:
     text: bytes = field(repr=False)
     #: Whether there are more findings than are kept.
     truncated_findings: bool = False
+    #: What makes `text` of the one that went in; empty where that is not known.
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +58,60 @@ class HeaderInspection:
 class Inspector:
     """Applies the rules of one direction to messages, part by part.
 
-    ScanTimeout passes through: what becomes of a message that takes too long is for the caller to say.
+    ScanTimeout passes through: what becomes of a message that takes too long is for the caller to say. One
+    who has others to serve asks with `patient` False, and gets OutOfPatience instead of a long wait.
     """
 
     def __init__(self, rules: RuleSet, fingerprinter: Fingerprinter, limits: InspectionLimits) -> None:
         self.rules = rules
         self.limits = limits
         self._fingerprinter = fingerprinter
+        self._head_parts = HeadParts(rules)
         self._remembered_mask = lru_cache(maxsize=_REMEMBERED_TEXTS)(self._mask)
         # Methods and media types: a handful of them, again and again.
         self._remembered_value = lru_cache(maxsize=_REMEMBERED_VALUES)(self._inspect_value)
 
-    def inspect_body(self, text: bytes, media_type: MediaType) -> BodyInspection:
+    def inspect_body(self, text: bytes, media_type: MediaType, *, patient: bool = True) -> BodyInspection:
         """A whole body in no coding."""
-        examination = examine_body(text, media_type, self.rules, self.limits.scan_timeout)
+        if not patient and len(text) > MAX_IMPATIENT:
+            raise OutOfPatience
+        timeout = self._timeout(patient) * (1 + len(text) // MiB if patient else 1)
+        try:
+            examination = examine_body(text, media_type, self.rules, timeout, self._fingerprinter)
+        except ScanTimeout as error:
+            raise _spent(error, patient) from None
         log = self._log(examination.hits)
-        return BodyInspection(tuple(log.findings), examination.text, log.truncated)
+        return BodyInspection(tuple(log.findings), examination.text, log.truncated, examination.edits)
 
-    def inspect_url(self, url: bytes) -> UrlInspection:
+    def inspect_url(self, url: bytes, *, patient: bool = True) -> UrlInspection:
         """A request target in any form (RFC 9112 section 3.2)."""
-        examination = examine_url(url, self.rules, self.limits.scan_timeout)
+        try:
+            examination = examine_url(url, self._head_parts, self._timeout(patient), self._fingerprinter)
+        except ScanTimeout as error:
+            raise _spent(error, patient) from None
         return UrlInspection(tuple(self._log(examination.hits).findings), examination.url)
 
-    def inspect_headers(self, headers: Headers) -> HeaderInspection:
+    def inspect_headers(self, headers: Headers, *, patient: bool = True) -> HeaderInspection:
         """All header fields of a message."""
-        examination = examine_headers(headers, self.rules, self.limits.scan_timeout)
+        try:
+            parts, timeout = self._head_parts, self._timeout(patient)
+            examination = examine_headers(headers, parts, timeout, self._fingerprinter)
+        except ScanTimeout as error:
+            raise _spent(error, patient) from None
         return HeaderInspection(tuple(self._log(examination.hits).findings), examination.headers)
 
-    def inspect_value(self, target: str, value: bytes) -> tuple[Finding, ...]:
-        """A single value that is never changed; `target`: method, content-type or name."""
-        if len(value) <= _MAX_REMEMBERED and target != "name":
-            return self._remembered_value(target, value)
-        return self._inspect_value(target, value)
+    def inspect_value(self, target: str, value: bytes, essence: str) -> tuple[Finding, ...]:
+        """A single value that is never changed; `target`: method, content-type, name or magic.
 
-    def _inspect_value(self, target: str, value: bytes) -> tuple[Finding, ...]:
-        hits = examine_value(target, value, self.rules, self.limits.scan_timeout)
+        `essence`: the media type of the message, "" when it has none.
+        """
+        if len(value) <= _MAX_REMEMBERED and target not in {"name", "magic"}:
+            return self._remembered_value(target, value, essence)
+        return self._inspect_value(target, value, essence)
+
+    def _inspect_value(self, target: str, value: bytes, essence: str) -> tuple[Finding, ...]:
+        rules = self.rules.for_media_type(essence)
+        hits = examine_value(target, value, rules, self.limits.scan_timeout)
         return tuple(self._log(hits).findings)
 
     def stream(self, media_type: MediaType, *, keeps_length: bool = False) -> BodyStream:
@@ -103,12 +131,21 @@ class Inspector:
 
     def _mask(self, text: bytes) -> bytes:
         try:
-            return masked(text, self.rules, self.limits.scan_timeout)
+            return masked(text, self.rules, min(self.limits.scan_timeout, _MASK_TIMEOUT))
         except ScanTimeout:
             return REPLACEMENT
+
+    def _timeout(self, patient: bool) -> float:
+        limits = self.limits
+        return limits.scan_timeout if patient else min(limits.scan_timeout, limits.patience)
 
     def _log(self, hits: Iterable[Hit] = ()) -> FindingLog:
         log = FindingLog(self._fingerprinter, self.limits.max_findings)
         for hit in hits:
             log.add(hit)
         return log
+
+
+def _spent(error: ScanTimeout, patient: bool) -> ScanTimeout | OutOfPatience:
+    """What to raise when the time is over."""
+    return error if patient else OutOfPatience()

@@ -7,6 +7,7 @@ every window has its place in the stream, and is looked at only once all of it i
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import Escapes
 from icapd.inspection.findings import Hit
 from icapd.inspection.reading import Reading
@@ -76,13 +77,14 @@ class LiveViews:
             return None
         return stops if stops[0] > first.start else None
 
-    def scan(self, stops: Sequence[int], timeout: float) -> Iterator[StreamHit]:
-        """The hits whose matches begin in the block."""
+    def scan(self, stops: Sequence[int], budget: Budget) -> Iterator[StreamHit]:
+        """The hits whose matches begin in the block; asked again, the same ones."""
         scan = None
         for number, (reading, stop) in enumerate(zip(self._readings, stops, strict=True)):
-            scan, base = reading.scan(self._rules, stop, timeout, scan)
+            scan, base = reading.scan(self._rules, stop, budget.left(), scan)
             for match in scan.matches:
                 if number == 0 or not match.rule.in_order:
+                    budget.check(match.rule.id)
                     yield self._hit(number, match, base)
 
     def _hit(self, number: int, match: Match, base: int) -> StreamHit:

@@ -4,7 +4,7 @@ import threading
 
 import hyperscan
 
-from icapd.policy.one_pass import OnePass
+from icapd.policy.one_pass import OnePass, compile_database
 
 
 class OneOf:
@@ -14,7 +14,7 @@ class OneOf:
 
     def __init__(self, *patterns: bytes) -> None:
         flags = hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_DOTALL
-        self._pass = OnePass(tuple((pattern, flags) for pattern in patterns))
+        self._pass = OnePass(compile_database([(pattern, flags) for pattern in patterns]))
 
     def occurring(self, text: bytes) -> set[int]:
         """The numbers of the patterns that occur in the text."""

@@ -6,8 +6,9 @@ from binascii import Error, a2b_base64
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from icapd.http import charsets
+from icapd.http.charsets import SAMPLE, charset_of
 from icapd.http.media_types import MediaType, is_textual, looks_like_text
+from icapd.http.transcoding import Transcoding, difference
 from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import NONE, PERCENT, QUOTED_PRINTABLE, Escapes
 from icapd.inspection.fields import Field, fields_of
@@ -16,10 +17,8 @@ from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, TextFormat
 from icapd.inspection.multipart import Part
 from icapd.inspection.redaction import Cutter, Passage, Piece
 from icapd.inspection.views import Views
-from icapd.policy import REPLACEMENT, RuleSet
+from icapd.policy import MAGIC_SIZE, REPLACEMENT, RuleSet
 
-# Bytes by which a part is judged whose type is no text; as with whole bodies.
-_SAMPLE = 1024
 _BASE64_LINE = 76
 _QUOTED = re.compile(rb'[^"\r\n]++')
 
@@ -38,7 +37,7 @@ def type_to_read(media_type: MediaType, content: bytes) -> MediaType | None:
     """
     if media_type.essence and is_textual(media_type.essence):
         return media_type
-    return MediaType(charset=media_type.charset) if looks_like_text(content[:_SAMPLE]) else None
+    return MediaType(charset=media_type.charset) if looks_like_text(content[:SAMPLE]) else None
 
 
 def decoded(part: Part) -> Coded | None:
@@ -48,14 +47,12 @@ def decoded(part: Part) -> Coded | None:
             return Coded(a2b_base64(part.content), _base64_in_lines)
         except Error:
             return None
-    charset = part.media_type.charset
-    if charset is None or charsets.is_readable(charset, part.content[:_SAMPLE]):
+    charset = charset_of(part.media_type, part.content[:SAMPLE])
+    if charset is None:
         return None
-    try:
-        text = part.content.decode(charset).encode()
-    except (LookupError, ValueError):
-        return None
-    return Coded(text, lambda changed: changed.decode("utf-8", "replace").encode(charset, "replace"))
+    transcoding = Transcoding(charset)
+    text = transcoding.feed(part.content, is_last=True)
+    return Coded(text, lambda changed: transcoding.respell([difference(text, changed)]))
 
 
 def _base64_in_lines(content: bytes) -> bytes:
@@ -112,6 +109,17 @@ def scan_file_names(part: Part, rules: RuleSet, budget: Budget) -> list[Hit]:
         Hit(match.rule, match.rule.action, "name", 0, part.body, name[match.start : match.end])
         for name in part.file_names
         for match in rules.scan("name", name, timeout=budget.left())
+    ]
+
+
+def scan_start(part: Part, content: bytes, every: RuleSet, budget: Budget) -> list[Hit]:
+    """What rules find in the first bytes of a part's content, by its own type; it stands for all of it."""
+    if not every.looks_at("magic"):
+        return []
+    rules, start = every.for_media_type(part.media_type.essence), content[:MAGIC_SIZE]
+    return [
+        Hit(match.rule, match.rule.action, "magic", part.body, len(part.text), start[match.start : match.end])
+        for match in rules.scan("magic", start, timeout=budget.left())
     ]
 
 

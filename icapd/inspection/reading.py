@@ -38,6 +38,8 @@ class Reading:
         self._base = 0
         # Where a rule's search goes on that has a match which ends behind the block's start.
         self._resume: dict[str, int] = {}
+        # The same behind the block that was scanned last.
+        self._resume_behind: dict[str, int] = {}
 
     def decoded(self, escapes: Escapes, ahead: int) -> "Reading":
         """A reading of this one with escapes decoded, of which none occurs but in the last `ahead` bytes.
@@ -96,12 +98,13 @@ class Reading:
             resume_after = dict(resume)
             matches = rules.scan("body", window, start=start, stop=stop, resume=resume_after, timeout=timeout)
             scan = Scan(window, start, stop, resume, matches, resume_after)
-        self._resume = {rule: end + base for rule, end in scan.resume_after.items()}
+        self._resume_behind = {rule: end + base for rule, end in scan.resume_after.items()}
         return scan, base
 
     def move_to(self, start: int) -> None:
         """The next block begins there; what lies further back than any match looks is given up."""
         self.start = start
+        self._resume = self._resume_behind
         needed = start - self._margin - MAX_CHARACTER_LENGTH
         if needed > self._base:
             self._buffer = self._buffer[needed - self._base :]

@@ -2,13 +2,15 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from icapd.http.transcoding import Edit
+from icapd.inspection.budget import Budget
 from icapd.inspection.utf8 import whole_characters
-from icapd.policy import REPLACEMENT
+from icapd.policy import REDACTED, REPLACEMENT, Mask
 
 #: The replacement where brackets have to be escaped (RFC 3986 section 2.2).
 PERCENT_REPLACEMENT = REPLACEMENT.replace(b"[", b"%5B").replace(b"]", b"%5D")
@@ -53,7 +55,15 @@ class Piece(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        return self.replacement == NUMBER_REPLACEMENT
+        return self.replacement.rstrip(b" ").isdigit()
+
+
+class Span(NamedTuple):
+    """What is to go from a text, and what it is to become."""
+
+    start: int
+    end: int
+    mask: Mask = REDACTED
 
 
 class Cutter(Protocol):
@@ -104,6 +114,41 @@ class FormCutter(PlainCutter):
 
 
 _START = attrgetter("start")
+#: In the place of a rule's name where a budget is spent.
+_REDACTION = "(redaction)"
+
+
+def pieces_of(
+    spans: Iterable[Span], passage: Passage, cutter: Cutter, budget: Budget | None = None
+) -> Iterator[Piece]:
+    """The pieces for some spans, each masked. Of spans that overlap nothing is shown.
+
+    Raises ScanTimeout when the budget is spent.
+    """
+    ordered = sorted(set(spans))
+    reach = -1
+    for number, span in enumerate(ordered):
+        if budget is not None:
+            budget.check(_REDACTION)
+        pieces = cutter.cut(passage, span.start, span.end)
+        following = ordered[number + 1].start if number + 1 < len(ordered) else span.end
+        if span.mask is REDACTED or span.start < reach or following < span.end:
+            yield from pieces
+        else:
+            yield from (_masked(piece, span, passage) for piece in pieces)
+        reach = max(reach, span.end)
+
+
+def _masked(piece: Piece, span: Span, passage: Passage) -> Piece:
+    spelling = passage.between(piece.start, piece.end)
+    is_all = (piece.start, piece.end) == (span.start, span.end)
+    if piece.replacement == NUMBER_REPLACEMENT:
+        return piece._replace(replacement=span.mask.over_number(spelling))
+    masked = span.mask.over(spelling, is_all=is_all)
+    if piece.replacement == PERCENT_REPLACEMENT:
+        return piece._replace(replacement=masked.replace(b"[", b"%5B").replace(b"]", b"%5D"))
+    # What a cutter puts there for reasons of its format stays.
+    return piece._replace(replacement=masked) if piece.replacement == REPLACEMENT else piece
 
 
 class Redactor:
@@ -113,10 +158,12 @@ class Redactor:
     found: replacements are filled up, or a row of asterisks where there is no room for them.
     """
 
-    __slots__ = ("_in_number", "_keeps_length", "_pieces", "_position")
+    __slots__ = ("_edits", "_in_number", "_keeps_length", "_pieces", "_position")
 
-    def __init__(self, *, keeps_length: bool = False) -> None:
+    def __init__(self, *, keeps_length: bool = False, edits: list[Edit] | None = None) -> None:
+        """`edits`: gets all that is not copied, for who has the text in other bytes."""
         self._keeps_length = keeps_length
+        self._edits = edits
         self._pieces: list[Piece] = []
         # Everything before it is written or gone; it may be ahead of the text that is there.
         self._position = 0
@@ -137,6 +184,8 @@ class Redactor:
             replacement = piece.replacement if piece.start == self._position and not self._in_number else b""
             # Of a piece that overlaps the one before, the rest.
             length = max(0, piece.end - self._position)
+            if self._edits is not None:
+                self._edits.append(Edit(self._position, self._position + length, replacement))
             out.append(_filled(replacement, length, piece.is_number) if self._keeps_length else replacement)
             if length:
                 self._position, self._in_number = piece.end, piece.is_number
@@ -151,6 +200,8 @@ class Redactor:
             end_of_number = passage.run(_REST_OF_NUMBER, self._position, until)
             if self._keeps_length:
                 out.append(b" " * (end_of_number - self._position))
+            if self._edits is not None:
+                self._edits.append(Edit(self._position, end_of_number, b""))
             self._position, self._in_number = end_of_number, end_of_number == until
         out.append(passage.between(self._position, until))
         self._position = until
@@ -164,15 +215,21 @@ def _filled(replacement: bytes, length: int, is_number: bool) -> bytes:
 
 
 def redact(
-    text: bytes, spans: Sequence[tuple[int, int]], cutter: Cutter, pieces: Sequence[Piece] = ()
+    text: bytes,
+    spans: Sequence[Span],
+    cutter: Cutter,
+    pieces: Iterable[Piece] = (),
+    budget: Budget | None = None,
+    edits: list[Edit] | None = None,
 ) -> bytes:
     """A whole text without the spans; the same object when there is nothing to take out.
 
-    `pieces` are cut already, and touch none of the spans.
+    `pieces` are cut already, and touch none of the spans. `edits` gets what was done.
+    Raises ScanTimeout when the budget is spent.
     """
-    if not spans and not pieces:
+    cut = [*pieces]
+    if not spans and not cut:
         return text
-    passage, redactor = Passage(text), Redactor()
-    redactor.replace(pieces)
-    redactor.replace(piece for start, end in sorted(set(spans)) for piece in cutter.cut(passage, start, end))
+    passage, redactor = Passage(text), Redactor(edits=edits)
+    redactor.replace([*cut, *pieces_of(spans, passage, cutter, budget)])
     return redactor.write(passage, len(text))

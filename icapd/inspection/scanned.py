@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
+from icapd.http.transcoding import Edit
 from icapd.inspection.budget import Budget
-from icapd.inspection.findings import Hit
+from icapd.inspection.findings import Fingerprinter, Hit
+from icapd.inspection.masking import mask_for, span_of
 from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences, spellings_of
-from icapd.inspection.redaction import Cutter, Piece, redact
+from icapd.inspection.redaction import Cutter, Piece, Span, redact
 from icapd.inspection.scanning import distinct
 from icapd.inspection.views import Views
 
@@ -55,36 +57,50 @@ class Scanned:
         within = [each.locate(hit) for each in self.enclosed for hit in each.scanned.hits]
         return distinct([*self.own, *within])
 
-    def redacted(self, secrets: Mapping[bytes, str], budget: Budget) -> bytes:
+    def redacted(
+        self,
+        secrets: Mapping[bytes, Hit],
+        fingerprinter: Fingerprinter,
+        budget: Budget,
+        edits: list[Edit] | None = None,
+    ) -> bytes:
         """The text without what is to go, and without any of the secrets; the same object when all stands.
 
-        Redactions of packs that go in order are left out.
+        Redactions of packs that go in order are left out. `edits` gets what was done.
         """
-        spans = [(hit.start, hit.end) for hit in self.own if is_merged(hit)]
-        repeated = list(self._repeated(secrets, budget))
+        spans = [span_of(hit, fingerprinter) for hit in self.own if is_merged(hit)]
+        rule_ids = {secret: hit.rule.id for secret, hit in secrets.items()}
+        repeated = list(self._repeated(rule_ids, secrets, fingerprinter, budget))
         pieces: list[Piece] = []
         found = _Spans(spans)
         for each in self.enclosed:
-            text = each.scanned.redacted(secrets, budget)
+            text = each.scanned.redacted(secrets, fingerprinter, budget)
             if text is each.scanned.text:
                 continue
             piece = Piece(each.start, each.end, each.encode(text))
-            if found.touch(each.start, each.end) or any(occurrences(secrets, piece.replacement, budget)):
-                spans.append((each.start, each.end))
+            if found.touch(each.start, each.end) or any(occurrences(rule_ids, piece.replacement, budget)):
+                spans.append(Span(each.start, each.end))
             else:
                 pieces.append(piece)
         if pieces and repeated:
             # A secret may show in a coded text, too, as it is coded; there it is gone already.
-            written = _Spans((piece.start, piece.end) for piece in pieces)
-            repeated = [span for span in repeated if not written.contain(*span)]
-        return redact(self.text, spans + repeated, self.cutter, pieces)
+            written = _Spans(Span(piece.start, piece.end) for piece in pieces)
+            repeated = [span for span in repeated if not written.contain(span.start, span.end)]
+        return redact(self.text, spans + repeated, self.cutter, pieces, budget, edits)
 
-    def _repeated(self, secrets: Mapping[bytes, str], budget: Budget) -> Iterator[tuple[int, int]]:
+    def _repeated(
+        self,
+        rule_ids: Mapping[bytes, str],
+        secrets: Mapping[bytes, Hit],
+        fingerprinter: Fingerprinter,
+        budget: Budget,
+    ) -> Iterator[Span]:
         """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""
-        if secrets:
+        if rule_ids:
             for reading, text in enumerate(self.views):
-                for start, end in occurrences(secrets, text, budget):
-                    yield self.views.locate(reading, start, end)
+                for start, end in occurrences(rule_ids, text, budget):
+                    mask = mask_for(secrets[text[start:end]], fingerprinter)
+                    yield Span(*self.views.locate(reading, start, end), mask)
 
 
 def is_merged(hit: Hit) -> bool:
@@ -92,12 +108,10 @@ def is_merged(hit: Hit) -> bool:
     return hit.redacts and not (hit.rule.in_order and hit.target == "body")
 
 
-def secrets_of(hits: Iterable[Hit]) -> dict[bytes, str]:
-    """The secrets that go wherever they stand, in every spelling, each with the id of its rule."""
-    long = {
-        hit.secret: hit.rule.id for hit in hits if is_merged(hit) and len(hit.secret) >= MIN_REPEATED_SECRET
-    }
-    return {spelling: rule_id for secret, rule_id in long.items() for spelling in spellings_of(secret)}
+def secrets_of(hits: Iterable[Hit]) -> dict[bytes, Hit]:
+    """The secrets that go wherever they stand, in every spelling, each with a hit on it."""
+    long = {hit.secret: hit for hit in hits if is_merged(hit) and len(hit.secret) >= MIN_REPEATED_SECRET}
+    return {spelling: hit for secret, hit in long.items() for spelling in spellings_of(secret)}
 
 
 class _Spans:
@@ -105,8 +119,8 @@ class _Spans:
 
     __slots__ = ("_ends", "_starts")
 
-    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
-        ordered = sorted(spans)
+    def __init__(self, spans: Iterable[Span]) -> None:
+        ordered = sorted((span.start, span.end) for span in spans)
         self._starts = [start for start, _ in ordered]
         # How far any of the spans up to this one reaches.
         self._ends = list(accumulate((end for _, end in ordered), max))

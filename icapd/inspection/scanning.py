@@ -19,6 +19,7 @@ def scan_views(rules: RuleSet, target: str, views: Views, budget: Budget) -> Ite
     for reading, text in enumerate(views):
         for match in rules.scan(target, text, timeout=budget.left()):
             if reading == 0 or not match.rule.in_order:
+                budget.check(match.rule.id)
                 start, end = views.locate(reading, match.start, match.end)
                 yield Hit(match.rule, match.rule.action, target, start, end, views.decoded(start, end))
 
@@ -48,20 +49,21 @@ def scan_fields(rules: RuleSet, fields: Iterable[Field], budget: Budget) -> Iter
         matches = scanned.get(key)
         if matches is None:
             budget.check(rules.field_rules[0].id)
-            matches = scanned[key] = _scan_value(rules, field.value, budget)
+            matches = scanned[key] = scan_value(rules, "field", field.value, budget)
         for match in matches:
             start, end = field.locate(match.start, match.end)
             secret = field.value[match.start : match.end]
             yield Hit(match.rule, match.rule.action, "field", start, end, secret)
 
 
-def _scan_value(rules: RuleSet, value: bytes, budget: Budget) -> list[Match]:
-    matches = rules.scan("field", value, timeout=budget.left())
+def scan_value(rules: RuleSet, target: str, value: bytes, budget: Budget) -> list[Match]:
+    """The matches in a single value, in its own offsets."""
+    matches = rules.scan(target, value, timeout=budget.left())
     if _has_layers(value):
         views = Views(value, LAYERS)
         reading = views.innermost_reading
         if reading:
-            for match in rules.scan("field", views.innermost, timeout=budget.left()):
+            for match in rules.scan(target, views.innermost, timeout=budget.left()):
                 start, end = views.locate(reading, match.start, match.end)
                 matches.append(match._replace(start=start, end=end))
     return matches

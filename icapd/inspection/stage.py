@@ -8,8 +8,13 @@ from icapd.inspection.findings import Finding
 class BodyStream(Protocol):
     """Takes a body in pieces of any size, gives it back inspected; the cut of the pieces changes nothing.
 
-    ScanTimeout passes through `feed` and `finish`; a stream that raised it gives nothing more.
+    ScanTimeout passes through `feed` and `finish`; a stream that raised it gives nothing more. OutOfPatience
+    is raised by a stream that is not `patient`: it has taken the data, and goes on with it when it is fed
+    with nothing, or asked to finish again.
     """
+
+    #: Whether it may take its time; not so where others wait meanwhile.
+    patient: bool
 
     @property
     def findings(self) -> list[Finding]:

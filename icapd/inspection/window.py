@@ -1,14 +1,20 @@
 """A body of any length, inspected as it flows, with a bounded part of it held back."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from time import monotonic, thread_time
 
+from icapd.errors import OutOfPatience, ScanTimeout
+from icapd.http.codings import MiB
 from icapd.http.media_types import MediaType
+from icapd.inspection.budget import Budget
 from icapd.inspection.findings import Finding, FindingLog, Place
 from icapd.inspection.formats import BLANKS, CUTTERS, ESCAPES, LEAD, text_format
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.live_views import LiveViews, StreamHit
-from icapd.inspection.redaction import Redactor
+from icapd.inspection.masking import span_of
+from icapd.inspection.redaction import Redactor, Span, pieces_of
 from icapd.policy import RuleSet
 
 
@@ -20,6 +26,8 @@ class WindowStage:
     rules on fields; taking out further copies of a secret that only its surroundings gave away; escapes that
     only `WHOLE_ESCAPES` has, and the parts of a multipart body; and the redactions of packs that go in order,
     which are merged like all others.
+
+    All of a stream may take `scan_timeout`, and as much again for each MiB of it.
     """
 
     def __init__(
@@ -38,6 +46,7 @@ class WindowStage:
         """
         #: Whether a rule in force has blocked the stream.
         self.cut = False
+        self.patient = True
         self._media_type = media_type
         self._rules = rules
         self._log = log
@@ -45,10 +54,15 @@ class WindowStage:
         self._offset = offset
         self._redactor = Redactor(keeps_length=keeps_length)
         # Spans that are to go, behind what is written.
-        self._spans: list[tuple[int, int]] = []
+        self._spans: list[Span] = []
         # Logged, but not behind what is decided: another reading may find it again.
         self._logged: set[Place] = set()
         self._lead = b""
+        # What has come and is not read yet, and what may leave and has not.
+        self._coming: deque[bytes] = deque()
+        self._out: list[bytes] = []
+        # Seconds of work on the blocks that are decided.
+        self._spent = 0.0
         self._begin(b"")
 
     def _begin(self, first: bytes) -> None:
@@ -72,39 +86,57 @@ class WindowStage:
                 return b""
             self._begin(data)
         size = self._limits.block_size
-        if len(data) <= size:
-            return self._advance(data)
         # Piece by piece, so that no more is held back than one block needs.
-        return b"".join([self._advance(data[at : at + size]) for at in range(0, len(data), size)])
+        self._coming.extend(data[at : at + size] for at in range(0, len(data), size))
+        return self._advance()
 
     def finish(self) -> bytes:
         # A stream of nothing but blanks is still where it began.
-        return self._advance(self._lead if self._views.is_empty else b"", is_last=True)
+        if self._lead and self._views.is_empty:
+            self._coming.append(self._lead)
+            self._lead = b""
+        return self._advance(is_last=True)
 
-    def _advance(self, data: bytes, *, is_last: bool = False) -> bytes:
-        """What can leave now that the data is there too."""
-        if self.cut:
-            return b""
-        out: list[bytes] = []
-        self._views.extend(data, is_last=is_last)
-        while not self.cut and (stops := self._views.next_block()):
-            out.append(self._decide(stops))
-        return b"".join(out)
+    def _advance(self, *, is_last: bool = False) -> bytes:
+        """What can leave now."""
+        until = None if self.patient else monotonic() + self._limits.patience
+        while not self.cut:
+            while not self.cut and (stops := self._views.next_block()):
+                self._out.append(self._decide(stops, until))
+            if self._coming:
+                self._views.extend(self._coming.popleft())
+            elif is_last:
+                self._views.extend(b"", is_last=True)
+                is_last = False
+            else:
+                break
+        out = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
+        return out
 
-    def _decide(self, stops: Sequence[int]) -> bytes:
-        """The block, redacted, as far as it may leave."""
+    def _decide(self, stops: Sequence[int], until: float | None) -> bytes:
+        """The block, redacted, as far as it may leave. OutOfPatience, and nothing changed, behind `until`."""
         end = stops[0]
-        found = {item.hit.place: item for item in self._views.scan(stops, self._limits.scan_timeout)}
+        began = thread_time()
+        allowed = self._limits.scan_timeout * (1 + end // MiB) - self._spent
+        wait = allowed if until is None else min(allowed, until - monotonic())
+        try:
+            found = {item.hit.place: item for item in self._views.scan(stops, Budget(wait))}
+        except ScanTimeout:
+            if wait < allowed:
+                raise OutOfPatience from None
+            raise
         if found or self._logged:
             # The same span once, in whatever readings a rule found it.
             hits = sorted(found.values(), key=_position)
             self._log_new(hits, end)
-            self._spans += [(hit.start, hit.end) for _, hit in hits if hit.redacts]
+            self._spans += [span_of(hit, self._log.fingerprinter) for _, hit in hits if hit.redacts]
             blocked_at = min((begin for begin, hit in hits if hit.blocks), default=None)
             if blocked_at is not None:
                 self.cut, end = True, blocked_at
         written = self._write(end)
         self._views.move_to(stops)
+        self._spent += thread_time() - began
         return written
 
     def _log_new(self, hits: Sequence[StreamHit], decided: int) -> None:
@@ -118,11 +150,9 @@ class WindowStage:
     def _write(self, until: int) -> bytes:
         passage = self._views.passage
         if self._spans:
-            due = sorted(span for span in self._spans if span[0] < until)
-            self._spans = [span for span in self._spans if span[0] >= until]
-            self._redactor.replace(
-                piece for start, end in due for piece in self._cutter.cut(passage, start, end)
-            )
+            due = [span for span in self._spans if span.start < until]
+            self._spans = [span for span in self._spans if span.start >= until]
+            self._redactor.replace(pieces_of(due, passage, self._cutter))
         self._cutter.advance(passage, until)
         return self._redactor.write(passage, until)
 

@@ -7,14 +7,33 @@ import regex
 from icapd.http.headers import TOKEN
 from icapd.policy.faults import RuleFault, suggest
 from icapd.policy.matching import MAX_REACH, reach
-from icapd.policy.rule import FIXED_TARGETS, PLAIN_TARGETS, Rule
+from icapd.policy.nearness import MAX_DISTANCE
+from icapd.policy.rule import FIXED_TARGETS, PLAIN_TARGETS, VALUE_TARGETS, MatchExample, Near, Rule
+from icapd.policy.tags import misspelled
 
 #: Above this a score says nothing more; a typing error does reach it.
 MAX_SCORE = 1000
+#: Characters of a text that people read on a block page.
+MAX_MESSAGE = 500
 
 _ID = regex.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*")
 _HEADER_TARGET = regex.compile(r"header(?:-exact)?:(?P<name>.*)")
-_MEDIA_TYPE_TARGETS = frozenset({"body", "field", "size", "content-type", "name"})
+_MEDIA_TYPE_TARGETS = frozenset({"body", "field", "size", "content-type", "name", "magic"})
+_NEAR_WORD = regex.compile(r"[^\s\p{C}\p{Lu}]+(?: [^\s\p{C}\p{Lu}]+){0,3}")
+_CONTROL = regex.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+# What a rule on the size of a body, which reads no text, must not have.
+_TEXT_KEYS = (
+    "pattern",
+    "keywords",
+    "validator",
+    "allow",
+    "stop_words",
+    "near",
+    "match",
+    "no_match",
+    "redacts",
+)
 
 
 def check_rule(rule: Rule, pack: str) -> None:
@@ -32,6 +51,9 @@ def _faults(rule: Rule, pack: str) -> Iterator[RuleFault]:
         yield RuleFault("description", "is empty; say in a line what the rule finds")
     yield from _target_faults(rule)
     yield from _pattern_faults(rule)
+    yield from _word_faults(rule)
+    if rule.near is not None:
+        yield from _near_faults(rule.near)
     yield from _number_faults(rule)
     yield from _example_faults(rule)
 
@@ -64,7 +86,7 @@ def _pattern_faults(rule: Rule) -> Iterator[RuleFault]:
     if "size" in rule.targets:
         if rule.targets != ("size",):
             yield RuleFault("targets", '"size" stands alone; give the other targets a rule of their own')
-        for key in ("pattern", "keywords", "validator", "allow", "match", "no_match", "redacts"):
+        for key in _TEXT_KEYS:
             if getattr(rule, key):
                 yield RuleFault(key, "a rule on size matches no text; leave it out")
         if rule.max_size is None:
@@ -74,9 +96,40 @@ def _pattern_faults(rule: Rule) -> Iterator[RuleFault]:
         yield RuleFault("max_size", 'only target "size" has it; leave it out or add a rule on size')
     if not rule.pattern:
         yield RuleFault("pattern", f"missing: target {rule.targets[0]} is matched by a pattern")
+
+
+def _word_faults(rule: Rule) -> Iterator[RuleFault]:
     for keyword in rule.keywords:
         if not keyword or not keyword.isascii() or keyword != keyword.lower():
             yield RuleFault("keywords", f'"{keyword}": write lower-case ASCII; it is found in any case')
+    for word in rule.stop_words:
+        if not word or word != word.lower():
+            yield RuleFault("stop_words", f'"{word}": write it in lower case; it is found in any case')
+    for tag in rule.tags:
+        if right := misspelled(tag):
+            yield RuleFault("tags", f'"{tag}": write {right}')
+    if len(rule.block_message) > MAX_MESSAGE:
+        problem = f"has {len(rule.block_message)} characters; say it in {MAX_MESSAGE}"
+        yield RuleFault("block_message", problem)
+    if _CONTROL.search(rule.block_message):
+        yield RuleFault("block_message", "holds a control character; write one line of plain text")
+
+
+def _near_faults(near: Near) -> Iterator[RuleFault]:
+    if not near.words and near.pattern is None:
+        yield RuleFault("near", "names nothing; give it words, or a pattern")
+    for word in near.words:
+        if not _NEAR_WORD.fullmatch(word):
+            yield RuleFault(
+                "near.words", f'"{word}": write up to four lower-case words with one blank between them'
+            )
+        elif len(word.encode()) > max(near.before, near.after) > 0:
+            yield RuleFault("near.words", f'"{word}" is longer than the bytes that are looked at')
+    for key in ("before", "after"):
+        if not 0 <= (distance := getattr(near, key)) <= MAX_DISTANCE:
+            yield RuleFault(f"near.{key}", f"{distance} is out of range: 0 to {MAX_DISTANCE} bytes")
+    if not near.before and not near.after:
+        yield RuleFault("near", "looks nowhere; say how many bytes before or after the match")
 
 
 def _number_faults(rule: Rule) -> Iterator[RuleFault]:
@@ -86,7 +139,7 @@ def _number_faults(rule: Rule) -> Iterator[RuleFault]:
         value = getattr(rule, key)
         if value is not None and value < 0:
             yield RuleFault(key, f"{value} is out of range: 0 or more")
-        if value is not None and key.startswith("max_value") and "field" not in rule.targets:
+        if value is not None and key.startswith("max_value") and VALUE_TARGETS.isdisjoint(rule.targets):
             yield RuleFault(key, 'only target "field" has values; add it to targets or leave this out')
     if rule.max_length is not None and not 1 <= rule.max_length <= MAX_REACH:
         yield RuleFault("max_length", f"{rule.max_length} is out of range: 1 to {MAX_REACH} bytes")
@@ -97,9 +150,20 @@ def _example_faults(rule: Rule) -> Iterator[RuleFault]:
         yield RuleFault("match", "missing: give at least one text that the rule must find")
     for key in ("match", "no_match"):
         for example in getattr(rule, key):
-            if not isinstance(example, str) and example.target not in rule.targets:
-                near = suggest(example.target, rule.targets)
-                yield RuleFault(key, f'"{example.target}" is no target of the rule{near}')
+            if isinstance(example, MatchExample):
+                yield from _match_example_faults(rule, key, example)
+
+
+def _match_example_faults(rule: Rule, key: str, example: MatchExample) -> Iterator[RuleFault]:
+    if example.target and example.target not in rule.targets:
+        near = suggest(example.target, rule.targets)
+        yield RuleFault(key, f'"{example.target}" is no target of the rule{near}')
+    if example.text and example.hex:
+        yield RuleFault(key, "an example has text or hex, not both")
+    try:
+        bytes.fromhex(example.hex)
+    except ValueError:
+        yield RuleFault(key, f'"{example.hex}" is no hexadecimal: write two digits for each byte')
 
 
 def check_reach(rule: Rule) -> None:

@@ -13,10 +13,13 @@ from icapd.errors import PolicyError
 from icapd.policy.faults import RuleFault, suggest
 
 Table = TypeVar("Table", bound=msgspec.Struct)
+#: A file, or a table of one: "policy.toml: scope "finance"".
+Place = Path | str
 
 # tomllib tells the place in the message: "... (at line 3, column 7)"; at the end of the document without one.
 _TOML_PLACE = regex.compile(r" \(at (?:line (?P<line>\d+), column \d+|end of document)\)")
 _MISSING = regex.compile(r"Object missing required field `(?P<key>\w+)`")
+_UNKNOWN = regex.compile(r"Object contains unknown field `(?P<key>.*)`", regex.DOTALL)
 _INVALID_CHOICE = regex.compile(r"Invalid enum value '(?P<value>.*)'", regex.DOTALL)
 
 
@@ -35,7 +38,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise PolicyError(f"not TOML: {problem}", file=line) from None
 
 
-def decode(table: object, kind: type[Table], *, file: Path, rule: str | None = None) -> Table:
+def decode(table: object, kind: type[Table], *, file: Place, rule: str | None = None) -> Table:
     """The table as a value of that struct type; PolicyError for an unknown, missing or mistyped key."""
     if isinstance(table, dict):
         fields = msgspec.structs.fields(kind)
@@ -52,7 +55,7 @@ def decode(table: object, kind: type[Table], *, file: Path, rule: str | None = N
 
 
 @contextmanager
-def faults_as_errors(file: Path, rule: str) -> Iterator[None]:
+def faults_as_errors(file: Place, rule: str | None = None) -> Iterator[None]:
     """Give a RuleFault its place: the file and the rule."""
     try:
         yield
@@ -60,12 +63,15 @@ def faults_as_errors(file: Path, rule: str) -> Iterator[None]:
         raise PolicyError(fault.problem, file=file, rule=rule, key=fault.key) from None
 
 
-def _explained(problem: str, key: str, kind: type[Table], file: Path, rule: str | None) -> PolicyError:
+def _explained(problem: str, key: str, kind: type[Table], file: Place, rule: str | None) -> PolicyError:
     """msgspec's finding in this project's words: what is there, and what may be there."""
     missing = _MISSING.fullmatch(problem)
     if missing is not None:
         key = f"{key}.{missing['key']}".lstrip(".")
         return PolicyError("missing: it has no default", file=file, rule=rule, key=key)
+    unknown = _UNKNOWN.fullmatch(problem)
+    if unknown is not None:
+        return PolicyError("unknown key", file=file, rule=rule, key=f"{key}.{unknown['key']}".lstrip("."))
     choice = _INVALID_CHOICE.fullmatch(problem)
     if choice is not None:
         choices = _choices(get_type_hints(kind)[key])

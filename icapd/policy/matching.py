@@ -1,6 +1,6 @@
 """A rule made ready to run, and the search for its matches in one text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from time import monotonic
@@ -11,13 +11,14 @@ import regex
 from icapd.errors import ScanTimeout
 from icapd.http.media_types import is_textual
 from icapd.policy.faults import RuleFault
+from icapd.policy.keyword_places import KeywordPlaces
+from icapd.policy.nearness import Nearness
 from icapd.policy.rule import Action, Mode, Rule, Severity
 from icapd.policy.text import Text
 from icapd.policy.validators import Validator, find_validator
 from icapd.policy.width import longest_reach
+from icapd.policy.words import expanded
 
-#: What a redacted secret becomes.
-REPLACEMENT = b"[REDACTED]"
 #: Bytes. What a stream holds back for a rule on requests that sets no bound: requests are inspected whole, so
 #: this serves the rare one that is too large for that.
 UNBOUNDED_REACH = 4096
@@ -53,16 +54,22 @@ class CompiledRule:
     enforced: bool
     #: Whether the pack applies its redactions one after another, each to the result of the one before.
     in_order: bool
-    #: Bytes that a match and its lookaround may span.
+    #: Bytes that a match, its lookaround and what must stand near it may span.
     max_length: int
+    #: Whether the pattern itself can't go beyond that.
+    is_bounded: bool
     unicode: bool
     keywords: frozenset[bytes]
+    keyword_places: KeywordPlaces
     #: None for rules on `size` alone. Over bytes, or over characters when `unicode`.
     pattern: regex.Pattern[Any] | None
     #: The group that is redacted and fingerprinted.
     secret_group: str | int
     validators: tuple[Validator, ...]
     allow: tuple[regex.Pattern[Any], ...]
+    #: Lower-case.
+    stop_words: tuple[bytes, ...]
+    near: Nearness | None
 
     def __repr__(self) -> str:
         return f"<CompiledRule {self.id}>"
@@ -73,55 +80,103 @@ class CompiledRule:
             return any(fnmatchcase(essence, glob) for glob in self.rule.media_types)
         return target not in _BODY_TARGETS or is_textual(essence)
 
+    def takes(self, value: bytes) -> bool:
+        """Whether a value keeps the rule's limits on values."""
+        most, lines = self.rule.max_value_length, self.rule.max_value_lines
+        return (most is None or len(value) <= most) and (lines is None or value.count(b"\n") <= lines)
+
     def has_keyword(self, text: bytes) -> bool:
-        """Whether the text holds one of the keywords, without which the pattern is not tried."""
-        lowered = text.lower()
-        return not self.keywords or any(keyword in lowered for keyword in self.keywords)
+        """Whether the text holds one of the keywords, in any case."""
+        return not self.keywords or _holds_one(self.keywords, text.lower())
 
     def find(
         self, text: Text, start: int, stop: int, deadline: float, *, empty: bool = False
     ) -> tuple[list[Match], int]:
         """Matches that begin in `start` <= byte < `stop`, as finditer gives them, less those refused.
 
-        A match that a validator or an `allow` pattern refuses is left out, but the search goes on behind it
-        like behind any other. Second value: the end of the last match, taken or refused, else `start`; from
-        there a search through the bytes that follow carries on. `empty` takes matches of no length too.
-        Raises ScanTimeout behind the deadline (of the monotonic clock).
+        A match without a keyword within `max_length` of it counts for nothing. One that a validator or an
+        `allow` pattern refuses is left out, but the search goes on behind it like behind any other. Second
+        value: the end of the last match, taken or refused, else `start`; from there a search through the
+        bytes that follow carries on. `empty` takes matches of no length too. Raises ScanTimeout behind the
+        deadline (of the monotonic clock).
         """
         matches: list[Match] = []
-        resume = start
-        for full, secret in self._spans(text, start, deadline):
-            offset = text.characters.offset if self.unicode else int
-            full_start = offset(full[0])
-            if full_start >= stop:
-                break
-            match = Match(self, offset(secret[0]), offset(secret[1]), full_start, resume := offset(full[1]))
-            if (empty or match.start < match.end) and self._accepts(text.raw[match.start : match.end]):
-                matches.append(match)
+        position = resume = start
+        for region_start, region_end in self._regions(text, start, stop):
+            position = max(position, region_start)
+            while position < region_end:
+                match = self._search(text, position, region_end, deadline)
+                if match is None:
+                    break
+                position = match.full_start + 1
+                if not self._has_keyword_near(text, match):
+                    continue
+                resume = match.full_end
+                position = max(position, resume)
+                if (empty or match.start < match.end) and self._accepts(text.raw, match):
+                    matches.append(match)
         return matches, resume
 
-    def _spans(
-        self, text: Text, start: int, deadline: float
-    ) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-        """The whole match and its secret, in the units of the pattern, one after another."""
-        assert self.pattern is not None, "rules on size have no pattern to search for"
-        subject = text.characters.string if self.unicode else text.raw
-        position = text.characters.index(start) if self.unicode else start
-        while position <= len(subject):
-            try:
-                # A budget is all that needs a clock down here. `regex` takes a negative one for none.
-                found = self.pattern.search(subject, position, timeout=max(0.0, deadline - monotonic()))
-            except TimeoutError:
-                raise ScanTimeout(self.id) from None
-            if found is None:
-                return
-            full = found.span()
-            secret = found.span(self.secret_group)
-            # A group that took no part has the span (-1, -1).
-            yield full, secret if secret[0] >= 0 else full
-            position = max(full[1], full[0] + 1)
+    def _regions(self, text: Text, start: int, stop: int) -> list[tuple[int, int]]:
+        """Where matches that count may begin, in order: all around the keywords."""
+        if self.unicode or not self.is_bounded or not self.keywords:
+            return [(start, stop)]
+        first = max(0, start - self.max_length)
+        ends = self.keyword_places.within(text.raw[first : stop + self.max_length])
+        if ends is None:
+            return [(start, stop)]
+        regions: list[tuple[int, int]] = []
+        for keyword in ends:
+            place = first + keyword
+            begin, end = max(place - self.max_length, start), min(place + self.max_length, stop)
+            if regions and begin <= regions[-1][1]:
+                regions[-1] = (regions[-1][0], end)
+            elif begin < end:
+                regions.append((begin, end))
+        return regions
 
-    def _accepts(self, secret: bytes) -> bool:
+    def _search(self, text: Text, start: int, stop: int, deadline: float) -> Match | None:
+        """The first match that begins in `start` <= byte < `stop`."""
+        assert self.pattern is not None, "rules on size have no pattern to search for"
+        # A budget is all that needs a clock down here. `regex` takes a negative one for none.
+        timeout = max(0.0, deadline - monotonic())
+        characters = text.characters if self.unicode else None
+        subject = text.raw if characters is None else characters.string
+        first = start if characters is None else characters.index(start)
+        # What begins in front of `stop`, and what it looks at, ends within the reach behind it.
+        last = stop + self.max_length if self.is_bounded and characters is None else len(subject)
+        try:
+            found = self.pattern.search(subject, first, last, concurrent=True, timeout=timeout)
+        except TimeoutError:
+            raise ScanTimeout(self.id) from None
+        if found is None:
+            return None
+        full, secret = found.span(), found.span(self.secret_group)
+        # A group that took no part has the span (-1, -1).
+        secret = secret if secret[0] >= 0 else full
+        offset = int if characters is None else characters.offset
+        full_start = offset(full[0])
+        if full_start >= stop:
+            return None
+        return Match(self, offset(secret[0]), offset(secret[1]), full_start, offset(full[1]))
+
+    def _has_keyword_near(self, text: Text, match: Match) -> bool:
+        """Whether a keyword stands in the match, or around it as far as a stream sees it."""
+        if not self.keywords:
+            return True
+        first = min(match.full_start, max(0, match.full_end - self.max_length))
+        last = max(match.full_end, match.full_start + self.max_length)
+        return _holds_one(self.keywords, text.lowered[first:last])
+
+    def _accepts(self, text: bytes, match: Match) -> bool:
+        """Whether a match in the text is a finding, by all that its pattern can't say."""
+        if self.near is not None and not self.near.holds(text, match.full_start, match.full_end):
+            return False
+        secret = text[match.start : match.end]
+        if self.stop_words:
+            lowered = secret.lower()
+            if any(word in lowered for word in self.stop_words):
+                return False
         if self.allow:
             subject = Text(secret).characters.string if self.unicode else secret
             if any(pattern.search(subject) for pattern in self.allow):
@@ -130,8 +185,6 @@ class CompiledRule:
 
     def substitute(self, text: bytes, replacement: bytes, timeout: float) -> bytes:
         """The text with the secret of each match replaced."""
-        if not self.has_keyword(text):
-            return text
         matches, _ = self.find(Text(text), 0, len(text), monotonic() + timeout)
         pieces, position = [], 0
         for match in matches:
@@ -140,12 +193,26 @@ class CompiledRule:
         return b"".join([*pieces, text[position:]])
 
 
+def _holds_one(keywords: Iterable[bytes], lowered: bytes) -> bool:
+    return any(keyword in lowered for keyword in keywords)
+
+
 def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) -> CompiledRule:
-    """Make a rule ready to run; RuleFault for a pattern or a validator that can't be.
+    """Make a rule ready to run; RuleFault for a pattern, a validator or a mask that can't be.
 
     `mode` is the policy's; the rule's own mode, being more specific, wins over it.
     """
-    pattern = None if rule.pattern is None else _compile(rule, "pattern", rule.pattern)
+    if in_order and rule.mask != "redacted":
+        raise RuleFault("mask", 'packs that redact in order know only "redacted"; leave it out')
+    pattern = (
+        None if rule.pattern is None else _compile(rule, "pattern", expanded(rule.pattern, rule.keywords))
+    )
+    near = None if rule.near is None else Nearness(rule.near)
+    longest = reach(rule)
+    max_length = rule.max_length or longest or UNBOUNDED_REACH
+    # What must stand near a match is as good as keywords.
+    words = rule.keywords or (near.literals if near else ())
+    keywords = frozenset(word.encode() for word in words)
     return CompiledRule(
         rule=rule,
         id=rule.id,
@@ -154,19 +221,23 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         score=rule.score,
         enforced=(rule.mode or mode) == "enforce",
         in_order=in_order,
-        max_length=rule.max_length or reach(rule) or UNBOUNDED_REACH,
+        max_length=max_length + (near.span if near else 0),
+        is_bounded=longest is not None and longest <= max_length,
         unicode=rule.unicode,
-        keywords=frozenset(keyword.encode("ascii") for keyword in rule.keywords),
+        keywords=keywords,
+        keyword_places=KeywordPlaces(keywords),
         pattern=pattern,
         secret_group="secret" if pattern is not None and "secret" in pattern.groupindex else 0,
         validators=tuple(find_validator(name) for name in rule.validators),
         allow=tuple(_compile(rule, "allow", source) for source in rule.allow),
+        stop_words=tuple(word.encode() for word in rule.stop_words),
+        near=near,
     )
 
 
 def reach(rule: Rule) -> int | None:
     """Bytes that a match of the rule's pattern may span; None when there is no telling, or too many."""
-    longest = None if rule.pattern is None else longest_reach(rule.pattern)
+    longest = None if rule.pattern is None else longest_reach(expanded(rule.pattern, rule.keywords))
     if longest is None:
         return None
     length = longest * (MAX_CHARACTER_LENGTH if rule.unicode else 1)

@@ -17,7 +17,9 @@ Redaction = Literal["merged", "in-order"]
 class PackHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The [pack] table: what the pack is for, and how its redactions go together."""
 
+    #: For people; rules go by the name of the file.
     name: str = ""
+    #: What the pack is for.
     description: str = ""
     #: "merged": all matches are found in the original and overlapping ones become one replacement.
     #: "in-order": each rule is a substitution over what the rules before it made.

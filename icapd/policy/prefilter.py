@@ -1,70 +1,112 @@
 """Which rules are worth running on a text: those that one pass says may match, and whose limits it keeps."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+import hyperscan
 
 from icapd.policy import one_pass
+from icapd.policy.databases import Databases
 from icapd.policy.matching import CompiledRule
-from icapd.policy.one_pass import OnePass
+from icapd.policy.one_pass import Expression, OnePass
+
+# Of a pattern that begins with any of so many words, Hyperscan makes an automaton slower than all the rest of
+# a database together; the words themselves it finds in no time.
+_MANY_KEYWORDS = 16
 
 
 class Prefilter:
-    """The rules on one target that share their limits on values.
+    """The rules on one target.
 
-    A rule with keywords is a candidate where one of them occurs; one without, where its pattern may match, as
-    far as that can be told in one pass; else everywhere. Nearly every text has no candidate at all.
+    A rule is a candidate where its pattern may match, as far as that can be told in one pass; one whose
+    pattern Hyperscan can't take, where one of its keywords occurs; without keywords as well, everywhere.
+    Nearly every text has no candidate at all.
     """
 
-    __slots__ = ("_always", "_by_words", "_max_length", "_max_lines", "_one_pass", "_rules_of", "rules")
+    __slots__ = ("_always", "_numbers_of", "_of_values", "_one_pass", "_rules")
 
     def __init__(
-        self, rules: Iterable[CompiledRule], max_length: int | None = None, max_lines: int | None = None
+        self,
+        rules: Sequence[CompiledRule],
+        of_pass: OnePass,
+        numbers_of: Sequence[frozenset[int]],
+        always: frozenset[int],
+        *,
+        of_values: bool,
     ) -> None:
-        self.rules = tuple(rules)
-        self._max_length, self._max_lines = max_length, max_lines
-        by_expression: dict[tuple[bytes, int], set[int]] = {}
-        always = set()
-        for number, rule in enumerate(self.rules):
-            for expression in (expressions := _expressions(rule)):
-                by_expression.setdefault(expression, set()).add(number)
-            if not expressions:
-                always.add(number)
-        self._always = frozenset(always)
-        # A pattern may be bound to the beginning of a value, and not match in the middle of a text.
-        self._by_words = not always and all(rule.keywords for rule in self.rules)
-        self._one_pass = OnePass(tuple(by_expression))
-        #: By the number of an expression: the numbers of the rules that it speaks for.
-        self._rules_of = tuple(by_expression.values())
+        """`numbers_of`: by the number of an expression in the pass, those of the rules it speaks for.
 
-    @classmethod
-    def by_limits(cls, rules: Iterable[CompiledRule]) -> "tuple[Prefilter, ...]":
-        """One for each pair of limits on field values among the rules."""
-        groups: dict[tuple[int | None, int | None], list[CompiledRule]] = {}
-        for rule in rules:
-            limits = rule.rule.max_value_length, rule.rule.max_value_lines
-            groups.setdefault(limits, []).append(rule)
-        return tuple(cls(members, *limits) for limits, members in groups.items())
+        `always`: those that no expression speaks for. `of_values`: texts are single values, to which the
+        rules' limits on values apply.
+        """
+        self._rules = rules
+        self._one_pass = of_pass
+        self._numbers_of = numbers_of
+        self._always = always
+        self._of_values = of_values
+
+    def narrowed(self, rules: Iterable[CompiledRule]) -> "Prefilter":
+        """The prefilter of some of its rules; it shares the database."""
+        kept = set(rules)
+        numbers = {number for number, rule in enumerate(self._rules) if rule in kept}
+        numbers_of = [members & numbers for members in self._numbers_of]
+        always = self._always & numbers
+        return Prefilter(self._rules, self._one_pass, numbers_of, always, of_values=self._of_values)
 
     def may_match_within(self, text: bytes) -> bool:
-        """False when surely no part of the text has a candidate; limits count for the parts only."""
-        return not self._by_words or bool(self._one_pass.occurring(text))
+        """False when surely no part of the text has a candidate.
+
+        A pattern that is bound to the beginning of a value is looked for in mid-text as well: what one pass
+        looks for has no such bounds.
+        """
+        return bool(self._always) or any(map(self._numbers_of.__getitem__, self._one_pass.occurring(text)))
+
+    @property
+    def always(self) -> tuple[CompiledRule, ...]:
+        """The rules that run on every text, because neither keywords nor the one pass speak for them."""
+        return tuple(self._rules[number] for number in sorted(self._always))
 
     def candidates(self, text: bytes) -> Sequence[CompiledRule]:
         """The rules that can have a match in the text, in their order."""
-        if self._max_length is not None and len(text) > self._max_length:
-            return ()
-        if self._max_lines is not None and text.count(b"\n") > self._max_lines:
+        occurring = self._one_pass.occurring(text)
+        if not occurring and not self._always:
             return ()
         numbers = set(self._always)
-        for occurring in self._one_pass.occurring(text):
-            numbers |= self._rules_of[occurring]
-        return [self.rules[number] for number in sorted(numbers)]
+        for expression in occurring:
+            numbers |= self._numbers_of[expression]
+        rules = map(self._rules.__getitem__, sorted(numbers))
+        return [rule for rule in rules if rule.takes(text)] if self._of_values else list(rules)
 
 
-def _expressions(rule: CompiledRule) -> tuple[tuple[bytes, int], ...]:
+def make_prefilter(
+    rules: Sequence[CompiledRule], databases: Databases | None, *, of_values: bool
+) -> Prefilter:
+    """The prefilter of these rules; without `databases` one that leaves nothing out."""
+    if databases is None:
+        return Prefilter(rules, OnePass(None), (), frozenset(range(len(rules))), of_values=of_values)
+    try:
+        of_pass, numbers_of = _make_pass(rules, databases, lambda _: True)
+    except hyperscan.error:
+        # One of them is too much for it, and it does not say which.
+        of_pass, numbers_of = _make_pass(rules, databases, databases.takes)
+    always = frozenset(range(len(rules))).difference(*numbers_of)
+    return Prefilter(rules, of_pass, numbers_of, always, of_values=of_values)
+
+
+def _make_pass(
+    rules: Sequence[CompiledRule], databases: Databases, takes: Callable[[Expression], bool]
+) -> tuple[OnePass, list[frozenset[int]]]:
+    """A pass for rules, and which of them each expression speaks for; `takes`: whether it can be one."""
+    by_expression: dict[Expression, set[int]] = {}
+    for number, rule in enumerate(rules):
+        for expression in _expressions(rule, takes):
+            by_expression.setdefault(expression, set()).add(number)
+    return databases.one_pass(list(by_expression)), [*map(frozenset, by_expression.values())]
+
+
+def _expressions(rule: CompiledRule, takes: Callable[[Expression], bool]) -> tuple[Expression, ...]:
     """What one pass is to look for on the rule's account; nothing when the rule always has to run."""
-    if rule.keywords:
-        return tuple(map(one_pass.word, rule.keywords))
-    if rule.pattern is None or rule.unicode:
-        return ()
-    expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
-    return (expression,) if expression else ()
+    if rule.pattern is not None and not rule.unicode and len(rule.keywords) <= _MANY_KEYWORDS:
+        expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
+        if expression is not None and takes(expression):
+            return (expression,)
+    return tuple(map(one_pass.word, rule.keywords))

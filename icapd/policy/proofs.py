@@ -2,17 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from icapd.errors import ScanTimeout
-from icapd.policy.matching import REPLACEMENT, CompiledRule, Match
+from icapd.policy.masks import mask_of
+from icapd.policy.matching import CompiledRule, Match
 from icapd.policy.rule import MatchExample, RedactExample
-from icapd.policy.ruleset import RuleSet
+from icapd.policy.ruleset import SCAN_TIMEOUT, RuleSet
+from icapd.policy.text import Text
 
 #: Characters of a long example that a message shows: enough to find it in the file, too few to leak a secret
 #: that someone tried a rule on.
 _SHOWN = 12
 _LONG = 20
+#: What stands for the tag of a `label` in examples: the real one depends on the site's key.
+_TAG = "TAG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,93 +37,104 @@ class Proof:
     failures: tuple[Failure, ...]
 
 
-def prove(rule: CompiledRule) -> Proof:
-    """Run every example of the rule."""
-    runs: tuple[tuple[str, tuple[Any, ...], Callable[[RuleSet, Any], Iterator[str]]], ...] = (
+def prove(rule: CompiledRule, among: RuleSet | None = None) -> Proof:
+    """Run every example of the rule; `among`: rules that it stands among, which need not be made anew."""
+    runs: tuple[tuple[str, tuple[Any, ...], Callable[[CompiledRule, RuleSet, Any], Iterator[str]]], ...] = (
         ("match", rule.rule.match, _unlike_match),
         ("no_match", rule.rule.no_match, _unlike_no_match),
         ("redacts", rule.rule.redacts, _unlike_output),
     )
-    rules = RuleSet([rule])
+    rules = among or RuleSet([rule])
     failures = [
         Failure(key, f"example {number} ({_shortened(example)}) {problem}")
         for key, examples, problems in runs
         for number, example in enumerate(examples, 1)
-        for problem in _in_time(problems, rules, example)
+        for problem in _in_time(problems, rule, rules, example)
     ]
     return Proof(sum(len(examples) for _, examples, _ in runs), tuple(failures))
 
 
 def _in_time(
-    problems: Callable[[RuleSet, Any], Iterator[str]], rules: RuleSet, example: Any
+    problems: Callable[[CompiledRule, RuleSet, Any], Iterator[str]],
+    rule: CompiledRule,
+    rules: RuleSet,
+    example: Any,
 ) -> Iterator[str]:
     try:
-        yield from problems(rules, example)
+        yield from problems(rule, rules, example)
     except ScanTimeout:
         yield "takes too long; make the pattern simpler"
 
 
-def _unlike_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
-    (rule,) = rules.rules
-    matches, text = _scan(rules, example), _text(example).encode()
+def _unlike_match(rule: CompiledRule, rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
+    matches, text = _scan(rule, rules, example), text_of(example)
     if not matches:
         yield f"is not found: {_refusal(rule, text)}"
     for match in matches:
         length = match.full_end - match.full_start
-        if length > rule.max_length and "body" in rule.rule.targets:
-            yield f"spans {length} bytes, but max_length is {rule.max_length}"
-        elif not _keyword_in_reach(match, text):
-            yield "is found, but its keyword is further away than max_length, where a stream would miss it"
+        most = rule.max_length - (rule.near.span if rule.near else 0)
+        if length > most and "body" in rule.rule.targets:
+            yield f"spans {length} bytes, but max_length is {most}"
 
 
-def _unlike_no_match(rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
-    if _scan(rules, example):
+def _unlike_no_match(rule: CompiledRule, rules: RuleSet, example: str | MatchExample) -> Iterator[str]:
+    if _scan(rule, rules, example):
         yield "is found"
 
 
-def _unlike_output(rules: RuleSet, example: RedactExample) -> Iterator[str]:
-    (rule,) = rules.rules
-    output = rules.substitute(rule, example.input.encode(), REPLACEMENT)
+def _unlike_output(rule: CompiledRule, rules: RuleSet, example: RedactExample) -> Iterator[str]:
+    text, position, pieces = example.input.encode(), 0, []
+    matches, _ = rule.find(Text(text), 0, len(text), monotonic() + SCAN_TIMEOUT)
+    for match in matches:
+        secret = text[match.start : match.end]
+        pieces += [text[position : match.start], mask_of(rule.rule, secret, _TAG).over(secret)]
+        position = match.end
+    output = b"".join([*pieces, text[position:]])
     if output != example.output.encode():
         yield f"becomes {_shortened(output.decode(errors='replace'))}"
 
 
-def _scan(rules: RuleSet, example: str | MatchExample) -> list[Match]:
-    (rule,) = rules.rules
-    target = rule.rule.targets[0] if isinstance(example, str) else example.target
+def _scan(rule: CompiledRule, rules: RuleSet, example: str | MatchExample) -> list[Match]:
+    """The rule's own matches."""
+    target = rule.rule.targets[0] if isinstance(example, str) else example.target or rule.rule.targets[0]
     kind, _, name = target.partition(":")
-    text = _text(example).encode()
+    text = text_of(example)
     if kind.startswith("header"):
-        return rules.scan_header(name.encode() or b"X-Example", text)
-    return rules.scan(target, text)
+        matches = rules.scan_header(name.encode() or b"X-Example", text)
+    else:
+        matches = rules.scan(target, text)
+    return [match for match in matches if match.rule is rule]
 
 
 def _refusal(rule: CompiledRule, text: bytes) -> str:
     """What keeps the rule from an example that it should find."""
     assert rule.pattern is not None, "rules on size have no examples"
-    if not rule.has_keyword(text):
+    if rule.rule.keywords and not rule.has_keyword(text):
         return "it holds none of the keywords"
-    if rule.pattern.search(text.decode() if rule.unicode else text) is None:
+    subject = text.decode() if rule.unicode else text
+    found = rule.pattern.search(subject)
+    if found is None:
         return "the pattern does not match"
-    return "the pattern matches, but validator, allow or a limit on values refuses it"
+    around = subject[max(0, found.end() - rule.max_length) : found.start() + rule.max_length]
+    if rule.rule.keywords and not rule.has_keyword(around if isinstance(around, bytes) else around.encode()):
+        return f"the pattern matches, but further than max_length ({rule.max_length}) away from a keyword"
+    return "the pattern matches, but near, validator, allow, stop_words or a limit on values refuses it"
 
 
-def _keyword_in_reach(match: Match, text: bytes) -> bool:
-    """A stream sees a match with its surroundings up to max_length, so a keyword must be among them."""
-    reach = match.rule.max_length
-    return match.rule.has_keyword(text[max(0, match.full_end - reach) : match.full_start + reach])
-
-
-def _text(example: str | MatchExample | RedactExample) -> str:
-    match example:
-        case MatchExample():
-            return example.text
-        case RedactExample():
-            return example.input
-    return example
+def text_of(example: str | MatchExample) -> bytes:
+    """What stands in a `match` or `no_match`."""
+    if isinstance(example, str):
+        return example.encode()
+    return bytes.fromhex(example.hex) if example.hex else example.text.encode()
 
 
 def _shortened(example: str | MatchExample | RedactExample) -> str:
     """The beginning of an example, on one line."""
-    text = _text(example)
+    match example:
+        case MatchExample():
+            text = example.hex or example.text
+        case RedactExample():
+            text = example.input
+        case _:
+            text = example
     return repr(text) if len(text) <= _LONG else f"{text[:_SHOWN]!r}... of {len(text)} characters"

@@ -4,26 +4,24 @@ A rule names them under `validator`; each one sees the secret alone and says whe
 """
 
 import itertools
-import math
 import string
 from base64 import b64decode, urlsafe_b64decode
-from collections import Counter
 from collections.abc import Callable
 
 import msgspec
 import regex
 
+from icapd.policy.alphabets import ENTROPIES, entropy
+from icapd.policy.check_digits import luhn_holds
 from icapd.policy.faults import RuleFault, suggest
+from icapd.policy.national_ids import NATIONAL_IDS
+from icapd.policy.national_ids_europe import EUROPEAN_IDS
+from icapd.policy.payment import iban, payment_card
+from icapd.policy.sql_fragment import sql_fragment
 
 Validator = Callable[[bytes], bool]
 
-_NAME = regex.compile(r"(?P<name>[a-z0-9_]+)(?:>=(?P<minimum>\d+(?:\.\d+)?))?")
-
-
-def entropy(secret: bytes) -> float:
-    """Shannon entropy in bits per byte: 0 for one repeated byte, about 4 for random hex, 6 for base64."""
-    length = len(secret)
-    return -sum(count / length * math.log2(count / length) for count in Counter(secret).values())
+_NAME = regex.compile(r"(?P<name>[a-z0-9_]+(?:\([a-z0-9]+\))?)(?:>=(?P<minimum>\d+(?:\.\d+)?))?")
 
 
 def distinct(secret: bytes) -> float:
@@ -72,20 +70,7 @@ def luhn(secret: bytes) -> bool:
     # ISO/IEC 7812-1: at most 19 digits; the shortest in use have 12.
     if not 12 <= len(digits) <= 19 or not all(0 <= digit <= 9 for digit in digits) or not any(digits):
         return False
-    doubled = (2 * digit - 9 if digit > 4 else 2 * digit for digit in digits[-2::-2])
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-
-
-_IBAN = regex.compile(rb"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
-
-
-def iban(secret: bytes) -> bool:
-    """The check digits of an international bank account number (ISO 13616, ISO 7064 MOD 97-10)."""
-    number = secret.translate(None, b" -").upper()
-    if not _IBAN.fullmatch(number):
-        return False
-    # A is 10, B is 11, ... as base 36 has it.
-    return int("".join(str(int(chr(byte), 36)) for byte in number[4:] + number[:4])) % 97 == 1
+    return luhn_holds(digits)
 
 
 def jwt(secret: bytes) -> bool:
@@ -149,7 +134,7 @@ def discord_id(secret: bytes) -> bool:
 _STOCK_PASSWORDS = frozenset(
     b"""abc admin bar baz changeit default demo foo foobar guest host hostname key letmein login mongo
     mysql name pass passwd password passwort port postgres pw pwd rabbitmq redis root s3cr3t secret test
-    testing token user username xxx yyy""".split()
+    testing tiger token user username xxx xyz yyy""".split()
 )
 
 
@@ -159,25 +144,87 @@ def not_stock_password(secret: bytes) -> bool:
     return _STOCK_PASSWORDS.isdisjoint((lowered, lowered.rstrip(b"0123456789!")))
 
 
+def basic_credentials(secret: bytes) -> bool:
+    """User and password as RFC 7617 section 2 encodes them, the password none that documents use."""
+    try:
+        user, colon, password = b64decode(secret + b"=" * (-len(secret) % 4), validate=True).partition(b":")
+    except ValueError:
+        return False
+    readable = (user + password).isascii() and (user + password).decode("ascii").isprintable()
+    return (
+        bool(colon and password) and readable and not_placeholder(password) and not_stock_password(password)
+    )
+
+
 #: Bits per byte that random letters and digits reach from about 12 bytes on; words and dates stay below.
-_RANDOM_ENTROPY = 3.0
+_RANDOM_ENTROPY, _RANDOM_ENTROPY_OF_SHORT, _SHORT = 3.0, 2.7, 16
 #: A generator changes between letters and digits every few characters; one change in twelve is its least.
 _TURNS_PER_BYTE = 1 / 12
+#: Of hexadecimal digits three in eight are letters; numbers in a row, as in a drawing, have fewer.
+_LETTERS_PER_BYTE = 1 / 6
+_HEXADECIMAL = regex.compile(rb"[0-9A-Fa-f\-]+")
+_LETTERS = regex.compile(rb"[a-z]{2,}")
+# The hundred commonest pairs of letters in the names and words of programs and their documents.
+_COMMON_PAIRS = frozenset(
+    b"""
+    ab ac ad al am an ap ar as at ba bl ca ce ch ck co ct da de di ea ec ed ef el em en er es et ex fi
+    fo ge gi he ic ig il in io is it ke la le lf li ll lo ma me mp na nc nd ne ng no ns nt od ol om on
+    op or pa pe pl po pr pt ra re ri ro rs rt se si so ss st ta te th ti to tr ts ty ul um un ur ut ve
+    yp
+    """.split()
+)
+#: The share of such pairs: 70 % in words, 15 % in drawn letters, 45 % in one drawn token of fifty or more.
+_WORDLIKE, _WORDLIKE_WITHOUT_DIGITS = 0.45, 0.2
+#: The share of runs of small letters: above 60 % in names with capitals, 55 % in one drawn token of hundreds.
+_NAMELIKE = 0.55
+_SMALL_LETTERS = regex.compile(rb"[a-z]{3,}")
+#: Of fewer pairs the share says little: the letters stand between digits.
+_FEW_PAIRS = 8
+
+
+# For each byte whether it is a digit.
+_KINDS = bytes(b"01"[chr(byte) in string.digits] for byte in range(256))
 
 
 def random_token(secret: bytes) -> bool:
-    """Letters and digits mixed as a generator draws them, not as names with a number behind them."""
-    if entropy(secret) < _RANDOM_ENTROPY or not has_letter(secret):
+    """Letters and digits mixed as a generator draws them, not names and words with a number behind them."""
+    floor = _RANDOM_ENTROPY if len(secret) >= _SHORT else _RANDOM_ENTROPY_OF_SHORT
+    letters = sum(chr(byte).isalpha() for byte in secret)
+    if entropy(secret) < floor or letters < max(1, len(secret) * _LETTERS_PER_BYTE):
         return False
-    digits = [chr(byte).isdigit() for byte in secret]
-    turns = sum(before is not after for before, after in itertools.pairwise(digits))
-    return turns >= max(2, len(secret) * _TURNS_PER_BYTE)
+    if _HEXADECIMAL.fullmatch(secret):
+        kinds = secret.translate(_KINDS)
+        turns = kinds.count(b"01") + kinds.count(b"10")
+        return turns >= max(2, len(secret) * _TURNS_PER_BYTE)
+    if b"/" in secret and not has_mixed_case(secret):
+        return False  # a path; base64 has capitals
+    if has_upper(secret) and _share_of_words(secret) >= _NAMELIKE:
+        return False
+    if has_digit(secret):
+        return _share_of_common_pairs(secret) <= _WORDLIKE
+    return (
+        has_mixed_case(secret)
+        and b"." not in secret
+        and _share_of_common_pairs(secret) <= _WORDLIKE_WITHOUT_DIGITS
+    )
+
+
+def _share_of_words(text: bytes) -> float:
+    """The share of bytes in runs of small letters, as names in capitals and small letters have them."""
+    return sum(map(len, _SMALL_LETTERS.findall(text))) / len(text)
+
+
+def _share_of_common_pairs(text: bytes) -> float:
+    """How word-like the letters are: the share of their pairs that are common in words."""
+    pairs = [run[at : at + 2] for run in _LETTERS.findall(text.lower()) for at in range(len(run) - 1)]
+    return sum(pair in _COMMON_PAIRS for pair in pairs) / max(_FEW_PAIRS, len(pairs))
 
 
 #: Names for `validator = "name"`.
 VALIDATORS: dict[str, Validator] = {
     "aws_key_id": aws_key_id,
     "base64": base64,
+    "basic_credentials": basic_credentials,
     "discord_id": discord_id,
     "has_digit": has_digit,
     "has_letter": has_letter,
@@ -189,11 +236,15 @@ VALIDATORS: dict[str, Validator] = {
     "luhn": luhn,
     "not_placeholder": not_placeholder,
     "not_stock_password": not_stock_password,
+    "payment_card": payment_card,
     "random_token": random_token,
+    "sql_fragment": sql_fragment,
+    **EUROPEAN_IDS,
+    **NATIONAL_IDS,
 }
 
 #: Names for `validator = "name>=minimum"`.
-MEASURES: dict[str, Callable[[bytes], float]] = {"distinct": distinct, "entropy": entropy}
+MEASURES: dict[str, Callable[[bytes], float]] = {"distinct": distinct, "entropy": entropy, **ENTROPIES}
 
 
 def find_validator(name: str) -> Validator:

@@ -24,10 +24,10 @@ from icapd.icap import (
     UnsupportedRequest,
 )
 from icapd.server.engine import LOCAL, Peer
-from icapd.server.session_context import Pending, SessionContext
+from icapd.server.session_context import Apart, Pending, SessionContext
 from icapd.server.telemetry.internal_error import log_internal_error
 from icapd.services.adaptation import Adaptation
-from icapd.services.answers import Record, Step
+from icapd.services.answers import Record, Step, Work
 from icapd.services.catalogue import Catalogue, Service
 from icapd.services.options import options_headers, quoted
 from icapd.services.transaction import Transaction
@@ -45,50 +45,43 @@ class Session:
         """With `pauses` it stops behind each request, until `take_rest`.
 
         With `defers` it leaves records to the caller, who writes those of many sessions together: it then
-        stops with `pending` set, until `settle`.
+        stops with `pending` set, until `settle`. So does it with work that takes long: with `apart` set,
+        until that has run and it is to `rejoin`.
         """
         self._context = context
         self._peer = peer
         self._defers = defers
         self.pending: Pending | None = None
+        self.apart: Apart | None = None
         self._head_clock = context.metrics.stage("head")
         self._body_clock = context.metrics.stage("body")
         self._audit_clock = context.metrics.stage("audit")
         self._body_work = 0  # nanoseconds spent on the current request's body
         self._peer_closed = False
-        self._connection = Connection(context.codec_limits, pauses=pauses)
+        self.connection = Connection(context.codec_limits, pauses=pauses)
         if peer.overloaded:
             # It must not stay in the client's pool when there is room again.
-            self._connection.close_after_response()
+            self.connection.close_after_response()
         self._adaptation: Adaptation | None = None
         self._service: Service | None = None
         self._ended = False  # abandoned: nothing that still arrives is looked at
+        self._abandoned = ""  # why, while something is apart
         self._began = 0  # perf_counter_ns when the current request's head was complete
 
     @property
     def must_close(self) -> bool:
-        return self._connection.must_close
+        return self.connection.must_close
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is under way, not even its first byte."""
-        return self._connection.is_idle
-
-    @property
-    def is_reading_head(self) -> bool:
-        """Whether a request has begun to arrive, but not its whole head."""
-        return self._connection.is_reading_head
-
-    @property
-    def is_draining(self) -> bool:
-        """Whether the request is answered, and what still arrives of it is read only to be dropped."""
-        return self._connection.is_draining
+        return self.connection.is_idle
 
     def receive(self, data: bytes) -> bytes:
         """Bytes from the peer (b"": it closed its side); returns the bytes to send."""
         if self._ended:
             return b""
-        self._connection.receive_data(data)
+        self.connection.receive_data(data)
         self._peer_closed = not data
         return self._advance()
 
@@ -106,10 +99,24 @@ class Session:
         must_block = not durable and self._context.blocks_unrecorded
         return self._perform(self._unrecorded() if must_block else pending.replies) + self._advance()
 
+    def rejoin(self) -> bytes:
+        """What was apart has run; returns the bytes to send."""
+        out = self._rejoin()
+        if self._ended:
+            self.abandon(self._abandoned)
+            return b""
+        return out + self._advance()
+
+    def _rejoin(self) -> bytes:
+        assert self.apart is not None
+        apart, self.apart = self.apart, None
+        self._body_work += apart.took
+        return self._step(apart.steps)
+
     def _advance(self) -> bytes:
         out: list[bytes] = []
         try:
-            while self._goes_on and (event := self._connection.next_event()) is not None:
+            while self._goes_on and (event := self.connection.next_event()) is not None:
                 out.append(self._handle(event))
         except RemoteProtocolError as error:
             out.append(self._answer_error(error))
@@ -117,19 +124,22 @@ class Session:
 
     @property
     def _goes_on(self) -> bool:
-        """Whether the next event can be looked at: none behind a message whose record is not durable."""
-        return self.pending is None or self.pending.phase == "open"
+        """Whether the next event can be looked at: none behind work, or a record that is not durable."""
+        return self.apart is None and (self.pending is None or self.pending.phase == "open")
 
     def take_rest(self) -> bytes | None:
         """Once a request has ended: what came behind it, for whoever reads on. None before that."""
-        return self._connection.take_rest()
+        return self.connection.take_rest()
 
     def close_after_response(self) -> None:
-        self._connection.close_after_response()
+        self.connection.close_after_response()
 
     def abandon(self, reason: str) -> None:
         """The connection is gone, or will be: record what was under way. `reason`: for the audit row."""
         self._ended = True
+        if self.apart is not None:
+            self._abandoned = reason
+            return
         if self._adaptation is not None:
             steps = self._adaptation.abandon(reason)
             if steps:
@@ -142,7 +152,7 @@ class Session:
     def time_out(self) -> bytes:
         """The peer was silent for too long; what to send before the connection is closed."""
         self.abandon("timeout")
-        if self._connection.is_idle or not self._connection.awaits_reply:
+        if self.connection.is_idle or not self.connection.awaits_reply:
             return b""
         return self._send_error(408, "nothing arrived for too long")
 
@@ -175,7 +185,7 @@ class Session:
         if service is None:
             return self._unknown_service(catalogue)
         self._context.metrics.options.inc()
-        return self._connection.send(
+        return self.connection.send(
             OptionsReply(
                 options_headers(service.description, catalogue.policy.istag, time.time(), request.allow)
             )
@@ -192,12 +202,11 @@ class Session:
         self._began = time.perf_counter_ns()
         self._service = service
         identity, findings = trusted_identity(request.headers, self._peer.trusted, self._peer.address)
-        transaction = Transaction(request, catalogue.policy, time.time_ns() // 1000, identity)
-        transaction.add_findings(findings)
-        self._adaptation = Adaptation(transaction, service.inspector, service.options, self._context.memory)
+        transaction = Transaction(request, catalogue.policy, time.time_ns() // 1000, identity, findings)
+        self._adaptation = service.adaptation(transaction, self._context.memory)
         self._body_work = 0
-        if self._peer.overloaded or self._context.is_overloaded():
-            return self._step(self._adaptation.bypass, "overload")
+        if unseen := transaction.unseen(self._peer.overloaded or self._context.is_overloaded()):
+            return self._step(self._adaptation.bypass, unseen)
         out = self._step(self._adaptation.begin)
         self._head_clock.observe((time.perf_counter_ns() - self._began) / 1e9)
         return out
@@ -212,25 +221,32 @@ class Session:
             steps = decide(*arguments)
         except Exception as error:
             log_internal_error(error, self._adaptation.transaction.txn_id)
-            steps = self._adaptation.fail(self._connection.is_mid_response)
+            steps = self._adaptation.fail(self.connection.is_mid_response)
         return self._perform(steps)
 
     def _perform(self, steps: Sequence[Step]) -> bytes:
         """Carry out the steps in order; returns the bytes of the replies among them."""
         assert self._adaptation is not None
         out: list[bytes] = []
-        for step in steps:
+        for number, step in enumerate(steps):
+            if isinstance(step, Work):
+                self.apart = Apart(step, steps[number + 1 :])
+                if not self._defers:
+                    self.apart.run()
+                    out.append(self._rejoin())
+                return b"".join(out)
             if not isinstance(step, Record):
                 if self.pending is None:
-                    out.append(self._connection.send(step))
+                    out.append(self.connection.send(step))
                 else:
                     self.pending.replies.append(step)
             elif self._defers:
                 self._defer(step.phase)
             elif not self._record(step) and self._context.blocks_unrecorded:
-                out += map(self._connection.send, self._unrecorded())
+                out += map(self.connection.send, self._unrecorded())
                 break
         if self._adaptation.is_done and self.pending is None:
+            self._context.over(self._adaptation)
             self._adaptation = None
         return b"".join(out)
 
@@ -244,7 +260,7 @@ class Session:
     def _unrecorded(self) -> Sequence[Reply]:
         """What takes the place of the steps behind a record that could not be written."""
         assert self._adaptation is not None
-        return self._adaptation.record_failed(self._connection.is_mid_response)
+        return self._adaptation.record_failed(self.connection.is_mid_response)
 
     def _record(self, step: Record) -> bool:
         """Make the transaction's record durable; False when that failed."""
@@ -267,11 +283,11 @@ class Session:
             self._body_clock.observe(self._body_work / 1e9)
             self._body_work = 0
         latency_us = (time.perf_counter_ns() - self._began) // 1000
-        return self._adaptation.transaction.record(latency_us, self._service.inspector.mask_text)
+        return self._service.record(self._adaptation.transaction, latency_us)
 
     def _answer_error(self, error: RemoteProtocolError) -> bytes:
         """The answer to bytes that are no ICAP; none in the middle of a reply, or to a peer that has gone."""
-        answerable = not self._peer_closed and self._connection.awaits_reply
+        answerable = not self._peer_closed and self.connection.awaits_reply
         self.abandon("client-gone" if self._peer_closed else "protocol-error")
         if not answerable:
             return b""
@@ -281,4 +297,4 @@ class Session:
 
     def _send_error(self, status: int, explanation: str, *, close: bool = True) -> bytes:
         headers = Headers(((b"ISTag", quoted(self._context.catalogue().policy.istag)),))
-        return self._connection.send(ErrorReply(status, explanation, close, headers))
+        return self.connection.send(ErrorReply(status, explanation, close, headers))

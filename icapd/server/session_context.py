@@ -1,6 +1,7 @@
 """What sessions share, and what they leave to others."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -11,6 +12,8 @@ from icapd.icap import Reply
 from icapd.icap.limits import CodecLimits
 from icapd.server.telemetry.internal_error import log_internal_error
 from icapd.server.telemetry.metrics import Metrics
+from icapd.services.adaptation import Adaptation
+from icapd.services.answers import Step, Work
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue
 
@@ -32,6 +35,8 @@ class SessionContext:
     memory: BodyMemory
     #: Whether there is more work than can be done in time: what begins now meets the fail mode.
     is_overloaded: Callable[[], bool] = lambda: False
+    #: Is told of each transaction once it is over; must not raise, nor take time.
+    over: Callable[[Adaptation], None] = lambda _: None
 
     def note_unrecorded(self, record: AuditRecord, error: Exception) -> None:
         """A record could not be made durable, by a fault of the database or by a defect of ours."""
@@ -40,6 +45,33 @@ class SessionContext:
             log.error("audit-failed", txn_id=record.txn_id, error=str(error))
         else:
             log_internal_error(error, record.txn_id)
+
+
+class Apart:
+    """Work that takes long, on its way through a thread where nobody waits for it."""
+
+    def __init__(self, work: Work, rest: Sequence[Step]) -> None:
+        """`rest`: the steps behind it."""
+        self._work = work
+        self._rest = rest
+        self._outcome: list[Step] | Exception = []
+        #: Nanoseconds that it took.
+        self.took = 0
+
+    def run(self) -> None:
+        """Do it, in any thread; while it runs nobody else touches its adaptation."""
+        began = time.perf_counter_ns()
+        try:
+            self._outcome = self._work.run()
+        except Exception as error:
+            self._outcome = error
+        self.took = time.perf_counter_ns() - began
+
+    def steps(self) -> list[Step]:
+        """What is to be done now that it is done; raises what it raised."""
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return [*self._outcome, *self._rest]
 
 
 @dataclass(slots=True)

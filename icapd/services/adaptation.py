@@ -4,28 +4,33 @@
                               --> BUFFER: hold it back, inspect it whole, then let pass, redact or block
                               --> STREAM: let it flow through the inspection
 
-Nothing here waits, sends or stores. A step is a reply for the codec, or a Record for the audit trail, and
-the caller carries them out in order: so a record is durable before the reply behind it leaves.
+Nothing here waits, sends or stores. A step is a reply for the codec, a Record for the audit trail, or Work
+that takes long. The caller carries them out in order: a record is durable before the reply behind it leaves.
 """
 
+from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 
 from icapd.audit import Inspection
-from icapd.errors import ScanTimeout
+from icapd.errors import CodingError, ScanTimeout
 from icapd.http.adapted import changed_head
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.icap import AdaptedEnd, BodyData, BodyEnd, PreviewEnd, Reply
 from icapd.inspection import Inspector
+from icapd.policy import BY_POLICY
 from icapd.services import answers, blocking
-from icapd.services.answers import AdaptationOptions, Record, Step
+from icapd.services.answers import AdaptationOptions, Record, Step, Work, patiently
 from icapd.services.body_memory import BodyMemory, HeldBody
 from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
-from icapd.services.buffered import read_buffered, reason_of, why_unreadable
+from icapd.services.buffered import obstacle, read_buffered, reason_of
 from icapd.services.examination import examine_head, size_findings
 from icapd.services.exchange import Exchange
-from icapd.services.flow import Echo, Flow, inspected_flow
+from icapd.services.flow import Echo, Flow, inspected_flow, needs_all
 from icapd.services.flowing import FlowingMessage
+from icapd.services.normalising import normalised_head, of_changed_head
+from icapd.services.start import examined_start
 from icapd.services.trailers import examined
 from icapd.services.transaction import Transaction
 
@@ -49,12 +54,13 @@ class Adaptation:
         self._options = options
         self._virgin = answers.virgin_head(self._request)
         self._head = self._virgin
-        self._announced = Announced.by(self._virgin)
+        self._announced = Announced.by(self._virgin, inspector.rules)
         self._exchange = Exchange(self._request)
         self._held = HeldBody(memory, options.max_buffered_body)
         self._plan: BodyPlan | None = None
         self._flowing: FlowingMessage | None = None
         self._phase = _Phase.PREVIEW
+        self.whole_body: bytes | None = None  # once done: as it came, where it was held back to its end
 
     @property
     def is_done(self) -> bool:
@@ -62,19 +68,24 @@ class Adaptation:
 
     def begin(self) -> list[Step]:
         """What the heads alone decide. A body that comes with a preview is waited for that far."""
+        return patiently(partial(self._begin, patient=False), partial(self._begin, patient=True))
+
+    def _begin(self, *, patient: bool) -> list[Step]:
         if self._virgin.too_many_fields:
             self.transaction.mark("skipped", "head-fields")
             return self._block_uninspected()
         try:
-            examination = examine_head(self._inspector, self._virgin, self._request.request_head)
+            request = self._request.request_head
+            examination = examine_head(self._inspector, self._virgin, request, patient=patient)
         except ScanTimeout as error:
             if self._must_stop("partial", reason_of(error)):
                 return self._block_uninspected()
         else:
             self._head = examination.head
             self.transaction.add_findings(examination.findings)
-        if self._request.has_body and (length := self._announced.length) is not None:
-            self.transaction.add_findings(size_findings(self._inspector.rules.scan_size(length, None)))
+        self._head = normalised_head(self._head, self.transaction, self._options.normalisation)
+        if self._request.has_body:
+            self.transaction.add_findings(size_findings(self._announced.too_large_for(self._inspector.rules)))
         # Frames of a WebSocket pass the proxy in a tunnel: this request is all that is ever seen.
         if answers.is_upgrade(self._virgin) and self._must_stop("partial", "upgrade"):
             return self._block_uninspected()
@@ -85,15 +96,14 @@ class Adaptation:
         return []
 
     def bypass(self, reason: str) -> list[Step]:
-        """In the place of `begin`: the message meets the fail mode without being looked at."""
+        """In the place of `begin`: the message meets the fail mode, or passes by policy, not looked at."""
         if self._must_stop("skipped", reason):
             return self._block_uninspected()
-        self.transaction.disposition = "bypassed"
+        if reason != BY_POLICY:
+            self.transaction.disposition = "bypassed"
         if self._exchange.may_answer_204:
             return self._done(answers.unmodified(self.transaction))
-        if not self._request.has_body:
-            return self._pass_whole(b"")
-        return self._start_flow(Echo(), self._virgin)
+        return self._start_flow(Echo(), self._virgin) if self._request.has_body else self._pass_whole(b"")
 
     def handle(self, event: BodyData | PreviewEnd | BodyEnd) -> list[Step]:
         """The next piece of the body, or its end."""
@@ -123,8 +133,7 @@ class Adaptation:
         """
         if self._flowing is not None and mid_response:
             return self._done(self._flowing.cut("error", "internal-error"))
-        self.transaction.mark("error", "internal-error")
-        if self._options.blocks_uninspected or not self._exchange.may_answer_204:
+        if self._must_stop("error", "internal-error") or not self._exchange.may_answer_204:
             return self._block_uninspected()
         self.transaction.disposition = "bypassed"
         return self._done(answers.unmodified(self.transaction))
@@ -142,36 +151,41 @@ class Adaptation:
         self.transaction.body_bytes += len(data)
         self._exchange.data(len(data))
         if self._flowing is not None:
-            return self._after_flow(self._flowing.feed(data))
+            return self._go_on(self._flowing, partial(self._flowing.feed, data))
         fits = self._held.add(data)
         if self._phase is _Phase.PREVIEW and self._request.preview is None:
             return self._decide() if self._announced.is_settled_by(self.transaction.body_bytes) else []
-        if self._phase is _Phase.BUFFERING and not fits:
-            return self._start_inspected_flow()
-        return []
+        return self._start_inspected_flow() if self._phase is _Phase.BUFFERING and not fits else []
 
     def _on_end(self, trailers: Headers) -> list[Step]:
         self._exchange.end()
-        steps: list[Step] = []
-        if self._phase is _Phase.PREVIEW:
-            steps += self._decide()
-        if self._phase is _Phase.BUFFERING:
-            steps += self._finish_buffered(trailers)
+        steps = self._decide() if self._phase is _Phase.PREVIEW else []
+        finish = partial(self._finish, trailers)
+        return [*steps, *patiently(partial(finish, patient=False), partial(finish, patient=True))]
+
+    def _finish(self, trailers: Headers, *, patient: bool) -> list[Step]:
+        """The body is all there."""
+        steps = self._finish_buffered(trailers, patient) if self._phase is _Phase.BUFFERING else []
         if self._flowing is not None and self._phase is _Phase.FLOWING:
-            self._note_truncation()
+            self.transaction.note_truncation(self._announced.length)
             kept = examined(trailers, self._inspector, self.transaction)
-            steps += self._after_flow(self._flowing.finish(kept))
+            steps += self._go_on(self._flowing, partial(self._flowing.finish, kept))
         return steps
 
     def _decide(self) -> list[Step]:
         """Choose the plan, and act on it as far as it can be acted on now."""
+        sample, limit = self._held.sample(), self._options.max_buffered_body
+        timely = examined_start(
+            self._inspector, self.transaction, self._virgin, self._announced.codings, sample
+        )
+        if not timely and self._options.blocks_uninspected:
+            return self._block_uninspected()
         if self.transaction.must_block:
             return self._block_by_rules()
-        rules, limit = self._inspector.rules, self._options.max_buffered_body
-        self._plan = plan = plan_body(self._announced, self._held.sample(), rules, limit)
+        skips = self.transaction.skips_body(self._announced.media_type.essence, self._announced.length)
+        self._plan = plan = plan_body(self._announced, sample, self._inspector.rules, limit, skips=skips)
         if plan.kind is PlanKind.SKIP:
-            self.transaction.mark("skipped", plan.reason)
-            if plan.is_blind and self._options.blocks_uninspected:
+            if self._must_stop("skipped", plan.reason) and plan.is_blind:
                 return self._block_uninspected()
             if self._head is self._virgin and self._exchange.may_answer_204:
                 return self._done(answers.unmodified(self.transaction))
@@ -191,10 +205,13 @@ class Adaptation:
 
     # --- BUFFER
 
-    def _finish_buffered(self, trailers: Headers) -> list[Step]:
+    def _finish_buffered(self, trailers: Headers, patient: bool) -> list[Step]:
         assert self._plan is not None
-        raw, missing = self._held.sample(), self._note_truncation()
-        reading = read_buffered(self._inspector, self._plan, raw, with_size=self._announced.length is None)
+        length = self._announced.length
+        raw, missing = self._held.sample(), self.transaction.note_truncation(length)
+        if missing and self.transaction.profile.blocks("truncated", False):
+            return self._block_uninspected()
+        reading = read_buffered(self._inspector, self._plan, raw, with_size=length is None, patient=patient)
         if reading.outgrew:
             return self._start_inspected_flow()
         if reading.reason:
@@ -213,49 +230,43 @@ class Adaptation:
             return self._block_by_rules()
         self.transaction.disposition = "redacted"
         head = changed_head(self._head, len(reading.changed) + missing)
-        part = answers.changed_part(raw, reading.changed)
-        if part is not None and part.original_end <= self._exchange.held and self._exchange.may_answer_206:
-            return self._done(answers.partly_adapted(self.transaction, self._options, head, part))
-        return self._done(answers.adapted(self.transaction, self._options, head, reading.changed))
-
-    def _note_truncation(self) -> int:
-        """How many bytes are missing. Squid ends a body that broke off as if it were whole.
-
-        Only Content-Length tells; a changed one stays too large by as much, so that the client sees it too.
-        """
-        missing = max(0, (self._announced.length or 0) - self.transaction.body_bytes)
-        if missing:
-            self.transaction.mark("partial", "truncated")
-        return missing
+        held = self._exchange.held_for_206
+        return self._done(answers.changed(self.transaction, self._options, head, raw, reading.changed, held))
 
     # --- STREAM
 
     def _start_inspected_flow(self) -> list[Step]:
         assert self._plan is not None
-        rules = self._inspector.rules.for_media_type(self._plan.media_type.essence)
-        # Rules on single fields need the whole body, or the whole event; the others hold.
-        needs_all = bool(rules.field_rules) and not self._plan.media_type.is_event_stream
-        if needs_all and self._must_stop("partial", "oversize"):
+        if needs_all(self._inspector, self._plan) and self._must_stop("partial", "oversize"):
             return self._block_uninspected()
-        if obstacle := why_unreadable(self._inspector, self._plan, self._held.sample()):
-            if self._must_stop(*obstacle):
+        try:
+            flow = inspected_flow(self._inspector, self._plan, self._announced.length, self._held.sample())
+        except CodingError as error:
+            if self._must_stop(*obstacle(error)):
                 return self._block_uninspected()
             return self._start_flow(Echo(), self._head)
-        flow = inspected_flow(self._inspector, self._plan, self._announced.length)
         return self._start_flow(flow, flow.head(self._head))
 
     def _start_flow(self, flow: Flow, head: MessageHead) -> list[Step]:
         self._phase = _Phase.FLOWING
         if self.transaction.disposition != "bypassed":
-            self.transaction.disposition = "echoed" if self._head is self._virgin else "redacted"
-        rules, has_size = self._inspector.rules, self._announced.length is not None
+            is_virgin = self._head is self._virgin
+            self.transaction.disposition = "echoed" if is_virgin else of_changed_head(self.transaction)
+        rules, has_size = self._announced.rules_of(self._inspector.rules), self._announced.length is not None
         flowing = FlowingMessage(self.transaction, head, flow, rules, self._options, has_size=has_size)
         self._flowing = flowing
-        steps = self._after_flow(flowing.feed(received) if (received := self._held.release()) else [])
+        received = self._held.release()
+        steps = self._go_on(flowing, partial(flowing.feed, received)) if received else []
         # Who reads an event stream waits for its head; its first event may be long in coming.
         if self._announced.media_type.is_event_stream and not (self.is_done or flowing.has_begun):
-            return flowing.begin()
+            return [*flowing.begin(), *steps]
         return steps
+
+    def _go_on(self, flowing: FlowingMessage, move: Callable[[], list[Step]]) -> list[Step]:
+        """One move of a body that flows."""
+        if flowing.is_slow:
+            return [Work(lambda: self._after_flow(move()))]
+        return patiently(lambda: self._after_flow(move()), lambda: self._after_flow(flowing.resume()))
 
     def _after_flow(self, steps: list[Step]) -> list[Step]:
         assert self._flowing is not None
@@ -271,7 +282,7 @@ class Adaptation:
         if self._head is not self._virgin or kept != trailers:
             if self._exchange.may_answer_206 and not trailers:
                 return self._pass_with_changed_head()
-            self.transaction.disposition = "redacted"
+            self.transaction.disposition = of_changed_head(self.transaction)
         elif self._exchange.may_answer_204:
             return self._done(answers.unmodified(self.transaction))
         elif self.transaction.disposition == "unmodified":
@@ -280,13 +291,13 @@ class Adaptation:
 
     def _pass_with_changed_head(self) -> list[Step]:
         """The whole body is the client's own: none of it has to travel again."""
-        self.transaction.disposition = "redacted"
+        self.transaction.disposition = of_changed_head(self.transaction)
         return self._done(answers.partly_adapted(self.transaction, self._options, self._head))
 
     def _must_stop(self, inspection: Inspection, reason: str) -> bool:
         """Note that the message is not, or not wholly, inspected; whether it therefore must not pass."""
         self.transaction.mark(inspection, reason)
-        return self._options.blocks_uninspected
+        return self.transaction.profile.blocks(reason, self._options.blocks_uninspected)
 
     def _block_by_rules(self) -> list[Step]:
         return self._done(blocking.by_rules(self.transaction, self._options.contact))
@@ -296,5 +307,5 @@ class Adaptation:
 
     def _done(self, steps: list[Step]) -> list[Step]:
         self._phase = _Phase.DONE
-        self._held.release()
+        self.whole_body = self._exchange.whole(self._held.release(), self.transaction.body_bytes)
         return steps

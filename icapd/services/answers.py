@@ -1,11 +1,14 @@
 """The final steps of a transaction: its record, then the reply that it backs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from icapd.audit import Phase
+from icapd.errors import OutOfPatience
 from icapd.http.adapted import with_via
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
+from icapd.http.normalising import Normalisation
 from icapd.icap import (
     AdaptedData,
     AdaptedEnd,
@@ -33,7 +36,22 @@ class Record:
     phase: Phase
 
 
-Step = Reply | Record
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What may take long, to be run where nobody waits for it; its steps take the place of this one."""
+
+    run: Callable[[], "list[Step]"]
+
+
+Step = Reply | Record | Work
+
+
+def patiently(move: Callable[[], list[Step]], again: Callable[[], list[Step]]) -> list[Step]:
+    """The steps of a move; where that takes too long, the work of making it `again`, with patience."""
+    try:
+        return move()
+    except OutOfPatience:
+        return [Work(again)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,8 @@ class AdaptationOptions:
     via: str = ""
     #: Whether the verdict of a message that flowed is told behind it, to those who allow trailers.
     verdict_trailer: bool = False
+    #: What becomes of requests that would blind the inspection of their responses.
+    normalisation: Normalisation = field(default_factory=Normalisation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +108,21 @@ def partly_adapted(
     """206: the part, and behind it the rest of the virgin body, which the client still holds."""
     head = _signed(head, options)
     return [Record("final"), PartialContent(head, part.data, part.original_end, reply_headers(transaction))]
+
+
+def changed(
+    transaction: Transaction,
+    options: AdaptationOptions,
+    head: MessageHead,
+    raw: bytes,
+    body: bytes,
+    held: int,
+) -> list[Step]:
+    """The message with a body that was changed; `held`: as Exchange.held_for_206."""
+    part = changed_part(raw, body)
+    if part is not None and part.original_end <= held:
+        return partly_adapted(transaction, options, head, part)
+    return adapted(transaction, options, head, body)
 
 
 def changed_part(raw: bytes, changed: bytes) -> ChangedPart | None:

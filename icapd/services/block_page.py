@@ -35,6 +35,8 @@ $rules<p>If you think that this is wrong, give this number to $contact: <code>$t
 )
 # The first one is for clients that ask for nothing in particular (`*/*`): people with curl, and scripts.
 _OFFERED = ("text/plain", "text/html", "application/json")
+# Nobody reads more than these.
+_MAX_MESSAGES = 3
 _REASONS = {403: b"Forbidden", 503: b"Service Unavailable"}
 
 
@@ -51,13 +53,17 @@ class Block:
     contact: str = ""
 
 
-def blocked_by_rules(txn_id: str, rule_ids: Iterable[str], subject: str, contact: str) -> Block:
-    """`subject`: "request" or "response"."""
+def blocked_by_rules(
+    txn_id: str, rule_ids: Iterable[str], messages: Iterable[str], subject: str, contact: str
+) -> Block:
+    """`messages`: what the rules themselves say of it, some "". `subject`: "request" or "response"."""
+    said = [message for message in dict.fromkeys(messages) if message.strip()][:_MAX_MESSAGES]
+    general = f"The {subject} breaks a rule of your organisation, so the proxy did not let it through."
     return Block(
         txn_id,
         f"This {subject} was blocked",
-        f"The {subject} breaks a rule of your organisation, so the proxy did not let it through.",
-        tuple(dict.fromkeys(rule_ids)),
+        " ".join(said) or general,
+        tuple(rule_ids),
         contact=contact,
     )
 

@@ -10,8 +10,9 @@ def by_rules(transaction: Transaction, contact: str) -> list[Step]:
     """Blocked by the gravest of the rules that fired and are enforced."""
     enforced = [finding for finding in transaction.findings if finding.enforced]
     gravest = max(finding.action for finding in enforced)
-    fired = (finding.rule_id for finding in enforced if finding.action is gravest)
-    page = block_page.blocked_by_rules(transaction.txn_id, fired, _subject(transaction), contact)
+    fired = dict.fromkeys(finding.rule_id for finding in enforced if finding.action is gravest)
+    messages = [rule.rule.block_message for rule in transaction.policy.rules if rule.id in fired]
+    page = block_page.blocked_by_rules(transaction.txn_id, fired, messages, _subject(transaction), contact)
     return _blocked(transaction, page)
 
 

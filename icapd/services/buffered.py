@@ -4,14 +4,12 @@ from dataclasses import dataclass, field
 
 from icapd.audit import Inspection
 from icapd.errors import CodingError, ScanTimeout
-from icapd.http.charsets import is_readable
 from icapd.http.codings import Decoder
-from icapd.inspection import BodyInspection, Finding, Inspector
+from icapd.inspection import Finding, Inspector
 from icapd.services.body_plan import BodyPlan
 from icapd.services.examination import size_findings
+from icapd.services.texts import inspect_text
 
-#: Bytes of a coded body that are decoded to see its first characters.
-_SAMPLE = 1024
 OUTGREW = "decoded-size"
 
 
@@ -32,16 +30,21 @@ class Reading:
         return self.reason == OUTGREW
 
 
-def read_buffered(inspector: Inspector, plan: BodyPlan, raw: bytes, *, with_size: bool) -> Reading:
-    """Decode and inspect a whole body. `with_size`: its size was not announced, so it is looked at here."""
+def read_buffered(
+    inspector: Inspector, plan: BodyPlan, raw: bytes, *, with_size: bool, patient: bool
+) -> Reading:
+    """Decode and inspect a whole body. `with_size`: its size was not announced, so it is looked at here.
+
+    Without patience, OutOfPatience is raised where it takes long.
+    """
     try:
         text = _decoded(plan, raw, inspector)
-        if plan.codings and not is_readable(plan.media_type.charset, text):
-            return Reading(inspection="skipped", reason="charset")
-        inspection: BodyInspection = inspector.inspect_body(text, plan.media_type)
+        inspection = inspect_text(inspector, text, plan.media_type, patient=patient)
     except (CodingError, ScanTimeout) as error:
-        return Reading(inspection="partial", reason=reason_of(error))
-    sizes = size_findings(inspector.rules.scan_size(len(text), text)) if with_size else []
+        inspected, reason = obstacle(error)
+        return Reading(inspection=inspected, reason=reason)
+    rules = inspector.rules.for_media_type(plan.media_type.essence)
+    sizes = size_findings(rules.scan_size(len(text), text)) if with_size else []
     changed = None if inspection.text is text else inspection.text
     return Reading((*inspection.findings, *sizes), changed)
 
@@ -53,15 +56,10 @@ def _decoded(plan: BodyPlan, raw: bytes, inspector: Inspector) -> bytes:
     return decoder.feed(raw) + decoder.finish()
 
 
-def why_unreadable(inspector: Inspector, plan: BodyPlan, raw: bytes) -> tuple[Inspection, str] | None:
-    """What the beginning of a coded body shows to be in the way of rules; None when they can read it."""
-    if not plan.codings:
-        return None
-    try:
-        text = Decoder(plan.codings, inspector.limits.streamed_coding).feed(raw[:_SAMPLE])
-    except CodingError as error:
-        return "partial", error.reason
-    return None if is_readable(plan.media_type.charset, text) else ("skipped", "charset")
+def obstacle(error: CodingError | ScanTimeout) -> tuple[Inspection, str]:
+    """How far a body was read, and what stood in the way, in the words of the audit row."""
+    reason = reason_of(error)
+    return ("skipped" if reason == "charset" else "partial"), reason
 
 
 def reason_of(error: CodingError | ScanTimeout) -> str:

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from icapd.audit import AuditRecord
 from icapd.icap import Method
 from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
 from icapd.policy import Policy
+from icapd.services.adaptation import Adaptation
 from icapd.services.answers import AdaptationOptions
-from icapd.services.content_inspector import ContentInspector
+from icapd.services.body_memory import BodyMemory
 from icapd.services.options import ServiceDescription
-from icapd.services.response_filter import ResponseFilter
+from icapd.services.profile_choice import Inspectors
+from icapd.services.transaction import Transaction
 
 #: The smallest number that 1, 2, 3, 4 and 6 Squid workers divide.
 _SQUID_WORKERS = 12
@@ -31,8 +35,21 @@ class Service:
     """One ICAP service: what OPTIONS tells of it, and what its adaptations need."""
 
     description: ServiceDescription
-    inspector: Inspector
+    inspectors: Inspectors
     options: AdaptationOptions
+
+    @property
+    def inspector(self) -> Inspector:
+        """Of messages that no scope of the policy applies to, and no exception."""
+        return self.inspectors.default
+
+    def adaptation(self, transaction: Transaction, memory: BodyMemory) -> Adaptation:
+        """The adaptation of a transaction by what the policy says for it."""
+        return Adaptation(transaction, self.inspectors.of(transaction.profile), self.options, memory)
+
+    def record(self, transaction: Transaction, latency_us: int) -> AuditRecord:
+        """The audit row as things stand."""
+        return transaction.record(latency_us, partial(self.inspectors.mask, transaction.profile))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +67,8 @@ def make_catalogue(
 
     A preview of an event stream would hold its first events back until it is full: `/stream` asks for none.
     """
-    requests = ContentInspector(policy, fingerprinter, limits).inspector
-    responses = ResponseFilter(policy, fingerprinter, limits).inspector
+    requests = Inspectors(policy, "request", fingerprinter, limits)
+    responses = Inspectors(policy, "response", fingerprinter, limits)
     table = (
         ("/reqmod", Method.REQMOD, "icapd ContentInspector", options.preview, requests, options.reqmod),
         ("/respmod", Method.RESPMOD, "icapd ResponseFilter", options.preview, responses, options.respmod),
@@ -63,7 +80,7 @@ def make_catalogue(
         # Squid divides it among its workers and drops the remainder.
         max_connections -= max_connections % _SQUID_WORKERS
     services = {}
-    for path, method, name, preview, inspector, adaptation in table:
+    for path, method, name, preview, inspectors, adaptation in table:
         description = ServiceDescription(path, method, name, preview, options.options_ttl, max_connections)
-        services[path] = Service(description, inspector, adaptation)
+        services[path] = Service(description, inspectors, adaptation)
     return Catalogue(policy, services)

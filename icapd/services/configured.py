@@ -1,30 +1,13 @@
-"""Settings, in the terms of the floors below: where the rules are, what the inspection may take."""
+"""Settings of a server, in the terms of the floors below."""
 
-from pathlib import Path
-
-from icapd.http.codings import CodingLimits
+from icapd.http.normalising import Normalisation
 from icapd.icap.limits import CodecLimits
-from icapd.inspection import InspectionLimits
-from icapd.policy import default_rules_directory
 from icapd.services.answers import AdaptationOptions
 from icapd.services.catalogue import ServiceOptions
+from icapd.services.inspecting import inspection_limits, rules_directory
 from icapd.settings import Settings
 
-
-def rules_directory(settings: Settings) -> Path:
-    """Where the rules are: the configured directory, else those that came with icapd."""
-    return Path(settings.policy.directory) if settings.policy.directory else default_rules_directory()
-
-
-def inspection_limits(settings: Settings) -> InspectionLimits:
-    limits = settings.limits
-    return InspectionLimits(
-        buffered_coding=CodingLimits(max_size=limits.max_decoded_body, max_ratio=limits.max_coding_ratio),
-        streamed_coding=CodingLimits(max_size=None, max_ratio=limits.max_coding_ratio),
-        max_event_size=limits.max_event_size,
-        max_findings=limits.max_findings,
-        scan_timeout=limits.scan_timeout,
-    )
+__all__ = ["codec_limits", "inspection_limits", "rules_directory", "service_options"]
 
 
 def codec_limits(settings: Settings) -> CodecLimits:
@@ -52,6 +35,7 @@ def service_options(settings: Settings) -> ServiceOptions:
             contact=services.contact,
             via=services.via,
             verdict_trailer=services.verdict_trailer,
+            normalisation=Normalisation(services.request_ranges, services.request_codings),
         )
 
     return ServiceOptions(

@@ -40,6 +40,15 @@ class Exchange:
         answers_preview = self._request.preview is not None and not self._continued
         return answers_preview or self._request.allows_204
 
+    def whole(self, held: bytes, received: int) -> bytes | None:
+        """What is held, if that is all of a body that has ended; None when something went another way."""
+        return held if self._ended and len(held) == received else None
+
+    @property
+    def held_for_206(self) -> int:
+        """How far into the virgin body a 206 may point back; -1 where it is no answer at all."""
+        return self.held if self.may_answer_206 else -1
+
     @property
     def may_answer_206(self) -> bool:
         """draft-icap-ext-partial-content-07 section 5.1, and what Squid makes of it.

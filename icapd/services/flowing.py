@@ -1,7 +1,10 @@
 """A message on its way to the client while its body still arrives: the plan STREAM, and echoes."""
 
+from collections.abc import Callable
+from functools import partial
+
 from icapd.audit import Inspection
-from icapd.errors import CodingError, ScanTimeout
+from icapd.errors import CodingError, OutOfPatience, ScanTimeout
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.icap import AdaptedData
@@ -36,6 +39,10 @@ class FlowingMessage:
         self._has_size = has_size
         self._noted_findings = 0
         self.is_done = False
+        #: Whether it has taken too long once. From then on it takes its time.
+        self.is_slow = False
+        # What was not brought to its end when it did.
+        self._unfinished: Callable[[], list[Step]] | None = None
 
     @property
     def has_begun(self) -> bool:
@@ -48,17 +55,32 @@ class FlowingMessage:
         head, self._unsent = self._unsent, None
         return answers.flow_begins(self._transaction, self._options, head)
 
+    def resume(self) -> list[Step]:
+        """Go on, with patience, where OutOfPatience was raised."""
+        assert self._unfinished is not None
+        return self._unfinished()
+
+    def _be_patient(self, unfinished: Callable[[], list[Step]]) -> None:
+        self.is_slow, self._unfinished = True, unfinished
+        self._flow.be_patient()
+
     def feed(self, data: bytes) -> list[Step]:
-        """The next piece of the body; the head goes with the first bytes that leave."""
+        """The next piece of the body; the head goes with the first bytes that leave.
+
+        Raises OutOfPatience, once, where it takes long: then it is to `resume`.
+        """
         try:
             out = self._flow.feed(data)
+        except OutOfPatience:
+            self._be_patient(partial(self.feed, b""))
+            raise
         except (CodingError, ScanTimeout) as error:
-            if self._must_cut:
+            if self._must_cut(reason_of(error)):
                 return self.cut("partial", reason_of(error))
-            out, has_new = data, self._pass_unread(reason_of(error))
+            out, has_new = self._flow.unread(), self._pass_unread(reason_of(error))
         else:
             has_new = self._note_new_findings()
-        if self._flow.cut or self._outgrows_a_limit():
+        if self._flow.cut or self._outgrows_a_limit() or (has_new and self._transaction.must_block):
             self._transaction.disposition = "cut"
             return self._end(out)
         steps: list[Step] = []
@@ -70,12 +92,18 @@ class FlowingMessage:
         return [*steps, AdaptedData(out)] if out else steps
 
     def finish(self, trailers: Headers) -> list[Step]:
-        """The body has ended; its trailers go on where its bytes did as they came."""
+        """The body has ended; its trailers go on where its bytes did as they came.
+
+        Raises OutOfPatience as `feed`.
+        """
         out = b""
         try:
             out = self._flow.finish()
+        except OutOfPatience:
+            self._be_patient(partial(self.finish, trailers))
+            raise
         except (CodingError, ScanTimeout) as error:
-            if self._must_cut:
+            if self._must_cut(reason_of(error)):
                 return self.cut("partial", reason_of(error))
             self._pass_unread(reason_of(error))
             out = b""
@@ -86,11 +114,11 @@ class FlowingMessage:
             self._transaction.disposition = "cut"
         return self._end(out, Headers() if is_cut or self._flow.changes else trailers)
 
-    @property
-    def _must_cut(self) -> bool:
+    def _must_cut(self, reason: str) -> bool:
         """Whether what can't be read must not go on: a rule in force might have changed it, or it is to be
         blocked."""
-        return self._flow.may_change or self._options.blocks_uninspected
+        fails_closed = self._options.blocks_uninspected
+        return self._flow.may_change or self._transaction.profile.blocks(reason, fails_closed)
 
     def _pass_unread(self, reason: str) -> bool:
         """Let what follows go on as it comes, as if it had been read; whether there are new findings."""

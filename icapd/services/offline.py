@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from icapd.errors import CodingError
-from icapd.http.charsets import is_readable
+from icapd.http.charsets import SAMPLE, charset_of
 from icapd.http.codings import SUPPORTED, Decoder
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
@@ -26,6 +26,8 @@ class Message:
     url: bytes
     headers: Headers
     body: bytes = field(repr=False)
+    #: The body came as characters, and is in UTF-8 whatever the headers say.
+    is_utf8: bool = False
 
 
 def examine(message: Message, inspector: Inspector) -> MessageExamination:
@@ -33,7 +35,7 @@ def examine(message: Message, inspector: Inspector) -> MessageExamination:
     request = RequestHead(message.method, message.url, headers=message.headers)
     is_request = message.direction == "request"
     head: MessageHead = request if is_request else ResponseHead(200, headers=message.headers)
-    return examine_message(inspector, head, request, _decoded(message, inspector))
+    return examine_message(inspector, head, request, _decoded(message, inspector), is_utf8=message.is_utf8)
 
 
 def unreadable(message: Message) -> str:
@@ -41,10 +43,9 @@ def unreadable(message: Message) -> str:
     sample = message.body[:_SAMPLE]
     if content_codings(message.headers):
         return ""  # what it decodes to tells
-    charset = MediaType.parse(message.headers.get(b"content-type")).charset
-    if not is_readable(charset, sample):
-        return "charset"
-    return "" if looks_like_text(sample) else "media-type"
+    media_type = MediaType.parse(message.headers.get(b"content-type"))
+    readable = looks_like_text(sample) or (not message.is_utf8 and charset_of(media_type, sample[:SAMPLE]))
+    return "" if readable else "media-type"
 
 
 def _decoded(message: Message, inspector: Inspector) -> bytes:

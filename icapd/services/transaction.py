@@ -8,9 +8,11 @@ from icapd.http.media_types import MediaType
 from icapd.http.target import target_of
 from icapd.icap import Method, ModRequest
 from icapd.inspection import Finding
-from icapd.policy import Action, Policy
+from icapd.policy import BY_POLICY, Action, Policy
 from icapd.services.examination import risk_score
 from icapd.services.identity import Identity
+from icapd.services.profile_choice import direction_of, profile_of
+from icapd.services.thresholds import judged
 
 TXN_HEADER = b"X-Icapd-Txn"
 # What we gave the request as its id comes back with its response (Squid's adaptation_masterx_shared_names).
@@ -18,18 +20,28 @@ _OWN_TXN_ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{
 
 
 class Transaction:
-    """What is known of one REQMOD or RESPMOD transaction so far. Pins the policy that it began with."""
+    """What is known of one REQMOD or RESPMOD transaction so far. Pins the policy that it began with,
+    and what of it holds for this message."""
 
-    def __init__(self, request: ModRequest, policy: Policy, now_us: int, identity: Identity) -> None:
-        """`now_us`: the wall clock in microseconds since the epoch; `identity`: whose message it is."""
+    def __init__(
+        self,
+        request: ModRequest,
+        policy: Policy,
+        now_us: int,
+        identity: Identity,
+        findings: Iterable[Finding] = (),
+    ) -> None:
+        """`now_us`: the wall clock in microseconds since the epoch; `identity`: whose message it is, and
+        `findings` what is to be noted about that."""
         self.request = request
         self.policy = policy
+        self.profile = profile_of(policy, request, identity, now_us)
         self.identity = identity
         self.occurred_at = now_us
         self.event_id = uuid7()
         shared = request.headers.get(TXN_HEADER)
         self.txn_id = shared.decode() if shared and _OWN_TXN_ID.fullmatch(shared) else self.event_id
-        self.findings: list[Finding] = []
+        self.findings = list(findings)
         #: What could be done about the verdict.
         self.disposition: Disposition = "unmodified"
         self.inspection: Inspection = "complete"
@@ -40,12 +52,34 @@ class Transaction:
         self.http_status = request.response_head.status if request.response_head else 0
 
     def add_findings(self, findings: Iterable[Finding]) -> None:
+        """Keep them, with what the risk score comes to by them."""
         self.findings.extend(findings)
+        judged(self.findings, self.profile)
 
     def mark(self, inspection: Inspection, reason: str) -> None:
         """Say that the message was not, or not wholly, inspected; the first reason stays."""
         if not self.skip_reason:
             self.inspection, self.skip_reason = inspection, reason
+
+    def note_truncation(self, announced: int | None) -> int:
+        """How many bytes are missing at the body's end. Squid ends one that broke off as if it were whole.
+
+        Only Content-Length tells; a changed one stays too large by as much, so that the client sees it too.
+        """
+        missing = max(0, (announced or 0) - self.body_bytes)
+        if missing:
+            self.mark("partial", "truncated")
+        return missing
+
+    def unseen(self, overloaded: bool) -> str:
+        """Why the message is not looked at, in the word of the audit row; "" when it is."""
+        if self.profile.skip:
+            return BY_POLICY
+        return "overload" if overloaded else ""
+
+    def skips_body(self, essence: str, length: int | None) -> bool:
+        """Whether the policy says that a body of this type and announced length is not read."""
+        return self.profile.skips_body(direction_of(self.request), essence, length)
 
     @property
     def verdict(self) -> Action:
@@ -53,6 +87,13 @@ class Transaction:
         if self.blocked_otherwise:
             return Action.BLOCK
         return max((finding.action for finding in self.findings), default=Action.ALLOW)
+
+    @property
+    def effect(self) -> Action:
+        """What of the verdict is enforced."""
+        if self.blocked_otherwise:
+            return Action.BLOCK
+        return max((finding.action for finding in self.findings if finding.enforced), default=Action.ALLOW)
 
     @property
     def must_block(self) -> bool:

@@ -125,13 +125,13 @@ def test_alembic_s_own_command_makes_a_new_revision_from_the_template(scripts: P
     settings = tmp_path / "alembic.ini"
     settings.write_text(f"[alembic]\nscript_location = {scripts}\n")
     arguments = ["--config", str(settings), "-x", f"url={url}", "revision", "--autogenerate"]
-    CommandLine().main([*arguments, "--rev-id", "0002", "-m", "what it brings"])
+    CommandLine().main([*arguments, "--rev-id", "9001", "-m", "what it brings"])
 
-    made = scripts / "versions" / "0002_what_it_brings.py"
+    made = scripts / "versions" / "9001_what_it_brings.py"
     spec = importlib.util.spec_from_file_location("made", made)
     assert spec is not None and spec.loader is not None
     revision = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(revision)
-    assert (revision.revision, revision.down_revision) == ("0002", "0001")
+    assert (revision.revision, revision.down_revision) == ("9001", schema.HEAD)
     assert revision.__doc__ == "what it brings."
     assert "audit_event_txn_id" in made.read_text()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from icapd.audit import AuditWriter, migrations
+from icapd.audit import AuditWriter, migrations, schema
 from icapd.audit.search import Filters, search
 from icapd.errors import AuditError
 
@@ -63,13 +63,13 @@ CASES = [
     pytest.param(
         "icapd.db",
         with_revision("0000"),
-        "icapd.db: its schema is 0000, behind this icapd's 0001; run `icapd db upgrade`",
+        f"icapd.db: its schema is 0000, behind this icapd's {schema.HEAD}; run `icapd db upgrade`",
         id="schema-behind",
     ),
     pytest.param(
         "icapd.db",
         with_revision("9999"),
-        "icapd.db: its schema is 9999, ahead of this icapd's 0001; run the icapd that upgraded it",
+        f"icapd.db: its schema is 9999, ahead of this icapd's {schema.HEAD}; run the icapd that upgraded it",
         id="schema-ahead",
     ),
 ]

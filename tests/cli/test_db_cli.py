@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from icapd.audit import migrations
+from icapd.audit.schema import HEAD
 from icapd.cli.db import db
 from icapd.errors import AuditError
 
@@ -18,15 +19,15 @@ def icapd_db(file: Path, command: str) -> Result:
 
 def test_upgrade_makes_the_database_and_then_leaves_it_alone(tmp_path: Path) -> None:
     file = tmp_path / "icapd.db"
-    assert icapd_db(file, "upgrade").output == f"{file}: made, at 0001\n"
-    assert icapd_db(file, "upgrade").output == f"{file}: was at 0001 already\n"
+    assert icapd_db(file, "upgrade").output == f"{file}: made, at {HEAD}\n"
+    assert icapd_db(file, "upgrade").output == f"{file}: was at {HEAD} already\n"
 
 
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        pytest.param("current", "0001 (this icapd: 0001)", id="current"),
-        pytest.param("check", "at 0001, its tables as they should be", id="check"),
+        pytest.param("current", f"{HEAD} (this icapd: {HEAD})", id="current"),
+        pytest.param("check", f"at {HEAD}, its tables as they should be", id="check"),
     ],
 )
 def test_an_upgraded_database_is_reported(tmp_path: Path, command: str, expected: str) -> None:
@@ -39,7 +40,7 @@ def test_an_upgraded_database_is_reported(tmp_path: Path, command: str, expected
 def test_current_of_a_database_without_tables_is_none(tmp_path: Path) -> None:
     file = tmp_path / "icapd.db"
     file.touch()
-    assert icapd_db(file, "current").output == f"{file}: none (this icapd: 0001)\n"
+    assert icapd_db(file, "current").output == f"{file}: none (this icapd: {HEAD})\n"
 
 
 @pytest.mark.parametrize("command", ["current", "check"])

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import brotli
 import pytest
 import trustme
 from click.testing import CliRunner, Result
@@ -63,14 +64,36 @@ def test_standard_input_is_scanned(directory: Path) -> None:
 
 def test_file_that_is_no_text_is_not_called_clean(directory: Path) -> None:
     (directory / "image.bin").write_bytes(b"\x00\x01\x02")
-    (directory / "wide.txt").write_bytes(KEY.decode().encode("utf-16"))
-    result = icapd("scan", "--format", "json", "image.bin", "wide.txt")
+    result = icapd("scan", "--format", "json", "image.bin")
     assert result.exit_code == 0
     assert [(line["inspection"], line["skip_reason"]) for line in lines(result)] == [
-        ("skipped", "media-type"),
-        ("skipped", "charset"),
+        ("skipped", "media-type")
     ]
     assert icapd("scan", "image.bin").stdout == "image.bin: not inspected (media-type)\n"
+
+
+def test_file_in_another_charset_and_coding_is_read(directory: Path) -> None:
+    text = ("naïve " + KEY.decode()).encode("utf-16")
+    (directory / "wide.txt").write_bytes(text)
+    (directory / "wide.txt.br").write_bytes(brotli.compress(text))
+    for name in ("wide.txt", "wide.txt.br"):
+        result = icapd("scan", "--format", "json", name)
+        assert result.exit_code == 1
+        assert lines(result)[0]["inspection"] == "complete"
+    # At which byte of the file, not of what it was transcoded to.
+    assert str(text.index("ABCDEF".encode("utf-16-le"))) in icapd("scan", "wide.txt").stdout
+
+
+def test_body_of_the_batch_in_another_charset_comes_back_in_it(directory: Path) -> None:
+    secret = f"naïve {KEY.decode()} €"
+    headers = {"Content-Type": "text/plain; charset=utf-16le"}
+    body = base64.b64encode(secret.encode("utf-16-le")).decode()
+    answer = lines(icapd("scan", "--batch", stdin=json.dumps({"headers": headers, "body_base64": body})))[0]
+    redacted = base64.b64decode(answer["body_base64"]).decode("utf-16-le")
+    assert redacted == "naïve KEY-[REDACTED] €"
+    # What comes as characters is in no charset any more, whatever its headers say.
+    answer = lines(icapd("scan", "--batch", stdin=json.dumps({"headers": headers, "body": secret})))[0]
+    assert answer["body"] == redacted
 
 
 def test_packed_file_is_unpacked(directory: Path) -> None:
@@ -143,7 +166,7 @@ def test_batch_answers_each_line_in_order(directory: Path) -> None:
         ('{"id": "x", "bdy": ""}', "x", "unknown field `bdy`"),
         ('{"id": "x", "body": "", "body_base64": ""}', "x", "not both"),
         ('{"id": "x", "body_base64": "***"}', "x", "body_base64 is not base64"),
-        ('{"id": "x", "headers": {"Content-Encoding": "br"}, "body": ""}', "x", "can't be decoded"),
+        ('{"id": "x", "headers": {"Content-Encoding": "dcz"}, "body": ""}', "x", "can't be decoded"),
         (
             '{"id": "x", "headers": {"Content-Encoding": "gzip"}, "body": "z"}',
             "x",
@@ -190,6 +213,18 @@ def test_rules_are_listed_as_table_and_as_json(directory: Path) -> None:
     rules = json.loads(icapd("rules", "list", "--format", "json").stdout)
     assert [rule["id"] for rule in rules][:2] == ["demo.key", "demo.attack"]
     assert rules[0]["action"] == "redact"
+
+
+def test_rules_are_listed_by_tag(directory: Path) -> None:
+    tagged = RULES.replace(
+        'match = ["ATTACK!"]', 'match = ["ATTACK!"]\ntags = ["owasp-a03"]\nreference = "A book"'
+    )
+    (directory / "rules" / "demo.toml").write_text(tagged)
+    rules = json.loads(icapd("rules", "list", "--tag", "owasp-a03", "--tag", "x", "--format", "json").stdout)
+    assert [(rule["id"], rule["tags"], rule["reference"]) for rule in rules] == [
+        ("demo.attack", ["owasp-a03"], "A book")
+    ]
+    assert icapd("rules", "list", "--tag", "owasp-a01").stdout.rstrip().splitlines()[-1].startswith("0 rules")
 
 
 def test_rules_are_checked_pack_by_pack(directory: Path) -> None:

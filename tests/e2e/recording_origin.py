@@ -6,7 +6,10 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import brotli
+import zstandard
 
 from icapd.fleet.demo_origin import DemoOrigin, OriginHandler, access_key_id
 
@@ -26,6 +29,13 @@ DOWNLOADS = {
 }
 
 
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.compress,
+}
+
+
 class RecordingOrigin(DemoOrigin):
     """Serves on loopback while its context lasts."""
 
@@ -34,7 +44,11 @@ class RecordingOrigin(DemoOrigin):
             {
                 "/clean": lambda handler: handler.send_json({"message": "nothing to see here"}),
                 "/secret": self._send_secret,
-                "/secret-gzip": self._send_secret_gzip,
+                "/secret-gzip": lambda handler: self._send_secret_coded(handler, "gzip"),
+                "/secret-br": lambda handler: self._send_secret_coded(handler, "br"),
+                "/secret-zstd": lambda handler: self._send_secret_coded(handler, "zstd"),
+                "/secret-utf-16": self._send_secret_utf_16,
+                "/request-fields": _send_request_fields,
                 "/secret-page": self._send_secret_page,
                 "/events": self._send_events,
                 "/ticks": self._send_ticks,
@@ -59,8 +73,12 @@ class RecordingOrigin(DemoOrigin):
     def _send_secret(self, handler: OriginHandler) -> None:
         handler.send_body(self._document(), "application/json", ETag='"1"')
 
-    def _send_secret_gzip(self, handler: OriginHandler) -> None:
-        handler.send_body(gzip.compress(self._document()), "application/json", Content_Encoding="gzip")
+    def _send_secret_coded(self, handler: OriginHandler, coding: str) -> None:
+        body = COMPRESSORS[coding](self._document())
+        handler.send_body(body, "application/json", Content_Encoding=coding)
+
+    def _send_secret_utf_16(self, handler: OriginHandler) -> None:
+        handler.send_body(self._document().decode().encode("utf-16"), "application/json")
 
     def _send_secret_page(self, handler: OriginHandler) -> None:
         _, _, size = handler.path.partition("?")
@@ -101,6 +119,11 @@ def _send_download(handler: OriginHandler) -> None:
     handler.start(media_type, Content_Length=size)
     for block in download_blocks(media_type, int(size)):
         handler.wfile.write(block)
+
+
+def _send_request_fields(handler: OriginHandler) -> None:
+    """What of a request got here."""
+    handler.send_json({name.lower(): value for name, value in handler.headers.items()})
 
 
 def _echo(handler: OriginHandler) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from icapd.http.charsets import is_readable
 from icapd.http.media_types import MediaType, is_textual, looks_like_text
 
 
@@ -63,27 +62,3 @@ def test_textual_types(essence: str, textual: bool) -> None:
 )
 def test_bytes_that_look_like_text(sample: bytes, text: bool) -> None:
     assert looks_like_text(sample) is text
-
-
-@pytest.mark.parametrize(
-    ("charset", "sample", "readable"),
-    [
-        (None, b"abc", True),
-        ("utf-8", b"\xef\xbb\xbfabc", True),
-        ("iso-8859-1", b"abc", True),
-        ("shift_jis", b"abc", True),
-        ("no-such-charset", b"abc", True),
-        ("undefined", b"abc", True),
-        ("a\0b", b"abc", True),
-        ("hex", b"abc", True),
-        ("utf-16", b"abc", False),
-        ("UTF-16LE", b"a\x00", False),
-        ("utf-7", b"abc", False),
-        ("cp037", b"\x81", False),
-        (None, b"\xff\xfea\x00", False),
-        (None, b"\xfe\xff\x00a", False),
-        (None, b"\x00\x00\xfe\xff", False),
-    ],
-)
-def test_charsets_that_byte_rules_can_read(charset: str | None, sample: bytes, readable: bool) -> None:
-    assert is_readable(charset, sample) is readable

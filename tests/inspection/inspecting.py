@@ -1,11 +1,13 @@
 """What the tests of the inspection share: policies of their own, streams in pieces."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from hypothesis import strategies as st
 
+from icapd.errors import OutOfPatience
 from icapd.http.media_types import MediaType
 from icapd.inspection import BodyStream, Finding, Fingerprinter, InspectionLimits, Inspector
 from icapd.policy import Action, Policy, load_policy
@@ -50,8 +52,9 @@ def policy(directory: Path, *rules: str, pack: str = "") -> Policy:
 
 
 def inspector(rules: Policy, **limits: float) -> Inspector:
-    """For responses, with a fixed key."""
-    return Inspector(rules.response, Fingerprinter(b"key"), InspectionLimits(**limits))  # type: ignore[arg-type]
+    """For responses, with a fixed key, and with time enough unless that is limited."""
+    given = {"scan_timeout": 30.0, **limits}
+    return Inspector(rules.response, Fingerprinter(b"key"), InspectionLimits(**given))  # type: ignore[arg-type]
 
 
 def through(stream: BodyStream, pieces: Iterable[bytes]) -> bytes:
@@ -75,3 +78,20 @@ def pieces_of(data: bytes) -> st.SearchStrategy[list[bytes]]:
     """All the ways to cut the data in pieces."""
     cuts = st.lists(st.integers(min_value=0, max_value=len(data)), max_size=12).map(sorted)
     return cuts.map(lambda edges: [data[a:b] for a, b in itertools.pairwise([0, *edges, len(data)])])
+
+
+def impatiently(stream: BodyStream, pieces: Iterable[bytes]) -> bytes:
+    """As `through`, by one who waits for nothing: what takes any time is gone on with by others."""
+    out = b"".join(
+        _patiently(stream, partial(stream.feed, piece), partial(stream.feed, b"")) for piece in pieces
+    )
+    return out + _patiently(stream, stream.finish, stream.finish)
+
+
+def _patiently(stream: BodyStream, move: Callable[[], bytes], resume: Callable[[], bytes]) -> bytes:
+    stream.patient = False
+    try:
+        return move()
+    except OutOfPatience:
+        stream.patient = True
+        return resume()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inspecting import EVENTS, bytewise, inspector, pieces_of, policy, rule, through
+from inspecting import EVENTS, bytewise, impatiently, inspector, pieces_of, policy, rule, through
 
 from icapd.inspection import Inspector
 from icapd.policy import Action
@@ -201,6 +201,21 @@ STREAMS = st.lists(st.tuples(LINES, ENDINGS).map("".join), max_size=20).map("".j
 def any_size(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Inspector:
     rules = policy(tmp_path_factory.mktemp("rules"), *RULES)
     return inspector(rules, max_event_size=request.param, block_size=16)
+
+
+@pytest.fixture(scope="module", params=[1_000_000, 40], ids=["whole-events", "large-events"])
+def hasty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Inspector:
+    rules = policy(tmp_path_factory.mktemp("rules"), *RULES)
+    return inspector(rules, max_event_size=request.param, block_size=16, patience=-1.0)
+
+
+@given(data=st.data(), text=STREAMS)
+def test_without_patience_the_same_is_done_by_and_by(
+    hasty: Inspector, data: st.DataObject, text: bytes
+) -> None:
+    stage, other = hasty.stream(EVENTS), hasty.stream(EVENTS)
+    assert impatiently(stage, data.draw(pieces_of(text))) == through(other, [text])
+    assert stage.findings == other.findings
 
 
 @given(data=st.data(), text=STREAMS)

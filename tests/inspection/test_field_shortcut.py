@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from inspecting import policy, rule
 
 from icapd.http.headers import Headers
+from icapd.inspection import Fingerprinter
 from icapd.inspection.budget import Budget
 from icapd.inspection.fields import fields_of
 from icapd.inspection.formats import WHOLE_ESCAPES, TextFormat
+from icapd.inspection.head_parts import HeadParts
 from icapd.inspection.heads import examine_headers
 from icapd.inspection.scanning import layers_of, scan_fields
 from icapd.inspection.views import Views
@@ -82,5 +84,6 @@ def test_form_and_url(rules: RuleSet, values: list[str], spell: object) -> None:
 def test_header_rules_without_words_are_never_spared(tmp_path: Path) -> None:
     bound = rule("bound", "^KEY", "KEY", targets=("header",))
     headers = Headers(((b"A", b"x"), (b"B", b"KEY"), (b"C", b"x")))
-    (hit,) = examine_headers(headers, policy(tmp_path, bound).request, 1.0).hits
+    parts = HeadParts(policy(tmp_path, bound).request)
+    (hit,) = examine_headers(headers, parts, 1.0, Fingerprinter.ephemeral()).hits
     assert hit.target == "header:B"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icapd.inspection.fields import fields_of
+from icapd.inspection.fields import fields_of, single_value
 from icapd.inspection.formats import TextFormat
 
 CASES = [
@@ -42,6 +42,23 @@ CASES = [
 @pytest.mark.parametrize(("kind", "text", "values"), CASES)
 def test_fields_are_the_decoded_values(kind: TextFormat, text: bytes, values: list[bytes]) -> None:
     assert [field.value for field in fields_of(text, kind)] == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "values"),
+    [
+        pytest.param("text", b"a=b\r\n", [b"a=b"], id="text"),
+        pytest.param("text", b"\n", [], id="nothing"),
+        pytest.param("text", b"a" * 2000, [], id="long-text"),
+        pytest.param("json", b"{{a}}", [b"{{a}}"], id="no-object"),
+        pytest.param("json", b"[x]", [b"[x]"], id="no-array"),
+        pytest.param("json", b' { "a": 1}', [], id="object"),
+        pytest.param("json", b"[[1], {}]", [], id="array"),
+        pytest.param("form", b"a=b", [], id="form"),
+    ],
+)
+def test_a_short_plain_text_may_be_one_value(kind: TextFormat, text: bytes, values: list[bytes]) -> None:
+    assert [field.value for field in single_value(text, kind)] == values
 
 
 @pytest.mark.parametrize(("kind", "text", "values"), CASES)

@@ -107,33 +107,9 @@ def test_header_values_are_read_percent_decoded(inspecting: Inspector, value: st
     assert inspection.headers.items == ((b"A", redacted.encode()),)
 
 
-@pytest.mark.parametrize(
-    ("cookies", "span"),
-    [
-        pytest.param("a=1; b=1' OR 1", (8, 13), id="value"),
-        pytest.param("a=1;' OR x=1", (4, 9), id="name"),
-        pytest.param("a=1%27%20OR%20", (3, 14), id="percent-encoded"),
-        pytest.param("a=1; b=%2527 OR 1", (7, 16), id="in-layers"),
-        pytest.param("a=1; b=2", None, id="clean"),
-        pytest.param('a={"x": "y"}; secret=field-secret!(', None, id="nothing-is-redacted"),
-        pytest.param("a='; b= OR ", None, id="not-across-values"),
-    ],
-)
-def test_cookies_are_fields(inspecting: Inspector, cookies: str, span: tuple[int, int] | None) -> None:
-    headers = Headers(((b"Host", b"h"), (b"Cookie", cookies.encode())))
-    inspection = inspecting.inspect_headers(headers)
-    assert inspection.headers is headers
-    found = [(finding.target, finding.start, finding.end) for finding in inspection.findings]
-    assert found == ([("field", *span)] if span else [])
-
-
-def test_set_cookie_is_no_field(inspecting: Inspector) -> None:
-    assert not inspecting.inspect_headers(Headers(((b"Set-Cookie", b"a=1' OR 1"),))).findings
-
-
 def test_single_values(inspecting: Inspector) -> None:
-    assert inspecting.inspect_value("method", b"GET") == ()
-    (finding,) = inspecting.inspect_value("method", b"TRACE")
+    assert inspecting.inspect_value("method", b"GET", "") == ()
+    (finding,) = inspecting.inspect_value("method", b"TRACE", "")
     assert (finding.rule_id, finding.target) == ("test.method", "method")
 
 

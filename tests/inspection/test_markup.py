@@ -12,7 +12,7 @@ from inspecting import HTML, bytewise, inspector, pieces_of, policy, rule, throu
 from icapd.http.media_types import MediaType
 from icapd.inspection import Inspector
 from icapd.inspection.markup import MarkupCutter, tokens
-from icapd.inspection.redaction import redact
+from icapd.inspection.redaction import Span, redact
 
 KEY = "KEY-ABCDEF123456"
 RULES = (
@@ -36,7 +36,7 @@ def cut(text: str) -> str:
         if number % 2:
             spans.append((len(plain), len(plain) + len(encoded)))
         plain += encoded
-    return redact(plain, spans, MarkupCutter()).decode()
+    return redact(plain, [Span(*span) for span in spans], MarkupCutter()).decode()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_hostile_markup_is_read_in_one_pass(text: bytes) -> None:
     many = text * (300_000 // len(text))
     assert sum(token.end - token.start for token in tokens(many)) == len(many)
     spans = [(at, at + 3) for at in range(0, len(many) - 3, 100)]
-    assert redact(many, spans, MarkupCutter())
+    assert redact(many, [Span(*span) for span in spans], MarkupCutter())
 
 
 # --- any document

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icapd.inspection.json_text import JsonCutter
-from icapd.inspection.redaction import Cutter, FormCutter, Passage, Piece, PlainCutter, Redactor, redact
+from icapd.inspection.redaction import Cutter, FormCutter, Passage, Piece, PlainCutter, Redactor, Span, redact
 
 
 def cut(cutter: Cutter, text: str) -> str:
@@ -14,7 +14,7 @@ def cut(cutter: Cutter, text: str) -> str:
     for number, part in enumerate(text.replace("»", "«").split("«")):
         encoded = part.encode()
         if number % 2:
-            spans.append((len(plain), len(plain) + len(encoded)))
+            spans.append(Span(len(plain), len(plain) + len(encoded)))
         plain += encoded
     return redact(plain, spans, cutter).decode()
 
@@ -70,8 +70,8 @@ def test_json_keeps_its_shape(text: str, redacted: str) -> None:
 def test_json_characters_are_not_cut() -> None:
     text = '["é€"]'.encode()
     # From the second byte of é to the second of €: that which ends in it goes, and goes whole.
-    assert redact(text, [(3, 6)], JsonCutter()) == '["é[REDACTED]"]'.encode()
-    assert redact(text, [(2, 6)], JsonCutter()) == b'["[REDACTED]"]'
+    assert redact(text, [Span(3, 6)], JsonCutter()) == '["é[REDACTED]"]'.encode()
+    assert redact(text, [Span(2, 6)], JsonCutter()) == b'["[REDACTED]"]'
 
 
 @pytest.mark.parametrize("cutter", [PlainCutter, FormCutter, JsonCutter])
@@ -82,7 +82,7 @@ def test_json_characters_are_not_cut() -> None:
 def test_any_span_of_any_text_is_cut_in_the_end(
     cutter: type[Cutter], text: bytes, spans: list[tuple[int, int]]
 ) -> None:
-    within = [(start, min(end, len(text))) for start, end in spans if start < min(end, len(text))]
+    within = [Span(start, min(end, len(text))) for start, end in spans if start < min(end, len(text))]
     redact(text, within, cutter()).decode()
 
 

@@ -7,7 +7,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inspecting import FORM, HTML, JSON, PLAIN, bytewise, inspector, pieces_of, places, policy, rule, through
+from inspecting import (
+    FORM,
+    HTML,
+    JSON,
+    PLAIN,
+    bytewise,
+    impatiently,
+    inspector,
+    pieces_of,
+    places,
+    policy,
+    rule,
+    through,
+)
 
 from icapd.errors import ScanTimeout
 from icapd.http.media_types import MediaType
@@ -94,6 +107,18 @@ def test_any_chunking_gives_the_same(
         stream = inspecting.stream(media_type)
         assert through(stream, pieces) == expected
         assert stream.findings == whole.findings
+
+
+@TYPES
+@given(data=st.data(), text=TEXTS, block_size=st.integers(min_value=1, max_value=64))
+@settings(max_examples=100)
+def test_without_patience_the_same_is_done_by_and_by(
+    rules: Policy, media_type: MediaType, data: st.DataObject, text: bytes, block_size: int
+) -> None:
+    inspecting = inspector(rules, block_size=block_size, patience=-1.0)
+    stream, other = inspecting.stream(media_type), inspecting.stream(media_type)
+    assert impatiently(stream, data.draw(pieces_of(text))) == through(other, [text])
+    assert stream.findings == other.findings
 
 
 @TYPES

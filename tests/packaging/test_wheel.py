@@ -37,7 +37,12 @@ def runs(interpreter: str, version: str) -> bool:
 
 def test_wheel_carries_rules_migrations_and_squid(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for directory, pattern in (("rules", "*.toml"), ("migrations/versions", "*.py"), ("squid", "s*")):
+    for directory, pattern in (
+        ("rules", "*.toml"),
+        ("rules/schema", "*.json"),
+        ("migrations/versions", "*.py"),
+        ("squid", "s*"),
+    ):
         for path in (ROOT / directory).glob(pattern):
             if path.is_file():
                 assert f"icapd/{directory}/{path.name}" in names

@@ -2,7 +2,7 @@
 
 import json
 import random
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given, settings
@@ -184,6 +184,70 @@ def test_headers_are_looked_at(inspector: Inspector, name: bytes, value: bytes) 
     assert blocked(inspector.inspect_headers(Headers(((name, value),))).findings)
 
 
+HEAD_PAYLOADS = [
+    pytest.param("1' or '1'='1", id="sql"),
+    pytest.param("<script>alert(1)</script>", id="script"),
+    pytest.param("x;cat /etc/passwd", id="command"),
+    pytest.param("{{7*7}}", id="template"),
+    pytest.param("../../../etc/passwd", id="path"),
+]
+
+
+@pytest.mark.parametrize("payload", HEAD_PAYLOADS)
+def test_a_payload_is_blocked_wherever_it_stands_in_a_head(inspector: Inspector, payload: str) -> None:
+    escaped = quote(payload, safe="")
+    for name, value in (
+        ("User-Agent", f"Mozilla/5.0 {payload}"),
+        ("Referer", f"https://a.example/?q={escaped}"),
+        ("Cookie", f"a=1; b={escaped}; c=2"),
+        ("X-Anything", payload),
+    ):
+        assert blocked(inspector.inspect_headers(Headers(((name.encode(), value.encode()),))).findings)
+    assert blocked(inspector.inspect_url(f"https://a.example/x/{escaped}/y".encode()).findings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("X-Forwarded-For", "203.0.113.7, 10.0.0.1, 127.0.0.1", id="chain"),
+        pytest.param("X-Forwarded-For", "unknown", id="unknown"),
+        pytest.param("Forwarded", 'for="[2001:db8::1]:443";proto=https;by=_x', id="forwarded"),
+        pytest.param("X-Real-IP", "2001:db8::1", id="ipv6"),
+        pytest.param("X-Forwarded-Host", "www.example.org:8443", id="host"),
+        pytest.param("X-Forwarded-Proto", "https", id="scheme"),
+        pytest.param("Via", "1.1 proxy.example (squid/5.7), 1.0 fred", id="via"),
+        pytest.param("X-Original-URL", "https://www.example.org/a?b=c", id="whole-url"),
+        pytest.param("X-HTTP-Method-Override", "DELETE", id="method"),
+        pytest.param("X-Amzn-Trace-Id", "Root=1-67891233-abcdef012345678912345678;Sampled=1", id="trace"),
+        pytest.param("X-Envoy-Original-Path", "/a/b?c=d", id="envoy"),
+        pytest.param("CF-Visitor", '{"scheme":"https"}', id="json"),
+    ],
+)
+def test_what_proxies_write_passes(inspector: Inspector, name: str, value: str) -> None:
+    assert not inspector.inspect_headers(Headers(((name.encode(), value.encode()),))).findings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("X-Forwarded-For", "1.2.3.4' or sleep(5)#", id="sql"),
+        pytest.param("X-Real-IP", "1.2.3.4%0d%0aX-Admin: 1", id="line-break"),
+        pytest.param("X-Forwarded-Host", "localhost:8080", id="loopback"),
+        pytest.param("X-Rewrite-URL", "/admin", id="path"),
+        pytest.param("X-HTTP-Method-Override", "TRACE", id="method"),
+    ],
+)
+def test_what_no_proxy_writes_is_blocked(inspector: Inspector, name: str, value: str) -> None:
+    assert blocked(inspector.inspect_headers(Headers(((name.encode(), value.encode()),))).findings)
+
+
+def test_a_short_plain_body_is_a_value(inspector: Inspector) -> None:
+    text = MediaType.parse(b"text/plain")
+    assert blocked(inspector.inspect_body(b"' or 1=1--\n", text).findings)
+    assert blocked(inspector.inspect_body(b"{{config.items()}}", text).findings)
+    assert not inspector.inspect_body(b"It's 5 or 6, isn't it?", text).findings
+
+
 def test_a_way_out_of_the_directory_in_the_path_is_blocked(inspector: Inspector) -> None:
     assert blocked(inspector.inspect_url(b"https://a.example/static/..%2f..%2f..%2fetc%2fpasswd").findings)
 
@@ -238,7 +302,7 @@ def test_people_may_write_what_they_like(inspector: Inspector, text: str) -> Non
     "text",
     [
         pytest.param(f"' or 1=1--{' ' * 512}", id="longer-than-512-bytes"),
-        pytest.param("' or 1=1--\n\n\n", id="more-than-two-line-breaks"),
+        pytest.param("' or 1=1--" + "\n" * 13, id="more-than-twelve-line-breaks"),
     ],
 )
 def test_what_is_no_short_value_is_left_to_its_readers(inspector: Inspector, text: str) -> None:

@@ -88,10 +88,8 @@ KINDS: dict[str, tuple[str, list[Piece]]] = {
     "terraform-token": ("", [(BASE62, 14), ".atlasv1.", (BASE62, 67)]),
     "twilio-key": ("TWILIO_AUTH_TOKEN=", [(HEX, 32)]),
     "url-password": ("postgres://app:", [(BASE62, 20), "@db.internal/shop"]),
-    "named-key": ("ACME_API_KEY=", [(BASE62, 32)]),
     "named-password": ("DB_PASSWORD=", [(BASE62, 16)]),
-    "named-secret": ("client_secret: ", [(HEX, 40)]),
-    "named-token": ("ACME_TOKEN=", [(HEX, 40)]),
+    "named-secret": ("ACME_API_KEY=", [(BASE62, 32)]),
 }
 
 
@@ -192,6 +190,7 @@ def test_a_private_key_that_is_cut_off_goes_as_far_as_it_reaches(inspector: Insp
     assert inspector.inspect_body(body, MediaType.parse(b"text/plain")).text == b"[REDACTED]"
 
 
+CERTIFICATE_LINE = "MIIDdzCCAl+gAwIBAgIEAgAAuTANBgkqhkiG9w0BAQUFADBaMQswCQYDVQQGEwJJ\n"
 SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 HARMLESS = [
     pytest.param('{"colour": "#ff0000", "selected": true, "note": "it\'s fine"}', id="settings"),
@@ -226,7 +225,7 @@ HARMLESS = [
     pytest.param("api_key = config.get('api_key')\ntoken = request.headers['X-Token']", id="references"),
     pytest.param(f"-  rev: {SHA[:40]}\n+  rev: {SHA[24:]}\n@@ -1,2 +1,2 @@ class Token(Base):", id="diff"),
     pytest.param(
-        "-----BEGIN CERTIFICATE-----\n" + PEM_BODY + "\n-----END CERTIFICATE-----", id="certificate"
+        f"-----BEGIN CERTIFICATE-----\n{CERTIFICATE_LINE * 20}-----END CERTIFICATE-----", id="certificate"
     ),
     pytest.param("-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----", id="private-key-left-out"),
     pytest.param(".sk-folding-cube .sk-cube { -webkit-transform: rotateZ(45deg) } /* task-12 */", id="style"),
@@ -265,9 +264,10 @@ def test_a_web_token_is_recorded_and_left_in_place(policy: Policy) -> None:
 
 
 def test_the_pack_keeps_off_what_authenticates_and_knows_its_reach(policy: Policy) -> None:
-    assert len(policy.rules) >= 40
+    assert len(policy.rules) >= 180
     for rule in policy.rules:
         assert not any(target.startswith("header") for target in rule.rule.targets), rule.id
         assert "secret" in rule.rule.tags, rule.id
+        assert rule.rule.reference.startswith("https://"), rule.id
         assert rule.action in (Action.REDACT, Action.LOG), rule.id
     assert policy.response.window < 16 * 1024

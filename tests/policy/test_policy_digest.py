@@ -48,6 +48,8 @@ SAME = [
     pytest.param(*swap('["alp", "pha"]', '["pha", "alp"]'), id="order of keywords"),
     pytest.param(*swap("score = 20", 'score = 20\ndirection = "both"\nvalidator = []'), id="defaults"),
     pytest.param(*swap("score = 20", "score = 20\nmax_length = 5"), id="the bound it has anyway"),
+    pytest.param(*swap("score = 20", 'score = 20\nblock_message = "No."'), id="what people read"),
+    pytest.param(*swap("score = 20", 'score = 20\nmask = "redacted"\nenabled = true'), id="more defaults"),
     pytest.param(PACK, POLICY + '[override."one.alpha"]\nscore = 20', id="override that changes nothing"),
     pytest.param(PACK, POLICY + 'mode = "enforce"', id="the default mode"),
 ]
@@ -62,6 +64,12 @@ OTHER = [
     pytest.param(*swap("score = 20", 'score = 20\nvalidator = "has_letter"'), id="validator"),
     pytest.param(*swap("score = 20", "score = 20\nignore_case = true"), id="case"),
     pytest.param(*swap("score = 20", 'score = 20\nmode = "monitor"'), id="mode of a rule"),
+    pytest.param(*swap("score = 20", 'score = 20\nmask = "label"'), id="mask"),
+    pytest.param(*swap("score = 20", 'score = 20\nstop_words = ["x"]'), id="stop words"),
+    pytest.param(
+        *swap('["alpha"]', '["a alpha"]\nnear = { words = ["a"], before = 9 }'), id="what must be near"
+    ),
+    pytest.param(*swap("score = 20", "score = 20\nenabled = false"), id="not enabled"),
     pytest.param(*swap("one.beta", "one.gamma"), id="name"),
     pytest.param("\n\n".join([SECOND, FIRST]), POLICY, id="order of rules"),
     pytest.param(FIRST, POLICY, id="a rule less"),
@@ -88,7 +96,7 @@ def test_a_verdict_may_change(digest: Callable[[str, str], str], pack: str, poli
 
 def test_the_digest_is_the_same_on_every_machine(digest: Callable[[str, str], str]) -> None:
     # A change here voids what every Squid remembers: right when verdicts change, a pity otherwise.
-    assert digest(PACK, POLICY) == "ab799160a2d632ef83b180a9e325b3d328a6887382b226c288cdfdf7b2519a27"
+    assert digest(PACK, POLICY) == "54a6644af278c6a30b6b5cd4d30470beae4cdaf1103d575fc88fe7159fe161e2"
 
 
 def test_the_istag_is_short_enough(rule_files: Callable[..., Path]) -> None:

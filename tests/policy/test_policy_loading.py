@@ -155,3 +155,29 @@ def test_a_directory_without_a_policy(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as caught:
         load_policy(tmp_path / "rules")
     assert str(caught.value) == f"{tmp_path}/rules/policy.toml: can't be read: No such file or directory"
+
+
+OFF = pack("one", "alpha", "beta").replace('description = "finds beta"', 'description = "b"\nenabled = false')
+
+
+@pytest.mark.parametrize(
+    ("override", "in_force"),
+    [
+        ("", ["one.alpha"]),
+        ('[override."one.beta"]\nenabled = true', ["one.alpha", "one.beta"]),
+        ('[override."one.beta"]\nscore = 3', ["one.alpha"]),
+        ('[override."one.alpha"]\nenabled = false', []),
+    ],
+)
+def test_a_rule_that_ships_switched_off_is_switched_on_by_an_override(
+    rule_files: Callable[..., Path], override: str, in_force: list[str]
+) -> None:
+    policy = load_policy(rule_files(one=OFF, policy=f'packs = ["one"]\n{override}'))
+    assert [rule.id for rule in policy.rules] == in_force
+
+
+def test_a_mask_is_a_matter_of_the_site(rule_files: Callable[..., Path]) -> None:
+    override = '[override."one.alpha"]\nmask = "label"'
+    policy = load_policy(rule_files(one=pack("one", "alpha"), policy=f'packs = ["one"]\n{override}'))
+    # Its example in the pack shows another mask, and is no proof here.
+    assert [(rule.rule.mask, rule.rule.redacts) for rule in policy.rules] == [("label", ())]

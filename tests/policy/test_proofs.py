@@ -8,8 +8,11 @@ from icapd.policy import CompiledRule, Failure, prove
 
 LONG = "secret=" + "a" * 40
 NO_MATCH = "is not found: the pattern does not match"
-REFUSED = "is not found: the pattern matches, but validator, allow or a limit on values refuses it"
-FAR_KEYWORD = "is found, but its keyword is further away than max_length, where a stream would miss it"
+REFUSED = (
+    "is not found: the pattern matches, but near, validator, allow, stop_words or a limit on values refuses"
+    " it"
+)
+FAR_KEYWORD = "is not found: the pattern matches, but further than max_length (5) away from a keyword"
 
 CASES = [
     pytest.param({"pattern": "a+", "match": ["xax"], "no_match": ["b"]}, [], id="as it should be"),
@@ -55,6 +58,33 @@ CASES = [
         {"pattern": "a", "keywords": ["key"], "max_length": 5, "match": ["key  a", "key a"]},
         [("match", f"example 1 ('key  a') {FAR_KEYWORD}")],
         id="keyword out of reach",
+    ),
+    pytest.param(
+        {"pattern": "a", "near": {"words": ["key"], "before": 4}, "match": ["key a", "a"]},
+        [("match", f"example 2 ('a') {REFUSED}")],
+        id="nothing near",
+    ),
+    pytest.param(
+        {"pattern": "a+", "near": {"words": ["key"], "before": 4}, "max_length": 3, "match": ["key aaaa"]},
+        [("match", "example 1 ('key aaaa') spans 4 bytes, but max_length is 3")],
+        id="longer than it may be, without what is near",
+    ),
+    pytest.param(
+        {
+            "pattern": "[a-f]+",
+            "mask": "label",
+            "redacts": [{"input": "1a2", "output": "1[REDACTED:rule:TAG]2"}],
+        },
+        [],
+        id="redacts with a label",
+    ),
+    pytest.param(
+        {"targets": ["magic"], "pattern": r"\A\xcf\xfa", "match": [{"hex": "cf fa ed fe"}]}, [], id="bytes"
+    ),
+    pytest.param(
+        {"targets": ["magic"], "pattern": "a", "match": [{"hex": "cffa"}]},
+        [("match", f"example 1 ('cffa') {NO_MATCH}")],
+        id="other bytes",
     ),
     pytest.param(
         {"pattern": "a", "no_match": ["xax"]}, [("no_match", "example 1 ('xax') is found")], id="false alarm"

@@ -32,7 +32,7 @@ def at(key: str, problem: str) -> str:
 
 
 NO_BOUND = "missing: the pattern sets no bound up to 65536; write how many bytes a match may span"
-KNOWN_TARGETS = "body, field, url, header, method, content-type, size, name"
+KNOWN_TARGETS = "body, field, url, header, head-part, method, content-type, size, name, magic"
 
 CASES = [
     # The file.
@@ -125,7 +125,7 @@ CASES = [
         rule(targets='["url"]', media_types='["text/*"]'),
         at(
             "media_types",
-            "only targets body, field, content-type, size, name have a media type; leave it out",
+            "only targets body, field, content-type, size, name, magic have a media type; leave it out",
         ),
         id="media type of a URL",
     ),
@@ -206,7 +206,86 @@ CASES = [
         at("max_size", "missing: a rule on size needs the largest size it lets pass"),
         id="size without a size",
     ),
+    # Words.
+    pytest.param(
+        rule(near='{ words = ["key"], bfore = 1 }'),
+        at("near.bfore", "unknown key"),
+        id="unknown key within near",
+    ),
+    pytest.param(
+        rule(near="{ before = 9 }"),
+        at("near", "names nothing; give it words, or a pattern"),
+        id="near nothing",
+    ),
+    pytest.param(
+        rule(near='{ words = ["key"] }'),
+        at("near", "looks nowhere; say how many bytes before or after the match"),
+        id="near nowhere",
+    ),
+    pytest.param(
+        rule(near='{ words = ["key"], before = 2000 }'),
+        at("near.before", "2000 is out of range: 0 to 1024 bytes"),
+        id="near and far",
+    ),
+    pytest.param(
+        rule(near='{ words = ["Key"], before = 9 }'),
+        at("near.words", '"Key": write up to four lower-case words with one blank between them'),
+        id="near a capital",
+    ),
+    pytest.param(
+        rule(near='{ words = ["keyword"], before = 5 }'),
+        at("near.words", '"keyword" is longer than the bytes that are looked at'),
+        id="near a word too long",
+    ),
+    pytest.param(
+        rule(near="{ pattern = '(', before = 5 }"),
+        at("near.pattern", "no regular expression: missing ) at position 1"),
+        id="near a broken pattern",
+    ),
+    pytest.param(
+        rule(near="{ pattern = 'é', before = 5 }"),
+        at("near.pattern", "holds characters outside ASCII; write their UTF-8 bytes as \\xNN"),
+        id="near a pattern of characters",
+    ),
+    pytest.param(
+        rule(stop_words='["Test"]'),
+        at("stop_words", '"Test": write it in lower case; it is found in any case'),
+        id="stop word with a capital",
+    ),
+    pytest.param(
+        rule(mask='"label4"'), at("mask", 'unknown value "label4" (did you mean "label"?)'), id="unknown mask"
+    ),
+    pytest.param(
+        '[pack]\nredaction = "in-order"\n' + rule(mask='"label"'),
+        at("mask", 'packs that redact in order know only "redacted"; leave it out'),
+        id="mask in order",
+    ),
+    pytest.param(
+        rule(block_message=f'"{"x" * 501}"'),
+        at("block_message", "has 501 characters; say it in 500"),
+        id="long message",
+    ),
+    pytest.param(
+        rule(block_message='"a\\nb"'),
+        at("block_message", "holds a control character; write one line of plain text"),
+        id="message of two lines",
+    ),
+    pytest.param(
+        rule(tags='["secret", "owasp-mcp1"]'),
+        at("tags", '"owasp-mcp1": write owasp-mcp01'),
+        id="misspelled tag",
+    ),
     # Proofs.
+    pytest.param(
+        rule(match='[{ text = "abc", hex = "61" }]'),
+        at("match", "an example has text or hex, not both"),
+        id="two examples in one",
+    ),
+    pytest.param(
+        rule(match='[{ hex = "6" }]'),
+        at("match", '"6" is no hexadecimal: write two digits for each byte'),
+        id="half a byte",
+    ),
     pytest.param(
         rule(match=None),
         at("match", "missing: give at least one text that the rule must find"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from icapd.errors import ScanTimeout
 from icapd.policy import CompiledRule, RuleSet
+from icapd.policy.databases import Databases
 
 Make = Callable[..., CompiledRule]
 Span = tuple[int, int]
@@ -31,7 +32,18 @@ RULES = [
     pytest.param({"pattern": r"\w+"}, "é", [], id="bytes know ASCII only"),
     pytest.param({"pattern": r"\w+", "unicode": True}, "-éü", [(1, 5)], id="characters know all"),
     pytest.param({"pattern": "b", "unicode": True}, "\udcff\udcc3b", [(2, 3)], id="broken UTF-8"),
-    pytest.param({"pattern": "a", "keywords": ["key"]}, "a KEY", [(0, 1)], id="a keyword in any case"),
+    pytest.param(
+        {"pattern": "a", "keywords": ["key"], "max_length": 5},
+        "a KEY a  KEY",
+        [(0, 1), (6, 7)],
+        id="a keyword in any case, before or behind",
+    ),
+    pytest.param(
+        {"pattern": "a", "keywords": ["key"], "max_length": 4}, "a KEY", [], id="a keyword too far away"
+    ),
+    pytest.param(
+        {"pattern": "[ab]{1,3}", "keywords": ["b"]}, "aaaab", [(2, 5)], id="what has no keyword hides nothing"
+    ),
     pytest.param({"pattern": "a", "keywords": ["key"]}, "a", [], id="no keyword, no match"),
     pytest.param({"pattern": "[0-9]+", "validator": "luhn"}, "1 4" + "1" * 15, [(2, 18)], id="a validator"),
     pytest.param(
@@ -121,6 +133,9 @@ WINDOWED = [
     {"pattern": "a(?P<secret>[bc]{1,2})", "allow": ["cc"], "ignore_case": True},
     {"pattern": "[é€]{1,3}b?", "unicode": True, "allow": ["^é$"]},
     {"pattern": "ac{0,5}", "keywords": ["a"]},
+    {"pattern": "[ab]{1,3}", "keywords": ["bc", "c a"]},
+    {"pattern": "[abc]{1,4}", "keywords": ["ab"], "max_length": 6, "validator": "distinct>=3"},
+    {"pattern": r"a.{0,3}\Z", "keywords": ["b"]},
     {"pattern": "^ab$"},
     {"pattern": "(?m)^[ab]$"},
 ]
@@ -133,11 +148,39 @@ WINDOWED = [
 @example(text=b"aaaaaabc", block_size=2)  # a refused match hides what begins inside it, in the next block too
 @settings(max_examples=300, deadline=None)
 def test_windows_find_what_the_whole_holds(compiled: Make, text: bytes, block_size: int) -> None:
-    rules = RuleSet(compiled(id=f"t.rule-{number}", **keys) for number, keys in enumerate(WINDOWED))
+    every = [compiled(id=f"t.rule-{number}", **keys) for number, keys in enumerate(WINDOWED)]
+    rules = RuleSet(every, DATABASES)
     whole = rules.scan("body", text)
     assert sorted(in_windows(rules, text, block_size)) == sorted(
         (match.rule.id, *match[1:]) for match in whole
     )
+    assert whole == RuleSet(every).scan("body", text)
+
+
+#: Made once: the rules are the same each time.
+DATABASES = Databases()
+KEYED = [
+    {"pattern": "[ab]{1,3}", "keywords": ["bc", "c a"]},
+    {"pattern": "[abc]{1,3}(?=c)", "keywords": ["a"], "max_length": 6},
+    {"pattern": "(?<=a)b{1,3}", "keywords": ["aa", "c"]},
+    {"pattern": "a+b", "keywords": ["c"], "max_length": 4},
+]
+
+
+@given(st.sampled_from(KEYED), st.text("abc ", max_size=60).map(str.encode))
+def test_a_match_counts_with_a_keyword_near_it(compiled: Make, keys: dict[str, object], text: bytes) -> None:
+    """The rule said the long way: from each place in turn, wherever keywords stand."""
+    rule = compiled(**keys)
+    assert rule.pattern is not None
+    expected, position = [], 0
+    while found := rule.pattern.search(text, position):
+        start, end = found.span()
+        position = start + 1
+        around = text[max(0, min(start, end - rule.max_length)) : max(end, start + rule.max_length)]
+        if any(keyword in around for keyword in rule.keywords):
+            expected.append((start, end))
+            position = end
+    assert [span[1:] for span in spans(RuleSet([rule]), text)] == expected
 
 
 def in_windows(rules: RuleSet, text: bytes, block_size: int) -> list[tuple[str | int, ...]]:

@@ -10,7 +10,8 @@ from support.policies import demo_policy
 from support.sessions import Workbench
 
 from icapd.server import asyncio_engine
-from icapd.server.asyncio_engine import AsyncioEngine, IcapProtocol
+from icapd.server.asyncio_engine import AsyncioEngine
+from icapd.server.asyncio_protocol import IcapProtocol
 from icapd.server.engine import LOCAL
 from icapd.settings import Server
 

@@ -30,6 +30,7 @@ class SessionConversation(RuleBasedStateMachine):
     mode: Literal["open", "closed"] = "open"
     memory = 2**30
     defers = False
+    patience = 1.0
     _bench: Workbench | None = None
 
     @classmethod
@@ -38,7 +39,12 @@ class SessionConversation(RuleBasedStateMachine):
         if cls._bench is None:
             directory = Path(tempfile.mkdtemp(prefix="icapd-conversations-"))
             cls._bench = Workbench(
-                demo_policy(directory), directory, LIMITS, mode=cls.mode, memory=cls.memory
+                demo_policy(directory),
+                directory,
+                LIMITS,
+                mode=cls.mode,
+                memory=cls.memory,
+                patience=cls.patience,
             )
         return cls._bench
 
@@ -163,7 +169,7 @@ class SessionConversation(RuleBasedStateMachine):
     @invariant()
     def holds_no_more_than_its_limits(self) -> None:
         # Once it must close, what came with the last bytes goes with the connection.
-        held = 0 if self.session.must_close else len(self.session._connection._buffer)
+        held = 0 if self.session.must_close else len(self.session.connection._buffer)
         assert held <= LIMITS.max_icap_head + 2 * LIMITS.max_http_head
         if self.over:
             assert self.workbench.memory.held == 0
@@ -228,6 +234,13 @@ class DeferringConversation(SessionConversation):
     _bench = None
 
 
+class ImpatientConversation(DeferringConversation):
+    """The same where everything that a rule might find is looked for apart."""
+
+    patience = -1.0
+    _bench = None
+
+
 _SETTINGS = settings(
     max_examples=50,
     stateful_step_count=30,
@@ -242,3 +255,5 @@ TestForgetfulConversation = ForgetfulConversation.TestCase
 TestForgetfulConversation.settings = _SETTINGS
 TestDeferringConversation = DeferringConversation.TestCase
 TestDeferringConversation.settings = _SETTINGS
+TestImpatientConversation = ImpatientConversation.TestCase
+TestImpatientConversation.settings = _SETTINGS

@@ -17,12 +17,17 @@ from icapd.services.identity import Identity
 from icapd.services.transaction import Transaction
 
 UNREADABLE = [
-    pytest.param(JSON, b"application/json", b"Content-Encoding: br", "unknown-coding", id="unknown coding"),
+    pytest.param(JSON, b"application/json", b"Content-Encoding: dcb", "unknown-coding", id="unknown coding"),
     pytest.param(JSON, b"application/json", b"Content-Encoding: gzip", "bad-coding", id="not what it says"),
     pytest.param(
         gzip.compress(JSON)[:-9], b"text/plain", b"Content-Encoding: gzip", "truncated", id="broken off"
     ),
-    pytest.param("x".encode("utf-16"), b"text/plain; charset=utf-16", b"X: y", "charset", id="charset"),
+    pytest.param(
+        b"+" + b"A" * 6000, b"text/plain; charset=utf-7", b"X: y", "charset", id="charset that is not read"
+    ),
+    pytest.param(
+        "data: x\n\n".encode("utf-16"), b"text/event-stream", b"X: y", "charset", id="events not in UTF-8"
+    ),
 ]
 
 
@@ -47,11 +52,11 @@ def test_what_can_not_be_read_is_blocked_in_fail_mode_closed(
 
 
 @pytest.mark.parametrize("mode", ["open", "closed"])
-def test_coded_body_of_another_charset_that_flows_is_told(
+def test_coded_body_of_a_charset_that_is_not_read_as_it_flows_is_told(
     policy: Policy, mode: Literal["open", "closed"]
 ) -> None:
-    body = gzip.compress(("x" * 20_000 + KEY.decode()).encode("utf-16"))
-    request = respmod_of(body, b"text/plain", b"Content-Encoding: gzip")
+    body = gzip.compress(("x" * 20_000 + KEY.decode()).encode("utf-7"))
+    request = respmod_of(body, b"text/plain; charset=utf-7", b"Content-Encoding: gzip")
     outcome = adapt(catalogue_of(policy, mode), request)
     assert (outcome.record.inspection, outcome.record.skip_reason) == ("skipped", "charset")
     if mode == "open":

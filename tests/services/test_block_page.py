@@ -68,13 +68,39 @@ def test_head_request_is_told_the_length_and_sent_nothing() -> None:
 @pytest.mark.parametrize(
     ("block", "status", "words"),
     [
-        (block_page.blocked_by_rules("t", ["a.b", "a.b", "a.c"], "request", ""), 403, b"Rules: a.b, a.c"),
+        (block_page.blocked_by_rules("t", ["a.b", "a.c"], [], "request", ""), 403, b"Rules: a.b, a.c"),
         (block_page.not_inspected("t", "unknown-coding", "response", ""), 403, b"(unknown-coding)"),
         (block_page.not_recorded("t", "request", "help@example"), 503, b"help@example"),
-        (block_page.blocked_by_rules("t", ["a.b"], "request", ""), 403, b"your administrator"),
+        (block_page.blocked_by_rules("t", ["a.b"], [""], "request", ""), 403, b"your administrator"),
     ],
 )
 def test_page_says_why(block: Block, status: int, words: bytes) -> None:
     response, body = block_page.render(block, None)
     assert response.status == status
     assert words in body
+
+
+@pytest.mark.parametrize(
+    ("messages", "said"),
+    [
+        (["", ""], "The request breaks a rule of your organisation, so the proxy did not let it through."),
+        (["Use the vault."], "Use the vault."),
+        (["", "Use the vault.", "Use the vault.", "Ask Ida."], "Use the vault. Ask Ida."),
+        (["1", "2", "3", "4"], "1 2 3"),
+    ],
+)
+def test_rules_say_it_in_their_own_words(messages: list[str], said: str) -> None:
+    block = block_page.blocked_by_rules("t", ["a.b"], messages, "request", "")
+    assert block.explanation == said
+    _, body = block_page.render(block, request(b"Accept: application/json"))
+    assert said in json.loads(body)["error"]["message"]
+
+
+def test_a_hostile_message_stays_text() -> None:
+    block = block_page.blocked_by_rules("t", ["a.b"], [HOSTILE + "$txn_id ${contact}"], "request", "")
+    _, page = block_page.render(block, request(b"Accept: text/html"))
+    assert b"&lt;script&gt;" in page
+    assert b"<script>" not in page
+    assert b"$txn_id ${contact}" in page
+    _, document = block_page.render(block, request(b"Accept: application/json"))
+    assert HOSTILE in json.loads(document)["error"]["message"]

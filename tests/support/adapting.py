@@ -13,7 +13,7 @@ from icapd.icap import BodyData, BodyEnd, Connection, ModRequest, PreviewEnd
 from icapd.inspection import Fingerprinter, InspectionLimits
 from icapd.policy import Policy
 from icapd.services.adaptation import Adaptation
-from icapd.services.answers import AdaptationOptions, Record, Step
+from icapd.services.answers import AdaptationOptions, Record, Step, Work
 from icapd.services.body_memory import BodyMemory
 from icapd.services.catalogue import Catalogue, ServiceOptions, make_catalogue
 from icapd.services.identity import identity_of
@@ -34,6 +34,7 @@ def catalogue_of(
     scan_timeout: float = 5.0,
     *,
     verdict_trailer: bool = False,
+    patience: float = LIMITS.patience,
 ) -> Catalogue:
     adaptation = AdaptationOptions(
         MAX_BUFFERED,
@@ -43,7 +44,7 @@ def catalogue_of(
         verdict_trailer=verdict_trailer,
     )
     options = ServiceOptions(1024, 600, 100, adaptation, adaptation)
-    limits = replace(LIMITS, scan_timeout=scan_timeout)
+    limits = replace(LIMITS, scan_timeout=scan_timeout, patience=patience)
     return make_catalogue(policy, Fingerprinter(b"k" * 32), limits, options)
 
 
@@ -102,6 +103,7 @@ def adapt(
     sizes: Sequence[int] = (),
     memory: BodyMemory = PLENTY,
     bypass: str = "",
+    now_us: int = 1_000_000,
 ) -> Outcome:
     """Run one request through codec and adaptation; records are taken down before the bytes behind them."""
     connection, outcome = Connection(), Outcome()
@@ -110,8 +112,10 @@ def adapt(
     def perform(steps: list[Step]) -> None:
         assert adaptation is not None
         for step in steps:
-            if isinstance(step, Record):
-                outcome.records.append((step.phase, adaptation.transaction.record(5, inspector.mask_text)))
+            if isinstance(step, Work):
+                perform(step.run())
+            elif isinstance(step, Record):
+                outcome.records.append((step.phase, service.record(adaptation.transaction, 5)))
             else:
                 outcome.sent += connection.send(step)
 
@@ -120,10 +124,10 @@ def adapt(
         while (event := connection.next_event()) is not None:
             if isinstance(event, ModRequest):
                 service = catalogue.services[event.path]
-                inspector = service.inspector
-                transaction = Transaction(event, catalogue.policy, 1_000_000, identity_of(event.headers))
-                adaptation = Adaptation(transaction, inspector, service.options, memory)
-                perform(adaptation.bypass(bypass) if bypass else adaptation.begin())
+                transaction = Transaction(event, catalogue.policy, now_us, identity_of(event.headers))
+                adaptation = service.adaptation(transaction, memory)
+                unseen = transaction.unseen(overloaded=False) or bypass
+                perform(adaptation.bypass(unseen) if unseen else adaptation.begin())
             else:
                 assert adaptation is not None and isinstance(event, BodyData | PreviewEnd | BodyEnd)
                 perform(adaptation.handle(event))

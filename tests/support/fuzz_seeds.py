@@ -3,10 +3,13 @@
 import gzip
 import zlib
 
+import brotli
+import zstandard
 from support import wire
 from support.policies import KEY
 from support.smuggling import PROBES
 
+_CHARSETS = "utf-16-le utf-16-be utf-32-le cp932 euc_jp gb18030 big5hkscs cp949 johab".split()
 _JSON = b'{"user": "ann", "key": "%b", "list": [1, -2.5e3, true, null, "a\\u0041\\n\\\\"], "": {}}' % KEY
 _EVENTS = (
     b"data: one\n\n",
@@ -67,6 +70,18 @@ _CODED = [
     b"\x01" + zlib.compress(b"bare")[2:-4],
     b"\x02" + zlib.compress(gzip.compress(b"two", mtime=0)),
     b"\x00" + gzip.compress(b"\0" * 300_000, mtime=0),
+    b"\x05" + brotli.compress(b"abc" * 50) + b"padding",
+    b"\x05" + brotli.compress(b"\0" * 300_000),
+    b"\x06"
+    + zstandard.compress(b"abc" * 50)
+    + b"\x50\x2a\x4d\x18\x02\x00\x00\x00ab"
+    + zstandard.compress(b"d"),
+    b"\x07" + zstandard.compress(gzip.compress(b"two", mtime=0)),
+    b"\x08" + zlib.compress(brotli.compress(b"two")),
+]
+_TRANSCODED = [
+    bytes([number]) + ("naïve 表示 [x] \\" + KEY.decode() + "😀").encode(charset, "ignore")
+    for number, charset in enumerate(_CHARSETS)
 ]
 _TEXTS = [_JSON, KEY, b"x" * 200 + KEY + b" MALWARE! NOTE-ME", b"%4bEY-ABCDEF123456 \\u004bEY-ABCDEF123456"]
 
@@ -77,6 +92,7 @@ SEEDS: dict[str, list[bytes]] = {
     "heads": _HEADS,
     "identity": _IDENTITIES,
     "codings": _CODED,
+    "transcoding": _TRANSCODED,
     "event_stream": [*_EVENTS, b"".join(_EVENTS)],
     "window": _TEXTS,
     "server_sent_event": list(_EVENTS),

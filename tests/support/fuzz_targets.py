@@ -16,12 +16,13 @@ from support.sessions import Workbench
 
 from icapd.errors import CodingError, RemoteProtocolError
 from icapd.http.acceptance import preferred_type
-from icapd.http.charsets import is_readable
+from icapd.http.charsets import STATEFUL, by_label, charset_of
 from icapd.http.codings import CodingLimits, Decoder, parse_content_codings
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead, RequestHead, ResponseHead
 from icapd.http.media_types import MediaType
 from icapd.http.target import file_names_of, target_of
+from icapd.http.transcoding import Edit, Transcoding
 from icapd.icap import (
     BodyData,
     BodyEnd,
@@ -226,8 +227,8 @@ def _check_head(head: MessageHead) -> None:
 def _read_values(data: bytes) -> None:
     """Values of single fields: nothing makes their readers fail."""
     media_type = MediaType.parse(data)
-    is_readable(media_type.charset, data)
-    is_readable(data.decode("latin-1"), b"")
+    charset_of(media_type, data)
+    by_label(data.decode("latin-1").lower())
     parse_content_codings(data)
     assert preferred_type(data, ("text/html", "text/plain")) in {"text/html", "text/plain"}
     file_names_of(data, None)
@@ -244,6 +245,7 @@ def identity(data: bytes) -> None:
 
 
 _CODINGS = (("gzip",), ("deflate",), ("gzip", "deflate"), ("gzip", "gzip", "gzip"), ("deflate", "x-gzip"))
+_CODINGS += (("br",), ("zstd",), ("gzip", "zstd"), ("br", "deflate"))
 
 
 def codings(data: bytes) -> None:
@@ -266,6 +268,49 @@ def _decoded(names: tuple[str, ...], pieces: Iterable[bytes]) -> tuple[bytes, st
         return out + decoder.finish(), ""
     except CodingError as error:
         return out, error.reason
+
+
+_CHARSETS = (
+    "utf_16_le",
+    "utf_16_be",
+    "utf_32_le",
+    "cp932",
+    "euc_jp",
+    "gb18030",
+    "big5hkscs",
+    "cp949",
+    "johab",
+)
+_CHARSETS += (*sorted(STATEFUL), "cp037")
+
+
+def transcoding(data: bytes) -> None:
+    """Bytes in the charset that the first one chooses: the same text however they are cut, and an edit in its
+    middle leaves what stands around it."""
+    charset, own = _CHARSETS[(data[:1] or b"\0")[0] % len(_CHARSETS)], data[1:]
+    try:
+        whole, text = _transcoded(charset, [own])
+        cut, in_pieces = _transcoded(charset, [own] if charset in STATEFUL else bytewise(own))
+    except CodingError:
+        return  # UTF-7 that does not end
+    assert text == in_pieces
+    characters = text.decode()
+    before = len(characters[: len(characters) // 3].encode())
+    behind = len(characters[: 2 * len(characters) // 3].encode())
+    first, last = whole.own_offset(before), whole.own_offset(behind)
+    changed = whole.respell([Edit(before, behind, b"[REDACTED]")])
+    assert changed == cut.respell([Edit(before, behind, b"[REDACTED]")])
+    if charset not in STATEFUL:
+        # What two bytes are decoded to together can't be cut between them.
+        assert changed.startswith(own[:first]) and changed.endswith(own[last + 8 :])
+        assert "[REDACTED]".encode(charset) in changed
+
+
+def _transcoded(charset: str, pieces: list[bytes]) -> tuple[Transcoding, bytes]:
+    transcoding, out = Transcoding(charset), b""
+    for piece in pieces[:-1]:
+        out += transcoding.feed(piece)
+    return transcoding, out + transcoding.feed(pieces[-1] if pieces else b"", is_last=True)
 
 
 # --- inspection
@@ -344,6 +389,7 @@ TARGETS: dict[str, Target] = {
         heads,
         identity,
         codings,
+        transcoding,
         event_stream,
         window,
         server_sent_event,

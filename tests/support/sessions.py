@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from support.adapting import catalogue_of
+from support.adapting import LIMITS, catalogue_of
 
 from icapd.audit import AuditRecord, AuditWriter, Phase, migrations
 from icapd.icap.limits import CodecLimits
@@ -49,13 +49,14 @@ class Workbench:
         *,
         mode: Literal["open", "closed"] = "open",
         memory: int = 2**30,
+        patience: float = LIMITS.patience,
     ) -> None:
-        """`memory`: bytes of all bodies that are held back together."""
+        """`memory`: bytes of all bodies that are held back together. `patience`: below 0, there is none."""
         url = f"sqlite:///{directory}/icapd.db"
         migrations.upgrade(url)
         self.audit = RecordingAudit.open(url)
         self.memory = BodyMemory(memory)
-        self.catalogue: Catalogue = catalogue_of(policy, mode)
+        self.catalogue: Catalogue = catalogue_of(policy, mode, patience=patience)
         self.context = SessionContext(
             catalogue=lambda: self.catalogue,
             audit=self.audit,
@@ -83,9 +84,14 @@ class Workbench:
         return out, self.take_records(), session
 
     def settle(self, session: Session) -> bytes:
-        """Write what a session left to be written; what it says then."""
+        """Do what a session left to be done; what it says then."""
         out = b""
-        while session.pending is not None:
+        while session.pending is not None or session.apart is not None:
+            if session.apart is not None:
+                session.apart.run()
+                out += session.rejoin()
+                continue
+            assert session.pending is not None
             self.audit.write_all([(session.pending.phase, session.pending.record)])
             out += session.settle(durable=True)
         return out

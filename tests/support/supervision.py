@@ -22,6 +22,7 @@ class LoneSupervision:
         self.state: WorkerState = "serving"
         self.problem: str | None = None
         self.restart_problem = ""
+        self.remarked: list[str] = []
         #: Until it is set, metrics are not told.
         self.telling = asyncio.Event()
         self.telling.set()
@@ -58,6 +59,9 @@ class LoneSupervision:
 
     def listeners(self) -> list[str]:
         return ["icap 127.0.0.1:1344"]
+
+    def remarks(self) -> list[str]:
+        return self.remarked
 
     def unready(self) -> str | None:
         return self.problem

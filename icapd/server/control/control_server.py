@@ -36,6 +36,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     unready: str | None
     listeners: list[str]
     workers: list[WorkerStatus]
+    #: What a person should see to though traffic is served.
+    remarks: list[str] = []
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,6 +100,7 @@ class ControlServer:
             unready=self._supervision.unready(),
             listeners=self._supervision.listeners(),
             workers=self._supervision.status(),
+            remarks=self._supervision.remarks(),
         )
 
 

@@ -57,7 +57,7 @@ class StatusPages:
             case b"/readyz":
                 problem = self._supervision.unready()
                 if problem is None:
-                    return _response(HTTPStatus.OK, "ready")
+                    return _response(HTTPStatus.OK, "\n".join(("ready", *self._supervision.remarks())))
                 return _response(HTTPStatus.SERVICE_UNAVAILABLE, problem)
             case b"/metrics":
                 return await self._metrics()

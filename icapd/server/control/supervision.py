@@ -67,5 +67,8 @@ class Supervision(Protocol):
     async def answers(self) -> bool:
         """Whether the workers react: asked for systemd's watchdog, which kills a server that does not."""
 
+    def remarks(self) -> list[str]:
+        """What a person should see to though traffic is served: lines for /readyz and `icapd status`."""
+
     def unready(self) -> str | None:
         """Why no traffic should come now; None when it may."""

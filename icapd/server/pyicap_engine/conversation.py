@@ -86,12 +86,12 @@ class Conversation:
                 return True
             if not data:
                 return False
-            if session.is_draining and not drain_deadline:
+            if session.connection.is_draining and not drain_deadline:
                 drain_deadline = time.monotonic() + self._settings.drain_timeout
             try:
                 if drain_deadline:
                     wire.fill(drain_deadline - time.monotonic())
-                elif session.is_reading_head:
+                elif session.connection.is_reading_head:
                     self._fill_head()
                 else:
                     wire.fill()

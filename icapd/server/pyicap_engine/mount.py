@@ -20,6 +20,7 @@ from icapd.server.pyicap_engine.gate import Gate
 from icapd.server.pyicap_engine.handler import METHODS, IcapdRequestHandler
 from icapd.server.pyicap_engine.open_connections import OpenConnections
 from icapd.server.session_context import SessionContext
+from icapd.server.shadow import Shadow
 from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
 from icapd.services.configured import codec_limits
@@ -45,6 +46,8 @@ class Icapd:
         self.metrics.overloaded.set_function(lambda: self._admission.overloaded)
         self._admission_lock = threading.Lock()
         self._audit = AuditWriter.open(settings.audit.database_url, synchronous=settings.audit.synchronous)
+        self._shadow = Shadow(self.metrics, self._audit, settings.policy.shadow_share)
+        self._shadow.judge_by(self._equipment.in_force.candidate)
         self.context = SessionContext(
             catalogue=self._equipment.catalogue,
             audit=self._audit,
@@ -53,6 +56,7 @@ class Icapd:
             metrics=self.metrics,
             memory=BodyMemory(settings.limits.max_body_memory),
             is_overloaded=gate.is_overloaded,
+            over=self._shadow.offer,
         )
         self.metrics.body_memory.set_function(lambda: self.context.memory.held)
 
@@ -96,6 +100,7 @@ class Icapd:
         """
         prepared = self._equipment.prepare()
         self._equipment.put_in_force(prepared)
+        self._shadow.judge_by(prepared.candidate)
         return prepared.policy.istag
 
     def close(self) -> None:
@@ -104,6 +109,7 @@ class Icapd:
         To be called once the site's server accepts no more; once is enough, and more does no harm.
         """
         self.open_connections.end_all(self.settings.shutdown_timeout)
+        self._shadow.close()
         self._audit.close()
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Coroutine, Iterable
+from pathlib import Path
 
 import structlog
 
@@ -22,7 +23,10 @@ class ControlPlane:
 
     def __init__(self, settings: Settings) -> None:
         """To be made before the policy is loaded: what changes from here on is noticed."""
-        self._watch = PolicyWatch(rules_directory(settings)) if settings.policy.watch else None
+        directories = [rules_directory(settings)]
+        if settings.policy.shadow:
+            directories.append(Path(settings.policy.shadow))
+        self._watches = [PolicyWatch(directory) for directory in directories if settings.policy.watch]
         self._servers: list[ControlServer | StatusPages] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -39,8 +43,8 @@ class ControlPlane:
             await self._serve(ControlServer(supervision), listening)
         for listening in http:
             await self._serve(StatusPages(supervision), listening)
-        if self._watch is not None:
-            self._run(self._watch.run(supervision))
+        for watch in self._watches:
+            self._run(watch.run(supervision))
         self._run(notifier.keep_alive(supervision.answers))
 
     async def stop(self) -> None:

@@ -4,6 +4,7 @@ import msgspec
 
 from icapd.audit.storable import fit_text
 from icapd.server.engine import Peer
+from icapd.server.supervision.policy_state import PolicyState
 from icapd.settings import Settings
 
 #: Characters of a problem: it may quote a file, and a message that is too long never arrives (channel.py).
@@ -53,6 +54,13 @@ class Tell(_Message, frozen=True):
     metrics: bool
 
 
+class Note(_Message, frozen=True):
+    """Keep in the audit trail what was done to the policy."""
+
+    action: str
+    detail: dict[str, str]
+
+
 class Drain(_Message, frozen=True):
     """End within `timeout` seconds; `retire`: idle connections may wait for their last request until then."""
 
@@ -66,6 +74,7 @@ class Started(_Message, frozen=True):
     istag: str
     packs: tuple[str, ...]
     mode: str
+    state: PolicyState = PolicyState()
 
 
 class NotStarted(_Message, frozen=True):
@@ -89,6 +98,7 @@ class Prepared(_Message, frozen=True):
     istag: str = ""
     packs: tuple[str, ...] = ()
     mode: str = ""
+    state: PolicyState = PolicyState()
 
 
 class Committed(_Message, frozen=True):
@@ -111,6 +121,7 @@ Message = (
     | Prepare
     | Commit
     | Tell
+    | Note
     | Drain
     | Started
     | NotStarted

@@ -20,7 +20,7 @@ async def reload_all(workers: Sequence[WorkerProcess]) -> Prepared:
     """
     try:
         async with asyncio.timeout(PREPARE_TIMEOUT):
-            answers = await asyncio.gather(*(_prepare(worker) for worker in workers))
+            answers = await _prepare_all(workers)
     except TimeoutError:
         return _refusal(f"the workers have not loaded the policy after {PREPARE_TIMEOUT:.0f} s")
     prepared = [answer for answer in answers if answer is not None]
@@ -33,6 +33,17 @@ async def reload_all(workers: Sequence[WorkerProcess]) -> Prepared:
         return _refusal("the rule files changed while they were loaded; try again")
     await asyncio.gather(*(_commit(worker, prepared[0]) for worker in workers))
     return prepared[0]
+
+
+async def _prepare_all(workers: Sequence[WorkerProcess]) -> list[Prepared | None]:
+    """One first, so that the others find the databases that it compiled, or need not try what is broken."""
+    answers: list[Prepared | None] = []
+    for number, worker in enumerate(workers, 1):
+        answers.append(first := await _prepare(worker))
+        if first is not None:
+            rest = () if first.problem else workers[number:]
+            return [*answers, *await asyncio.gather(*map(_prepare, rest))]
+    return answers
 
 
 async def _prepare(worker: WorkerProcess) -> Prepared | None:

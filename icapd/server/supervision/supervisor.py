@@ -9,6 +9,7 @@ It reads no bytes of any connection. What the control plane asks for (`Supervisi
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ from icapd.server.supervision import restart
 from icapd.server.supervision.control_plane import ControlPlane
 from icapd.server.supervision.messages import Start
 from icapd.server.supervision.notify import Notifier
+from icapd.server.supervision.policy_ledger import PolicyLedger
 from icapd.server.supervision.policy_reload import reload_all
 from icapd.server.supervision.pool import Pool
 from icapd.server.supervision.restart import Estate
@@ -69,6 +71,7 @@ class Supervisor:
         self._passports = estate.workers if estate is not None else []
         self._merged = MergedMetrics(estate.counted if estate is not None else "")
         self._metrics = SupervisorMetrics()
+        self._ledger = PolicyLedger(self._metrics)
         self._plane = ControlPlane(settings)
         self._notifier = Notifier.from_environment()
         size = settings.server.workers or len(os.sched_getaffinity(0))
@@ -170,11 +173,8 @@ class Supervisor:
                 problem=prepared.problem,
             )
             self._tell_ready_to_system()
-        self._metrics.reloads["taken" if result.taken else "refused"].inc()
-        if result.taken:
-            log.info("reloaded", packs=list(result.packs), mode=result.mode, istag=result.istag)
-        else:
-            log.error("reload-refused", problem=result.problem, still=result.istag)
+        note = self._ledger.reloaded(result, policy)
+        next((worker for worker in self._pool.serving if worker.note(note)), None)
         return result
 
     async def restart(self) -> None:
@@ -211,6 +211,9 @@ class Supervisor:
     def listeners(self) -> list[str]:
         return [str(listener) for listener in self._listeners.all]
 
+    def remarks(self) -> list[str]:
+        return self._ledger.remarks
+
     def unready(self) -> str | None:
         return "stopping" if self._stopping else self._pool.problem()
 
@@ -235,6 +238,8 @@ class Supervisor:
         """Keep in mind what `unready` is asked for, which can't wait."""
         while True:
             await self._tell(metrics=False)
+            if self._ledger.is_due(time.time()):
+                self._begin(self.reload())
             await asyncio.sleep(LOOK)
 
     def _leave(self, peer: Peer) -> None:
@@ -259,6 +264,7 @@ class Supervisor:
         for listener in self._listeners.icap:
             places.setdefault(_LOG_NAMES[listener.setting], listener.bound)
         log.info("ready", **places, packs=list(policy.packs), mode=policy.mode, istag=policy.istag)
+        self._ledger.in_force(policy)
         self._tell_ready_to_system()
 
     def _tell_ready_to_system(self) -> None:

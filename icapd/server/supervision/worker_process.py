@@ -24,6 +24,7 @@ from icapd.server.supervision.messages import (
     Drain,
     Ended,
     Message,
+    Note,
     NotStarted,
     Prepare,
     Prepared,
@@ -176,7 +177,11 @@ class WorkerProcess:
     async def commit(self, prepared: Prepared) -> None:
         """Have it put in force what it prepared. Raises WorkerGone."""
         await self._ask(Commit(next(_numbers)))
-        self.policy = Started(prepared.istag, prepared.packs, prepared.mode)
+        self.policy = Started(prepared.istag, prepared.packs, prepared.mode, prepared.state)
+
+    def note(self, note: Note) -> bool:
+        """Have it keep this in the audit trail; False when it has just died."""
+        return self._channel.send(note)
 
     def drain(self, timeout: float, *, retire: bool) -> None:
         """Have it end within `timeout` seconds, and make it end some time later."""

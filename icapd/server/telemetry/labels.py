@@ -28,6 +28,7 @@ SKIP_REASONS = frozenset(
         "no-rules",
         "overload",
         "oversize",
+        "policy",
         "protocol-error",
         "range",
         "server-stopped",
@@ -44,12 +45,23 @@ STAGES = ("head", "body", "audit")
 #: How the attempt to take changed rules ended.
 RELOAD_RESULTS = ("taken", "refused")
 
+#: Of the policy's exceptions: `ending` ones are active as well.
+EXPIRIES = ("active", "ending", "expired")
+
+#: Why a shadow policy did not judge a message: its body was not held back whole, there was no time for it, or
+#: a defect of icapd.
+SHADOW_CAUSES = ("not-held", "busy", "failed")
+
 CLOSED: dict[str, frozenset[str]] = {
     "method": frozenset(get_args(IcapMethod)),
     "verdict": frozenset(get_args(Verdict)),
     "disposition": frozenset(get_args(Disposition)),
     "reason": SKIP_REASONS,
     "stage": frozenset(STAGES),
+    "expiry": frozenset(EXPIRIES),
+    "live": frozenset(get_args(Verdict)),
+    "shadow": frozenset(get_args(Verdict)),
+    "cause": frozenset(SHADOW_CAUSES),
     "result": frozenset(RELOAD_RESULTS),
     "state": frozenset(get_args(WorkerState)),
     "status": frozenset({"400", "404", "405", "408", "413", "414", "431", "500", "501", "503", "505"}),

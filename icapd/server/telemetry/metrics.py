@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from icapd.audit import AuditRecord
 from icapd.server.control.supervision import WorkerStatus
 from icapd.server.telemetry.instruments import Count, Spread, Spreads, Tally
-from icapd.server.telemetry.labels import CLOSED, RELOAD_RESULTS, STAGES
+from icapd.server.telemetry.labels import CLOSED, EXPIRIES, RELOAD_RESULTS, STAGES
 
 #: Seconds. From a GET that is answered at once to a large body that flows for minutes.
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30, 300)
@@ -83,6 +83,16 @@ class Metrics:
             "icapd_tls_handshake_failures", "TLS handshakes that failed.", registry=registry
         )
 
+        self.shadow_verdicts = Tally(
+            "icapd_shadow_verdicts",
+            "Messages by what was done and what the shadow policy would have done.",
+            ("live", "shadow"),
+            registry,
+        )
+        self.shadow_dropped = Tally(
+            "icapd_shadow_dropped", "Messages that the shadow policy did not judge.", ("cause",), registry
+        )
+
     def observe(self, record: AuditRecord) -> None:
         """Count one transaction by its final record."""
         method = record.method_icap
@@ -112,6 +122,15 @@ class SupervisorMetrics:
         reloads = Counter("icapd_policy_reloads", "Policy reloads.", ("result",), registry=registry)
         #: By result. There from the start, so that the first refusal is a rise that an alert can see.
         self.reloads = {result: reloads.labels(result) for result in RELOAD_RESULTS}
+        self.refused_since = Gauge(
+            "icapd_policy_refused_since_seconds",
+            "Since when the rule files on disk are refused, in seconds since 1970; 0 when they are in force.",
+            registry=registry,
+        )
+        exceptions = Gauge(
+            "icapd_policy_exceptions", "Exceptions of the policy.", ("expiry",), registry=registry
+        )
+        self.exceptions = {expiry: exceptions.labels(expiry) for expiry in EXPIRIES}
         self.refused = Counter(
             "icapd_refused_connections",
             "Connections refused: not from allowed networks.",

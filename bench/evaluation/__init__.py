@@ -1,0 +1,1 @@
+"""How well the shipped rules detect, measured on sets that this project builds itself."""

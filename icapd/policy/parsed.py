@@ -1,0 +1,41 @@
+"""Patterns as trees: Python's own parser reads what it understands of the language of `regex`."""
+
+import re
+import re._constants as sre  # type: ignore[import-not-found]
+import re._parser as sre_parser  # type: ignore[import-not-found]
+import warnings
+from typing import Any
+
+#: Items that are repeated, and how: `(least, most, inner)` is the argument of each.
+REPEATS = frozenset({sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT})
+#: `most` of a repeat without a bound.
+MAXREPEAT: int = sre.MAXREPEAT
+
+#: Fuzzy matching of `regex` (`{e<=1}`, `{i}`), which Python's parser takes for literal braces.
+FUZZY = re.compile(r"(?<!\\)\{[^{}]*[ides][^{}]*\}")
+_NAMED_CLASS = re.compile(r"\\[pP]\{\^?\w+\}")
+
+
+def parse(pattern: str) -> Any | None:
+    """The items of the pattern, each `(operation, argument)`; None for what only `regex` understands.
+
+    That is named classes, fuzzy matching, recursion, flags in the middle.
+    """
+    if FUZZY.search(pattern):
+        return None
+    try:
+        with warnings.catch_warnings():
+            # Sets that would nest in version 1 of `regex`: they are taken as in version 0.
+            warnings.simplefilter("ignore", FutureWarning)
+            return sre_parser.parse(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return None
+
+
+def parse_loosely(pattern: str) -> Any | None:
+    """The items of a pattern much like this one, to draw texts from.
+
+    Classes such as `\\p{L}` become `\\w`; groups named `secret`, which may be several, lose the name.
+    """
+    pattern = _NAMED_CLASS.sub(r"\\w", pattern).replace("(?P<secret>", "(")
+    return parse(pattern)

@@ -1,0 +1,21 @@
+"""Patterns made simpler: what must stand around a match is kept, what can't be counted is not."""
+
+import pytest
+
+from icapd.policy.relaxed import relaxed
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        pytest.param(b"ab", rb"\x61\x62", id="literals"),
+        pytest.param(b"(?<=a)b(?=c)", rb"\x61\x62\x63", id="what stands around takes part"),
+        pytest.param(b"(?<!x)(?<=a)b(?!x)", rb"\x61\x62", id="what must not stand around does not"),
+        pytest.param(b"a(?=b)[bc]", rb"\x61[\x62-\x63]", id="what looks ahead within does not"),
+        pytest.param(rb"\Aa\b", rb"\x61", id="anchors are dropped"),
+        pytest.param(b"a{2,9}b{2,99}", rb"(?:\x61){2,9}(?:\x62){2,}", id="long repetitions have no bound"),
+        pytest.param(b"(?:ab){2,3}", rb"(?:\x61\x62){1,}", id="nor have nested ones"),
+    ],
+)
+def test_relaxed(pattern: bytes, expected: bytes) -> None:
+    assert relaxed(pattern) == expected
