@@ -11,6 +11,8 @@ from icapd.inspection.views import View
 # A string that breaks off reaches to the end; to pass over it would mean to try anew at each quote in it.
 _JSON_STRING = re.compile(rb'"((?:[^"\\]++|\\.)*+)(?:"|\\?\Z)', re.DOTALL)
 _JSON_CONTAINER = (b"{", b"[")
+# The same in a form.
+_FORM_CONTAINER = (*_JSON_CONTAINER, b"%7B", b"%7b", b"%5B", b"%5b")
 #: Bytes of a plain text that may be a single value: what rules on values look at is about so long.
 _MAX_PLAIN_VALUE = 1024
 # RFC 8259 sections 4 and 5: a name or the end comes next in an object, a value or the end in an array.
@@ -92,7 +94,10 @@ def _form_fields(text: bytes, offset: int, outer: Field | None) -> Iterator[Fiel
         name, equals, value = part.partition(b"=")
         for spelling, begin in ((name, offset), (value, offset + len(name) + len(equals))):
             if spelling:
-                yield Field(spelling, begin, FORM, outer)
+                field = Field(spelling, begin, FORM, outer)
+                yield field
+                if spelling.startswith(_FORM_CONTAINER):
+                    yield from _json_fields(field.value, field, is_inner=True)
         offset += len(part) + 1
 
 

@@ -25,6 +25,12 @@ CASES = [
         [b"a", b"1", b"b c", b"A&", b"d", b"e", b"f", b"g=h"],
         id="form",
     ),
+    pytest.param(
+        "form",
+        b"p=%7b%22q%22%3A+%22a%5Cn%22%7D&r=[1]",
+        [b"p", rb'{"q": "a\n"}', b"q", b"a\n", b"r", b"[1]"],
+        id="json-in-a-form",
+    ),
     pytest.param("url", b"https://h/p?q=a%20b&r#s=t", [b"q", b"a b", b"r"], id="query"),
     pytest.param("url", b"/p/q#a?b=c", [], id="no-query"),
     pytest.param("url", b"/p?", [], id="empty-query"),

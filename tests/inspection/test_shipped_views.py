@@ -38,10 +38,10 @@ KEYS = {
         part(rf'{{"k": "\u0041{KEY[1:]}"}}', "Content-Type: application/json"),
         part('{"k": "[REDACTED]"}', "Content-Type: application/json"),
     ),
-    "secret-manifest": (
+    "base64": (
         YAML,
-        f"kind: Secret\ndata:\n  a: {b64('AWS_ACCESS_KEY_ID=' + KEY)}\n",
-        f"kind: Secret\ndata:\n  a: {b64('AWS_ACCESS_KEY_ID=[REDACTED]')}\n",
+        f"files:\n  a: {b64('AWS_ACCESS_KEY_ID=' + KEY)}\n",
+        f"files:\n  a: {b64('AWS_ACCESS_KEY_ID=[REDACTED]')}\n",
     ),
     "script": (JAVASCRIPT, rf"k='\x41{KEY[1:]}'", "k='[REDACTED]'"),
     "page": (HTML, rf"<script>k='a\u0026{KEY}'</script>", r"<script>k='a\u0026[REDACTED]'</script>"),
