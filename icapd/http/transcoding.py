@@ -16,6 +16,10 @@ from icapd.http.charsets import STATEFUL
 _STEP = 1024
 # Bytes that may wait for a character to end. Only UTF-7 has long ones: rows of base64.
 _MAX_PENDING = 4096
+# The same where it has to be looked for step by step; with shifts, a longer stretch is not looked through.
+_FINE_STEP, _MAX_WALKED = 32, 8 * 1024
+# What an escape of ISO 2022 begins with, and the bytes within which Python's decoders wait for its end.
+_ESCAPE, _MAX_ESCAPE = b"\x1b", 16
 # Bytes that are decoded together where they are no character, and some more.
 _MAX_SPLIT = 8
 
@@ -49,19 +53,24 @@ class Transcoding:
         self._end = _Place(0, 0)
         # From `_start` on, _STEP bytes or more apart.
         self._marks = [self._start]
-        # The places of the stretch in which an offset was last looked for byte by byte.
+        # Where an offset was last looked for step by step: some places between two marks, and all between two
+        # of these.
+        self._fine: list[_Place] = []
         self._walked: list[_Place] = []
 
     def feed(self, data: bytes, *, is_last: bool = False) -> bytes:
-        """The next bytes in UTF-8; what is no character becomes U+FFFD.
+        """The next bytes in UTF-8; what is no character becomes U+FFFD. Texts with shifts have to come whole.
 
         Raises CodingError `charset` where a character takes longer to end than any text has it.
         """
         out = []
-        self._walked = []
-        for at in range(0, max(1, len(data)), _STEP):
-            part = data[at : at + _STEP]
-            text = self._decoder.decode(part, is_last and at + _STEP >= len(data)).encode("utf-8", "replace")
+        self._fine = self._walked = []
+        at = 0
+        while at < len(data) or is_last:
+            end = self._end_of_part(data, at)
+            is_end = is_last and end >= len(data)
+            part, at = data[at:end], end
+            text = self._decoder.decode(part, is_end).encode("utf-8", "replace")
             self._own += part
             pending, state = self._decoder.getstate()
             if len(pending) > _MAX_PENDING:
@@ -70,7 +79,17 @@ class Transcoding:
             if state == self._neutral and self._end.own - self._marks[-1].own >= _STEP:
                 self._marks.append(self._end)
             out.append(text)
+            if is_end:
+                break
         return b"".join(out)
+
+    def _end_of_part(self, data: bytes, begin: int) -> int:
+        """Where to end what is decoded at a time: the decoder keeps no more of an escape than 8 bytes."""
+        end = begin + _STEP
+        if self._charset in STATEFUL:
+            while data.find(_ESCAPE, end - _MAX_ESCAPE, end) >= 0:
+                end += _MAX_ESCAPE
+        return end
 
     def respell(self, edits: Iterable[Edit]) -> bytes:
         """All of the text that has come, with edits made; they are given in their order."""
@@ -91,7 +110,7 @@ class Transcoding:
         del self._own[: stop.own - self._start.own]
         self._start = stop
         self._marks = [stop, *self._marks[bisect_right(self._marks, stop) :]]
-        self._walked = []
+        self._fine = self._walked = []
         return b"".join(out)
 
     def own_offset(self, offset: int) -> int:
@@ -144,15 +163,18 @@ class Transcoding:
 
     def _places(self, offset: int) -> list[_Place]:
         """The one at an offset, or else those around it, in their order; the first one is not behind it."""
-        number = bisect_right(self._marks, offset, key=_utf8) - 1
-        begin = self._marks[number]
-        if self._walked and self._walked[0] == begin:
-            return self._walked
-        own = self._between(begin, self._marks[number + 1] if number + 1 < len(self._marks) else self._end)
+        begin, end = _around(self._marks, self._end, offset)
+        own = self._between(begin, end)
         place = self._directly(own, begin, offset)
         if place is not None:
             return [place]
-        self._walked = self._walk(own, begin)
+        if self._charset in STATEFUL and len(own) > _MAX_WALKED:
+            return [begin, end]
+        if not self._fine or self._fine[0] != begin:
+            self._fine = self._look_through(begin, end, _FINE_STEP)
+        begin, end = _around(self._fine, end, offset)
+        if not self._walked or self._walked[0] != begin:
+            self._walked = self._look_through(begin, end, 1)
         return self._walked
 
     def _directly(self, own: bytes, begin: _Place, offset: int) -> _Place | None:
@@ -168,18 +190,27 @@ class Transcoding:
             return _Place(offset, begin.own + len(ahead))
         return None
 
-    def _walk(self, own: bytes, begin: _Place) -> list[_Place]:
-        """All places in a stretch that begins at one, byte by byte."""
+    def _look_through(self, begin: _Place, stop: _Place, step: int) -> list[_Place]:
+        """Places in a stretch between two: all of them, byte by byte, or some with a greater step."""
         decoder = codecs.getincrementaldecoder(self._charset)("replace")
-        places, utf8 = [begin], begin.utf8
-        for at in range(1, len(own) + 1):
-            text = decoder.decode(own[at - 1 : at], at == len(own)).encode("utf-8", "replace")
-            utf8 += len(text)
+        places, utf8, own = [begin], begin.utf8, self._between(begin, stop)
+        for at in range(0, len(own), step):
+            part = own[at : at + step]
+            try:
+                text = decoder.decode(part, at + step >= len(own))
+            except UnicodeError:
+                # An escape that is none, and too long for the decoder to keep.
+                return [begin, stop]
+            utf8 += len(text.encode("utf-8", "replace"))
             pending, state = decoder.getstate()
             if text and state == self._neutral:
-                last, end = places[-1], _Place(utf8, begin.own + at - len(pending))
-                places += self._inner(own[last.own - begin.own : end.own - begin.own], last, end)
+                last, end = places[-1], _Place(utf8, begin.own + at + len(part) - len(pending))
+                if step == 1 and len(text) > 1:
+                    places += self._inner(own[last.own - begin.own : end.own - begin.own], last, end)
                 places.append(end)
+        if places[-1] != stop:
+            # Behind a shift, with which no text has come.
+            places.append(stop)
         return places
 
     def _inner(self, own: bytes, begin: _Place, end: _Place) -> list[_Place]:
@@ -208,6 +239,12 @@ class Transcoding:
 
 def _utf8(place: _Place) -> int:
     return place.utf8
+
+
+def _around(marks: list[_Place], end: _Place, offset: int) -> tuple[_Place, _Place]:
+    """The mark before an offset, and the next one or the end."""
+    number = bisect_right(marks, offset, key=_utf8)
+    return marks[number - 1], marks[number] if number < len(marks) else end
 
 
 def _fitted(text: bytes, size: int) -> bytes:

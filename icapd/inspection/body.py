@@ -1,14 +1,17 @@
 """A body that is all there: everything is known before anything leaves."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
+from urllib.parse import quote
 
 from icapd.http.media_types import MediaType
 from icapd.http.transcoding import Edit
 from icapd.inspection import multipart, parts
+from icapd.inspection.base64_text import Run, runs_in
 from icapd.inspection.budget import Budget
+from icapd.inspection.escapes import NONE
 from icapd.inspection.fields import Field, fields_of, single_value
 from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, TextFormat, text_format
@@ -20,7 +23,7 @@ from icapd.inspection.scanning import layers_of, scan_fields, scan_views
 from icapd.inspection.views import Views
 from icapd.policy import REPLACEMENT, RuleSet
 
-#: A multipart body in a part of another, and so on; deeper ones are read as text.
+#: A multipart body in a part of another, base64 in base64, and so on; what lies deeper is read as it stands.
 MAX_DEPTH = 3
 
 
@@ -103,9 +106,46 @@ def _scan_text(
     text: bytes, kind: TextFormat, fields: Iterable[Field], rules: RuleSet, budget: Budget
 ) -> Scanned:
     views = Views(text, WHOLE_ESCAPES[kind])
-    found = list(scan_fields(rules, fields, budget)) if rules.fields_may_match(layers_of(views)) else []
+    found: list[Hit] = []
+    if rules.field_rules and rules.fields_may_match(layers_of(views)):
+        found += scan_fields(rules, fields, budget)
     found += scan_views(rules, "body", views, budget)
-    return Scanned(text, views, CUTTERS[kind](), found)
+    return Scanned(text, views, CUTTERS[kind](), found, _scan_runs(views, kind, rules, budget))
+
+
+def _scan_runs(
+    views: Views, kind: TextFormat, rules: RuleSet, budget: Budget, depth: int = 1
+) -> list[Enclosed]:
+    """The texts that stand in a text in base64."""
+    runs = list(runs_in(views.innermost))
+    if not runs:
+        return []
+    # Most are clean, and seen to be so together.
+    together = Views(b"\n".join(run.text for run in runs), WHOLE_ESCAPES["json"])
+    in_fields = bool(rules.field_rules) and rules.fields_may_match(layers_of(together))
+    in_texts = any(scan_views(rules, "body", together, budget))
+    goes_deeper = depth < MAX_DEPTH and any(runs_in(together.innermost))
+    enclosed = []
+    for run in runs:
+        inner_kind = text_format(MediaType(), run.text)
+        inner = Views(run.text, WHOLE_ESCAPES[inner_kind])
+        found: list[Hit] = []
+        if in_fields:
+            # Who decodes it has a value, whatever stands in it.
+            fields = chain((Field(run.text, 0, NONE),), fields_of(run.text, inner_kind))
+            found += scan_fields(rules, fields, budget)
+        if in_texts:
+            found += (hit for hit in scan_views(rules, "body", inner, budget) if not hit.rule.in_order)
+        deeper = _scan_runs(inner, inner_kind, rules, budget, depth + 1) if goes_deeper else []
+        start, end = views.locate(views.innermost_reading, run.start, run.end)
+        scanned = Scanned(run.text, inner, CUTTERS[inner_kind](), found, deeper)
+        encode = partial(_percent_encoded, run) if kind in {"form", "url"} else run.encode
+        enclosed.append(Enclosed(start, end, scanned, encode, is_coded=True))
+    return enclosed
+
+
+def _percent_encoded(run: Run, text: bytes) -> bytes:
+    return quote(run.encode(text), safe="-_").encode()
 
 
 def _scan_segments(
@@ -122,11 +162,14 @@ def _scan_segments(
     for start, end, is_part in segments:
         content = text[start:end]
         if is_part:
-            scanned = _scan_part(Part.parse(content), media_type, every, budget, depth)
-            encode: Callable[[bytes], bytes] = partial(multipart.with_length, content)
+            part = Part.parse(content)
+            scanned = _scan_part(part, media_type, every, budget, depth)
+            name = parts.name_to_show(part, scanned.own)
+            encode = partial(multipart.with_length, content)
+            enclosed.append(Enclosed(start, end, scanned, encode, is_coded=False, file_name=name))
         else:
-            scanned, encode = _scan_text(content, "text", (), rules, budget), bytes
-        enclosed.append(Enclosed(start, end, scanned, encode, is_coded=False))
+            scanned = _scan_text(content, "text", (), rules, budget)
+            enclosed.append(Enclosed(start, end, scanned, bytes, is_coded=False))
     return Scanned(text, Views(b"", ()), PlainCutter(), enclosed=enclosed, is_read_whole=False)
 
 
@@ -153,7 +196,12 @@ def _scan_part(part: Part, container: MediaType, every: RuleSet, budget: Budget,
     if is_whole:
         fields = chain(fields, parts.fields_of_content(part, kind, container))
     found = parts.scan_file_names(part, rules, budget)
-    if rules.fields_may_match((*layers_of(views), *layers_of(parts.views_of_names(part)))):
+    found += parts.scan_start(part, content, every, budget)
+    if rules.field_rules and rules.fields_may_match(
+        chain(layers_of(views), layers_of(parts.views_of_names(part)))
+    ):
         found += scan_fields(rules, fields, budget)
     found += (hit for hit in scan_views(rules, "body", views, budget) if not hit.rule.in_order)
+    if is_whole:
+        enclosed += _scan_runs(views, kind, rules, budget)
     return Scanned(part.text, views, PartCutter(part.body, kind), found, enclosed)

@@ -86,12 +86,13 @@ def _decode_character_reference(reference: bytes) -> bytes:
 
 
 _SIMPLE_SCRIPT_ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
-# Characters of ASCII that need no escape: who writes them so may have a reason.
+# Characters of ASCII that need no escape, blanks aside: who writes them so may have a reason.
+_VISIBLE = rb"(?:2[1-9A-Fa-f]|[3-6][0-9A-Fa-f]|7[0-9A-Ea-e])"
 _SCRIPT_DISGUISE = OneOf(
-    rb"\\x[2-7][0-9A-Fa-f]",
-    rb"\\u00[2-7][0-9A-Fa-f]",
-    rb"\\u\{0*[2-7][0-9A-Fa-f]\}",
-    rb"\\(?:[01][0-7]{2}|[4-7][0-7])",
+    rb"\\x" + _VISIBLE,
+    rb"\\u00" + _VISIBLE,
+    rb"\\u\{0*" + _VISIBLE + rb"\}",
+    rb"\\(?:0[4-7][0-7]|1[0-7]{2}|[4-7][0-7])",
 )
 # The same of any kind, and full-width characters in percent-encoding.
 _ANY_DISGUISE = OneOf(
@@ -149,35 +150,47 @@ JSON = Escapes(
     decode_whole=whole_json.decode_whole,
 )
 _PERCENT = (
-    rb"%(?:[0-9A-Fa-f]{2}|[uU][dD][89abAB][0-9A-Fa-f]{2}%[uU][dD][c-fC-F][0-9A-Fa-f]{2}|[uU][0-9A-Fa-f]{4})"
+    rb"(?:[0-9A-Fa-f]{2}|[uU][dD][89abAB][0-9A-Fa-f]{2}%[uU][dD][c-fC-F][0-9A-Fa-f]{2}|[uU][0-9A-Fa-f]{4})"
 )
 # RFC 3986 section 2.1, and %uXXXX: JavaScript's escape() writes it (ECMA-262 annex B.2.1.1), IIS reads it.
-PERCENT = Escapes(re.compile(rb"(" + _PERCENT + rb")"), _decode_percent, markers=(b"%",), max_length=12)
+PERCENT = Escapes(re.compile(rb"(%" + _PERCENT + rb")"), _decode_percent, markers=(b"%",), max_length=12)
 # WHATWG URL section 5.1: application/x-www-form-urlencoded.
-FORM = Escapes(re.compile(rb"(" + _PERCENT + rb"|\+)"), _decode_percent, markers=(b"%", b"+"), max_length=12)
+FORM = Escapes(
+    re.compile(rb"([%+](?:(?<=\+)|(?<=%)" + _PERCENT + rb"))"),
+    _decode_percent,
+    markers=(b"%", b"+"),
+    max_length=12,
+)
 # WHATWG HTML section 13.5: the longest name has 31 characters. Numbers may have any zeros in front, and
 # browsers do without their semicolon (section 13.2.5.80).
-_REFERENCE = rb"&(?:#0{0,32}[0-9]{1,7};?|#[xX]0{0,32}[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,30}+;)"
+_REFERENCE = rb"(?:#0{0,32}[0-9]{1,7};?|#[xX]0{0,32}[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,30}+;)"
 CHARACTER_REFERENCES = Escapes(
-    re.compile(rb"(" + _REFERENCE + rb")"), _decode_character_reference, markers=(b"&",), max_length=43
+    re.compile(rb"(&" + _REFERENCE + rb")"), _decode_character_reference, markers=(b"&",), max_length=43
 )
 # ECMA-262 section 12.9.4 and annex B.1.2 (octal); a line that ends in a backslash goes on in the next.
 _SCRIPT = (
-    rb"\\(?:x[0-9A-Fa-f]{2}|u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}"
+    rb"(?:x[0-9A-Fa-f]{2}|u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}"
     rb"|u\{0{0,32}[0-9A-Fa-f]{1,6}\}|[0-3][0-7]{2}|[4-7][0-7]|[\"'`\\/bfnrtv])"
 )
 SCRIPT = Escapes(
-    re.compile(rb"(" + _SCRIPT + rb")"),
+    re.compile(rb"(\\" + _SCRIPT + rb")"),
     _decode_script,
     markers=(b"\\",),
     max_length=42,
     matter_in=_SCRIPT_DISGUISE.occur_in,
 )
 # CSS Syntax section 4.3.7, with as many zeros in front that it is nothing else.
-_STYLE = rb"\\00[0-9A-Fa-f]{2,4}[ \t\n]?"
-# Any of them, for values that may be read once more, who knows by what.
+_STYLE = rb"00[0-9A-Fa-f]{2,4}[ \t\n]?"
+# Any of them, for values that may be read once more, who knows by what. To begin with a set of bytes makes
+# the search ten times as fast as with alternatives.
+_ANY = rb"[%%&\\\x00](?:(?<=%%)%b|(?<=&)%b|(?<=\\)(?:%b|%b)|(?<=\x00))" % (
+    _PERCENT,
+    _REFERENCE,
+    _STYLE,
+    _SCRIPT,
+)
 ANY = Escapes(
-    re.compile(rb"(" + b"|".join((_PERCENT, _REFERENCE, _STYLE, _SCRIPT, rb"\x00")) + rb")"),
+    re.compile(rb"(" + _ANY + rb")"),
     _decode_any,
     markers=(b"%", b"&", b"\\", b"\x00"),
     max_length=43,

@@ -16,6 +16,8 @@ _MIN_SHOWN_LENGTH = 12
 # Shown at each end at most: enough for a vendor's prefix such as `ghp_`.
 _MAX_SHOWN_END = 4
 _MASK = "***"
+# Bytes of a file name that are kept.
+_MAX_FILE_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,15 @@ class Finding:
     enforced: bool
     #: What the rule looked at: body, field, url, header:NAME ...
     target: str
-    #: Bytes of the target (for a field: of the body or URL that it is part of), decoded but not adapted.
+    #: Bytes of the target (for a field: of the body, URL or header it is part of), decoded but not adapted.
     start: int
     end: int
     excerpt: str
     #: Equal for equal secrets under one key; "" where nothing but presence was found.
     fingerprint: str
     score: int
+    #: The name of the file that the part of a multipart body is, unless something was found in that too.
+    file_name: str = ""
 
 
 class Place(NamedTuple):
@@ -56,6 +60,7 @@ class Hit:
     end: int
     #: With all its escapes decoded, so that it is the same however it was found.
     secret: bytes = field(repr=False)
+    file_name: bytes = field(default=b"", repr=False)
 
     @property
     def place(self) -> Place:
@@ -127,6 +132,7 @@ class FindingLog:
                 excerpt=mask(hit.secret),
                 fingerprint=self.fingerprinter.fingerprint(hit.secret) if hit.secret else "",
                 score=rule.score,
+                file_name=_printable(hit.file_name[:_MAX_FILE_NAME]),
             )
         )
 

@@ -37,12 +37,14 @@ _SCRIPTS = frozenset(
 #: The same where the whole text is there, with what takes a look ahead, or is too rare for every stream.
 WHOLE_ESCAPES: Mapping[TextFormat, tuple[Escapes, ...]] = {
     "json": (JSON, JSON, FOLD),
-    "form": (FORM, PERCENT, FOLD),
+    "form": (FORM, PERCENT, JSON, FOLD),
     "url": (PERCENT, PERCENT, FOLD),
     "html": (CHARACTER_REFERENCES, SCRIPT, FOLD),
     "script": (SCRIPT, FOLD),
     "text": (FOLD,),
 }
+#: Formats that have no single values.
+WITHOUT_FIELDS = frozenset({"script", "text"})
 #: What a single value is looked through for, once its format is undone: three layers of any escapes.
 LAYERS = (ANY, ANY, ANY, FOLD)
 

@@ -6,6 +6,7 @@ from itertools import chain
 
 from icapd.http.headers import Headers
 from icapd.inspection.budget import Budget
+from icapd.inspection.escapes import PERCENT
 from icapd.inspection.fields import fields_of
 from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import WHOLE_ESCAPES
@@ -16,6 +17,7 @@ from icapd.inspection.scanning import distinct, layers_of, scan_fields, scan_vie
 from icapd.inspection.views import Views
 from icapd.policy import Action, RuleSet
 
+_HEADER_ESCAPES = (PERCENT,)
 # RFC 9112 section 3.2: scheme and authority of the absolute form; of the authority form, everything.
 _AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*|[^/*?#][^/?#]*\Z|")
 
@@ -41,7 +43,7 @@ def examine_url(url: bytes, parts: HeadParts, timeout: float, fingerprinter: Fin
     """
     rules, budget = parts.rules, Budget(timeout)
     found: list[Hit] = []
-    if rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"]))):
+    if rules.field_rules and rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"]))):
         found += scan_fields(rules, fields_of(url, "url"), budget)
     found += scan_views(rules, "url", Views(url, WHOLE_ESCAPES["url"]), budget)
     found += parts.in_address(url, budget)
@@ -64,7 +66,9 @@ def examine_headers(
     """Scan every field value and its parts, and redact it."""
     rules, budget = parts.rules, Budget(timeout)
     found = [list(parts.in_header(name, value, budget)) for name, value in headers]
-    if rules.headers_may_match(value for _, value in headers):
+    values = [value for _, value in headers]
+    values += [_readings(value).innermost for value in values if b"%" in value]
+    if rules.headers_may_match(values):
         for number, (name, value) in enumerate(headers):
             found[number] += _scan_header(name, value, rules, budget)
     hits = tuple(chain.from_iterable(found))
@@ -78,17 +82,22 @@ def examine_headers(
 
 
 def _scan_header(name: bytes, value: bytes, rules: RuleSet, budget: Budget) -> list[Hit]:
-    return [
-        Hit(
-            match.rule,
-            match.rule.action,
-            f"header:{name.decode('latin-1')}",
-            match.start,
-            match.end,
-            value[match.start : match.end],
-        )
-        for match in rules.scan_header(name, value, timeout=budget.left())
-    ]
+    views, target = _readings(value), f"header:{name.decode('latin-1')}"
+    hits = []
+    for reading, text in enumerate(views):
+        for match in rules.scan_header(name, text, timeout=budget.left()):
+            # A rule that matches nothing at all finds the header's presence, once.
+            if match.start < match.end:
+                start, end = views.locate(reading, match.start, match.end)
+                hits.append(Hit(match.rule, match.rule.action, target, start, end, views.decoded(start, end)))
+            elif reading == 0:
+                hits.append(Hit(match.rule, match.rule.action, target, match.start, match.end, b""))
+    return distinct(hits)
+
+
+def _readings(value: bytes) -> Views:
+    """A field value as it stands and percent-decoded."""
+    return Views(value, _HEADER_ESCAPES)
 
 
 def examine_value(target: str, value: bytes, rules: RuleSet, timeout: float) -> tuple[Hit, ...]:

@@ -7,6 +7,7 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
+from itertools import takewhile
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -29,6 +30,12 @@ _ATTRIBUTE_VALUE = re.compile(rb"""=\s*+(?:"([^"]*+)|'([^']*+)|([^\s>"'][^\s>]*+
 # Declarations have quoted values without an equals sign: <!ENTITY name "value">.
 _QUOTED = re.compile(rb""""([^"]*+)|'([^']*+)""")
 _NAME = re.compile(rb"[^\s<>/=\"'!?\[\]&;]++")
+# Any number of texts and whole tags, as far as nothing stands in them that takes a closer look.
+_PLAIN = re.compile(
+    rb"""(?:[^<]++|<(?=[^A-Za-z/!?])|<(?!(?:script|style)[\s/>])/?"""
+    rb"""[A-Za-z](?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+'|(?!["'])))*+>)*+""",
+    re.IGNORECASE,
+)
 # Elements whose content is no markup (WHATWG HTML section 13.1.2), up to their end tag.
 _RAW_ELEMENT = re.compile(rb"<(script|style)(?=[\s/>])(?:[^>]*[^>/])?>\Z", re.IGNORECASE)
 _END_OF_RAW = {
@@ -47,19 +54,25 @@ class Token(NamedTuple):
     has_references: bool = True
 
 
-def tokens(text: bytes, position: int = 0) -> Iterator[Token]:
-    """The tokens from a position on that is in no tag; each begins where the one before ends."""
+def tokens(text: bytes) -> Iterator[Token]:
+    """The tokens of a text; each begins where the one before ends."""
+    position = 0
     while position < len(text):
-        token = _token(text, position)
-        yield token
-        position = token.end
-        raw = _RAW_ELEMENT.match(text, token.start, token.end) if text.startswith(b"<", token.start) else None
-        if raw is not None:
-            end = _END_OF_RAW[raw[1].lower()].search(text, position)
-            stop = end.start() if end is not None else len(text)
-            if stop > position:
-                yield Token(position, stop, ((position, stop),), has_references=False)
-            position = stop
+        for token in _tokens_at(text, position):
+            yield token
+            position = token.end
+
+
+def _tokens_at(text: bytes, position: int) -> list[Token]:
+    """The token from a position on that is in no tag, and the content of the element that has no markup."""
+    token = _token(text, position)
+    raw = _RAW_ELEMENT.match(text, position, token.end) if text.startswith(b"<", position) else None
+    if raw is None:
+        return [token]
+    end = _END_OF_RAW[raw[1].lower()].search(text, token.end)
+    stop = end.start() if end is not None else len(text)
+    content = Token(token.end, stop, ((token.end, stop),), has_references=False)
+    return [token, content] if stop > token.end else [token]
 
 
 def _token(text: bytes, start: int) -> Token:
@@ -90,23 +103,28 @@ class MarkupCutter:
     of an element and of its attributes go only when a span covers nothing else.
     """
 
-    __slots__ = ("_ahead", "_base", "_position", "_source", "_tail", "_tokens")
+    __slots__ = ("_ahead", "_base", "_next", "_position", "_source", "_tail", "_text")
 
     def __init__(self, begin: int = 0) -> None:
         """`begin`: where the markup begins in a longer text."""
         # All before it is read; the tail is what of that may belong to a tag that goes on.
         self._position = begin
         self._tail = b""
-        # The text whose tokens are taken, from the tail on, and those from the last span's first one on.
+        # The text whose tokens are taken, from the tail on; those from the last span's first one on, and
+        # where the next one begins. Offsets count from the base.
         self._source: bytes | None = None
-        self._base = begin
-        self._tokens: Iterator[Token] = iter(())
+        self._text, self._base, self._next = b"", begin, 0
         self._ahead: deque[Token] = deque()
 
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
+        if self._source is not passage.text:
+            self._source = passage.text
+            self._text = self._tail + passage.text[self._position - passage.base :]
+            self._base, self._next = self._position - len(self._tail), 0
+            self._ahead.clear()
         pieces: list[Piece] = []
         covered: list[Token] = []
-        for token in self._tokens_within(passage, start, end):
+        for token in self._tokens_within(start - self._base, end - self._base):
             covered.append(token)
             areas = token.areas
             if len(areas) > 1:
@@ -117,24 +135,20 @@ class MarkupCutter:
                 pieces += _piece(passage, max(start, first + self._base), min(end, last + self._base))
         return pieces if pieces or len(covered) != 1 else _names(passage, start, end)
 
-    def _tokens_within(self, passage: Passage, start: int, end: int) -> Iterator[Token]:
-        if self._source is not passage.text:
-            self._source = passage.text
-            self._base = self._position - len(self._tail)
-            self._tokens = tokens(self._tail + passage.text[self._position - passage.base :])
-            self._ahead.clear()
-        while self._ahead and self._ahead[0].end + self._base <= start:
-            self._ahead.popleft()
-        for token in self._ahead:
-            if token.start + self._base < end:
-                yield token
-        while not self._ahead or self._ahead[-1].end + self._base < end:
-            following = next(self._tokens, None)
-            if following is None:
-                return
-            if following.end + self._base > start:
-                self._ahead.append(following)
-                yield following
+    def _tokens_within(self, start: int, end: int) -> list[Token]:
+        ahead = self._ahead
+        while ahead and ahead[0].end <= start:
+            ahead.popleft()
+        while self._next < len(self._text) and (not ahead or ahead[-1].end < end):
+            if self._next < start:
+                plain = _PLAIN.match(self._text, self._next, start)
+                assert plain is not None, "matches nothing at least"
+                self._next = plain.end()
+            for token in _tokens_at(self._text, self._next):
+                self._next = token.end
+                if token.end > start:
+                    ahead.append(token)
+        return list(takewhile(lambda token: token.start < end, ahead))
 
     def advance(self, passage: Passage, to: int) -> None:
         """In a stream, texts between tags are passed over: any `<` may be the beginning of a tag."""

@@ -50,23 +50,27 @@ def split(text: bytes, boundary: bytes) -> list[Segment]:
     """The segments of the text in their order; a last part that does not end reaches to the end."""
     delimiter = b"--" + boundary
     segments: list[Segment] = []
-    start, position, is_part = 0, 0, False
-    while len(segments) <= MAX_PARTS:
-        at = text.find(delimiter, position)
-        if at < 0:
-            break
+    start, is_part = 0, False
+    at = 0 if text.startswith(delimiter) else _next_line(text, delimiter, 0)
+    while at >= 0 and len(segments) <= MAX_PARTS:
         line = _END_OF_DELIMITER.match(text, at + len(delimiter))
-        position = at + 1
-        if line is None or (at and text[at - 1] != 0x0A):
-            continue
-        segments.append(Segment(start, max(start, _before_line_end(text, at)), is_part))
-        start = position = line.end()
-        # Behind the last delimiter, nothing is a part any more.
-        is_part = line[1] is None
-        if not is_part:
-            break
+        if line is not None:
+            segments.append(Segment(start, max(start, _before_line_end(text, at)), is_part))
+            start = line.end()
+            # Behind the last delimiter, nothing is a part any more.
+            is_part = line[1] is None
+            if not is_part:
+                break
+        # The line end of one delimiter line may be that before the next.
+        at = _next_line(text, delimiter, max(at, start - 1))
     segments.append(Segment(start, len(text), is_part))
     return segments
+
+
+def _next_line(text: bytes, beginning: bytes, position: int) -> int:
+    """Where the next line begins that begins so; -1 when none does."""
+    at = text.find(b"\n" + beginning, position)
+    return at + 1 if at >= 0 else -1
 
 
 def _before_line_end(text: bytes, end: int) -> int:

@@ -1,6 +1,10 @@
 """Where known secrets stand in a text, however many they are."""
 
+import html
+import json
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
+from urllib.parse import quote_from_bytes
 
 from icapd.inspection.budget import Budget
 
@@ -9,6 +13,23 @@ MIN_REPEATED_SECRET = 12
 
 # Up to so many secrets are looked for one after the other; beyond, all at once takes less time.
 _FEW = 32
+
+
+def spellings_of(secret: bytes) -> set[bytes]:
+    """The secret, and how it is written in formats other than the one that it was found in."""
+    text = secret.decode("utf-8", "surrogateescape")
+    percent = quote_from_bytes(secret, safe="")
+    escaped = html.escape(text)
+    written = {
+        percent,
+        percent.replace("%20", "+"),
+        escaped,
+        escaped.replace("&#x27;", "&#39;"),
+        json.dumps(text)[1:-1],
+        json.dumps(text, ensure_ascii=False)[1:-1],
+    }
+    in_base64 = {b64encode(secret).rstrip(b"="), urlsafe_b64encode(secret).rstrip(b"=")}
+    return {secret} | {each.encode("utf-8", "surrogateescape") for each in written} | in_base64
 
 
 def occurrences(secrets: Mapping[bytes, str], text: bytes, budget: Budget) -> Iterator[tuple[int, int]]:

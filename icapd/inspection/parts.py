@@ -3,7 +3,7 @@
 import re
 from base64 import b64encode
 from binascii import Error, a2b_base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from icapd.http.charsets import SAMPLE, charset_of
@@ -17,7 +17,7 @@ from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, TextFormat
 from icapd.inspection.multipart import Part
 from icapd.inspection.redaction import Cutter, Passage, Piece
 from icapd.inspection.views import Views
-from icapd.policy import REPLACEMENT, RuleSet
+from icapd.policy import MAGIC_SIZE, REPLACEMENT, RuleSet
 
 _BASE64_LINE = 76
 _QUOTED = re.compile(rb'[^"\r\n]++')
@@ -94,6 +94,13 @@ def essence_for_rules(part: Part, read_as: MediaType | None, container: MediaTyp
     return read_as.essence
 
 
+def name_to_show(part: Part, hits: Iterable[Hit]) -> bytes:
+    """The name of the file; b"" where a secret was found in the header fields that give it."""
+    if not part.file_names or any(hit.start < part.body and hit.target != "name" for hit in hits):
+        return b""
+    return part.file_names[0]
+
+
 def scan_file_names(part: Part, rules: RuleSet, budget: Budget) -> list[Hit]:
     """What rules on file names find; it stands for the header fields of the part."""
     if not part.file_names or not rules.looks_at("name"):
@@ -102,6 +109,17 @@ def scan_file_names(part: Part, rules: RuleSet, budget: Budget) -> list[Hit]:
         Hit(match.rule, match.rule.action, "name", 0, part.body, name[match.start : match.end])
         for name in part.file_names
         for match in rules.scan("name", name, timeout=budget.left())
+    ]
+
+
+def scan_start(part: Part, content: bytes, every: RuleSet, budget: Budget) -> list[Hit]:
+    """What rules find in the first bytes of a part's content, by its own type; it stands for all of it."""
+    if not every.looks_at("magic"):
+        return []
+    rules, start = every.for_media_type(part.media_type.essence), content[:MAGIC_SIZE]
+    return [
+        Hit(match.rule, match.rule.action, "magic", part.body, len(part.text), start[match.start : match.end])
+        for match in rules.scan("magic", start, timeout=budget.left())
     ]
 
 

@@ -1,14 +1,15 @@
 """A text with what was found in it, and in the texts that it encloses; from there, the text without it."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from icapd.http.transcoding import Edit
 from icapd.inspection.budget import Budget
 from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.masking import mask_for, span_of
-from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences
+from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences, spellings_of
 from icapd.inspection.redaction import Cutter, Piece, Span, redact
 from icapd.inspection.scanning import distinct
 from icapd.inspection.views import Views
@@ -25,12 +26,15 @@ class Enclosed:
     encode: Callable[[bytes], bytes]
     #: Whether offsets within it are lost, so that what is found in it stands for the whole.
     is_coded: bool
+    #: What the text is called, as a file.
+    file_name: bytes = b""
 
     def locate(self, hit: Hit) -> Hit:
         """What was found in it, with a span of the text around."""
-        if self.is_coded:
-            return replace(hit, start=self.start, end=self.end)
-        return replace(hit, start=self.start + hit.start, end=self.start + hit.end)
+        start, end = self.start, self.end
+        if not self.is_coded:
+            start, end = start + hit.start, start + hit.end
+        return replace(hit, start=start, end=end, file_name=hit.file_name or self.file_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,33 +69,38 @@ class Scanned:
         Redactions of packs that go in order are left out. `edits` gets what was done.
         """
         spans = [span_of(hit, fingerprinter) for hit in self.own if is_merged(hit)]
-        spans += self._repeated(secrets, fingerprinter, budget)
+        rule_ids = {secret: hit.rule.id for secret, hit in secrets.items()}
+        repeated = list(self._repeated(rule_ids, secrets, fingerprinter, budget))
         pieces: list[Piece] = []
-        changed = [
-            (each, text)
-            for each in self.enclosed
-            if (text := each.scanned.redacted(secrets, fingerprinter, budget)) is not each.scanned.text
-        ]
-        if changed:
-            overlaps = _Overlaps(spans)
-            for each, text in changed:
-                if overlaps.touch(each.start, each.end):
-                    spans.append(Span(each.start, each.end))
-                else:
-                    pieces.append(Piece(each.start, each.end, each.encode(text)))
-        return redact(self.text, spans, self.cutter, pieces, budget, edits)
+        found = _Spans(spans)
+        for each in self.enclosed:
+            text = each.scanned.redacted(secrets, fingerprinter, budget)
+            if text is each.scanned.text:
+                continue
+            piece = Piece(each.start, each.end, each.encode(text))
+            if found.touch(each.start, each.end) or any(occurrences(rule_ids, piece.replacement, budget)):
+                spans.append(Span(each.start, each.end))
+            else:
+                pieces.append(piece)
+        if pieces and repeated:
+            # A secret may show in a coded text, too, as it is coded; there it is gone already.
+            written = _Spans(Span(piece.start, piece.end) for piece in pieces)
+            repeated = [span for span in repeated if not written.contain(span.start, span.end)]
+        return redact(self.text, spans + repeated, self.cutter, pieces, budget, edits)
 
     def _repeated(
-        self, secrets: Mapping[bytes, Hit], fingerprinter: Fingerprinter, budget: Budget
+        self,
+        rule_ids: Mapping[bytes, str],
+        secrets: Mapping[bytes, Hit],
+        fingerprinter: Fingerprinter,
+        budget: Budget,
     ) -> Iterator[Span]:
         """Where else, in any reading, the secrets stand: a rule may know one by its surroundings only."""
-        if not secrets:
-            return
-        rule_ids = {secret: hit.rule.id for secret, hit in secrets.items()}
-        masks = {secret: mask_for(hit, fingerprinter) for secret, hit in secrets.items()}
-        for reading, text in enumerate(self.views):
-            for start, end in occurrences(rule_ids, text, budget):
-                yield Span(*self.views.locate(reading, start, end), masks[text[start:end]])
+        if rule_ids:
+            for reading, text in enumerate(self.views):
+                for start, end in occurrences(rule_ids, text, budget):
+                    mask = mask_for(secrets[text[start:end]], fingerprinter)
+                    yield Span(*self.views.locate(reading, start, end), mask)
 
 
 def is_merged(hit: Hit) -> bool:
@@ -100,12 +109,13 @@ def is_merged(hit: Hit) -> bool:
 
 
 def secrets_of(hits: Iterable[Hit]) -> dict[bytes, Hit]:
-    """The secrets that go wherever they stand, each with a hit on it."""
-    return {hit.secret: hit for hit in hits if is_merged(hit) and len(hit.secret) >= MIN_REPEATED_SECRET}
+    """The secrets that go wherever they stand, in every spelling, each with a hit on it."""
+    long = {hit.secret: hit for hit in hits if is_merged(hit) and len(hit.secret) >= MIN_REPEATED_SECRET}
+    return {spelling: hit for secret, hit in long.items() for spelling in spellings_of(secret)}
 
 
-class _Overlaps:
-    """Spans, to be asked whether one of them touches a stretch of the text."""
+class _Spans:
+    """Spans, to be asked about another one."""
 
     __slots__ = ("_ends", "_starts")
 
@@ -113,10 +123,13 @@ class _Overlaps:
         ordered = sorted((span.start, span.end) for span in spans)
         self._starts = [start for start, _ in ordered]
         # How far any of the spans up to this one reaches.
-        self._ends: list[int] = []
-        for _, end in ordered:
-            self._ends.append(max(end, self._ends[-1]) if self._ends else end)
+        self._ends = list(accumulate((end for _, end in ordered), max))
 
     def touch(self, start: int, end: int) -> bool:
         before = bisect_left(self._starts, end)
         return before > 0 and self._ends[before - 1] > start
+
+    def contain(self, start: int, end: int) -> bool:
+        """Whether one of them does, where they don't overlap."""
+        before = bisect_right(self._starts, start)
+        return before > 0 and self._ends[before - 1] >= end

@@ -46,13 +46,18 @@ class Views:
     def __init__(self, text: bytes, escapes: Sequence[Escapes]) -> None:
         self._text = text
         self._decoded: list[View] = []
+        absent: Escapes | None = None
         for kind in escapes:
+            if kind is absent:
+                continue
             source = self.innermost
             if (kind.matter_in or kind.occur_in)(source):
                 view = View(kind, source)
                 # One that stands for itself, such as an unknown name in HTML, is still not cut.
                 if view.has_escapes:
                     self._decoded.append(view)
+                    continue
+            absent = kind
 
     @property
     def innermost(self) -> bytes:

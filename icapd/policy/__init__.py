@@ -7,13 +7,14 @@ from icapd.policy.matching import CompiledRule, Match
 from icapd.policy.policy import Policy
 from icapd.policy.profiles import Profile
 from icapd.policy.proofs import Failure, Proof, prove
-from icapd.policy.rule import SEVERITIES, Action, Mode, Rule, Severity
+from icapd.policy.rule import MAGIC_SIZE, SEVERITIES, Action, Mode, Rule, Severity
 from icapd.policy.ruleset import SCAN_TIMEOUT, RuleSet
 from icapd.policy.store import PolicyStore
 from icapd.policy.uninspected import BY_POLICY
 
 __all__ = [
     "BY_POLICY",
+    "MAGIC_SIZE",
     "REDACTED",
     "REPLACEMENT",
     "SCAN_TIMEOUT",

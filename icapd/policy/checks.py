@@ -19,7 +19,7 @@ MAX_MESSAGE = 500
 _ID = regex.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*")
 _HEADER_TARGET = regex.compile(r"header(?:-exact)?:(?P<name>.*)")
 _MEDIA_TYPE_TARGETS = frozenset({"body", "field", "size", "content-type", "name", "magic"})
-_NEAR_WORD = regex.compile(r"[a-z0-9.#/+\-]+(?: [a-z0-9.#/+\-]+){0,3}")
+_NEAR_WORD = regex.compile(r"[^\s\p{C}\p{Lu}]+(?: [^\s\p{C}\p{Lu}]+){0,3}")
 _CONTROL = regex.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 # What a rule on the size of a body, which reads no text, must not have.
@@ -121,9 +121,9 @@ def _near_faults(near: Near) -> Iterator[RuleFault]:
     for word in near.words:
         if not _NEAR_WORD.fullmatch(word):
             yield RuleFault(
-                "near.words", f'"{word}": write up to four lower-case ASCII words with one blank between them'
+                "near.words", f'"{word}": write up to four lower-case words with one blank between them'
             )
-        elif len(word) > max(near.before, near.after) > 0:
+        elif len(word.encode()) > max(near.before, near.after) > 0:
             yield RuleFault("near.words", f'"{word}" is longer than the bytes that are looked at')
     for key in ("before", "after"):
         if not 0 <= (distance := getattr(near, key)) <= MAX_DISTANCE:

@@ -11,8 +11,8 @@ import regex
 from icapd.errors import ScanTimeout
 from icapd.http.media_types import is_textual
 from icapd.policy.faults import RuleFault
-from icapd.policy.keyword_places import KeywordPlaces
 from icapd.policy.nearness import Nearness
+from icapd.policy.places import Places
 from icapd.policy.rule import Action, Mode, Rule, Severity
 from icapd.policy.text import Text
 from icapd.policy.validators import Validator, find_validator
@@ -60,7 +60,7 @@ class CompiledRule:
     is_bounded: bool
     unicode: bool
     keywords: frozenset[bytes]
-    keyword_places: KeywordPlaces
+    places: Places
     #: None for rules on `size` alone. Over bytes, or over characters when `unicode`.
     pattern: regex.Pattern[Any] | None
     #: The group that is redacted and fingerprinted.
@@ -102,7 +102,7 @@ class CompiledRule:
         """
         matches: list[Match] = []
         position = resume = start
-        for region_start, region_end in self._regions(text, start, stop):
+        for region_start, region_end in self.places.regions(text.raw, start, stop):
             position = max(position, region_start)
             while position < region_end:
                 match = self._search(text, position, region_end, deadline)
@@ -116,24 +116,6 @@ class CompiledRule:
                 if (empty or match.start < match.end) and self._accepts(text.raw, match):
                     matches.append(match)
         return matches, resume
-
-    def _regions(self, text: Text, start: int, stop: int) -> list[tuple[int, int]]:
-        """Where matches that count may begin, in order: all around the keywords."""
-        if self.unicode or not self.is_bounded or not self.keywords:
-            return [(start, stop)]
-        first = max(0, start - self.max_length)
-        ends = self.keyword_places.within(text.raw[first : stop + self.max_length])
-        if ends is None:
-            return [(start, stop)]
-        regions: list[tuple[int, int]] = []
-        for keyword in ends:
-            place = first + keyword
-            begin, end = max(place - self.max_length, start), min(place + self.max_length, stop)
-            if regions and begin <= regions[-1][1]:
-                regions[-1] = (regions[-1][0], end)
-            elif begin < end:
-                regions.append((begin, end))
-        return regions
 
     def _search(self, text: Text, start: int, stop: int, deadline: float) -> Match | None:
         """The first match that begins in `start` <= byte < `stop`."""
@@ -210,9 +192,11 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
     near = None if rule.near is None else Nearness(rule.near)
     longest = reach(rule)
     max_length = rule.max_length or longest or UNBOUNDED_REACH
+    is_bounded = longest is not None and longest <= max_length
+    reach_of_all = max_length + (near.span if near else 0)
     # What must stand near a match is as good as keywords.
     words = rule.keywords or (near.literals if near else ())
-    keywords = frozenset(word.encode("ascii") for word in words)
+    keywords = frozenset(word.encode() for word in words)
     return CompiledRule(
         rule=rule,
         id=rule.id,
@@ -221,11 +205,16 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         score=rule.score,
         enforced=(rule.mode or mode) == "enforce",
         in_order=in_order,
-        max_length=max_length + (near.span if near else 0),
-        is_bounded=longest is not None and longest <= max_length,
+        max_length=reach_of_all,
+        is_bounded=is_bounded,
         unicode=rule.unicode,
         keywords=keywords,
-        keyword_places=KeywordPlaces(keywords),
+        places=Places(
+            pattern.pattern if pattern is not None and not rule.unicode else None,
+            rule.ignore_case,
+            () if rule.unicode else keywords,
+            reach_of_all if is_bounded and not rule.unicode else None,
+        ),
         pattern=pattern,
         secret_group="secret" if pattern is not None and "secret" in pattern.groupindex else 0,
         validators=tuple(find_validator(name) for name in rule.validators),

@@ -19,8 +19,13 @@ from icapd.policy.width import REMEMBERED_PATTERNS
 #: A pattern in Hyperscan's syntax, and its flags.
 Expression = tuple[bytes, int]
 
+#: Of a pattern that begins with any of so many words, Hyperscan makes an automaton that is slower than all
+#: the rest of a database; the words themselves it finds in no time.
+MANY_KEYWORDS = 16
+
 # An expression is reported once, however often it occurs.
 _WORD = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
+_LOCATOR = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_ALLOWEMPTY
 _PATTERN = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
 
 
@@ -34,6 +39,17 @@ def as_expression(pattern: bytes, ignore_case: bool) -> Expression | None:
     if expression is None:
         return None
     return expression, _PATTERN | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
+
+
+def as_locator(pattern: bytes, ignore_case: bool) -> Expression | None:
+    """The pattern as an expression that is reported at each place where it may match.
+
+    It ends as soon as a match may end, so that there are few such places.
+    """
+    expression = relaxed(pattern, shortest=True)
+    if expression is None:
+        return None
+    return expression, _LOCATOR | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
 
 
 def word(text: bytes) -> Expression:

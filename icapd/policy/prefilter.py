@@ -10,11 +10,6 @@ from icapd.policy.matching import CompiledRule
 from icapd.policy.one_pass import Expression, OnePass
 
 
-# Of a pattern that begins with any of so many words, Hyperscan makes an automaton that is slower than all else
-# in a database together; the words themselves it finds in no time.
-_MANY_KEYWORDS = 16
-
-
 class Prefilter:
     """The rules on one target.
 
@@ -106,7 +101,7 @@ def _make_pass(
 
 def _expressions(rule: CompiledRule, takes: Callable[[Expression], bool]) -> tuple[Expression, ...]:
     """What one pass is to look for on the rule's account; nothing when the rule always has to run."""
-    if rule.pattern is not None and not rule.unicode and len(rule.keywords) <= _MANY_KEYWORDS:
+    if rule.pattern is not None and not rule.unicode and len(rule.keywords) <= one_pass.MANY_KEYWORDS:
         expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
         if expression is not None and takes(expression):
             return (expression,)

@@ -1,14 +1,15 @@
 """A pattern made simpler for Hyperscan: it matches wherever the pattern does, and more.
 
 What only asserts is dropped, and so is what looks around, unless it does so at an end of the pattern;
-references match anything, long and nested repetitions lose their upper bound. Hyperscan could take most of that itself, but needs up to a second for one pattern then.
+references match anything, long and nested repetitions lose their upper bound. Hyperscan could take most of
+that itself, but needs up to a second for one pattern then.
 """
 
 import re
 import re._constants as sre  # type: ignore[import-not-found]
 import re._parser as sre_parser  # type: ignore[import-not-found]
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from icapd.policy.parsed import FUZZY
@@ -38,9 +39,10 @@ class _Unknown(Exception):
     """The pattern has something whose meaning is not known here."""
 
 
-def relaxed(pattern: bytes) -> bytes | None:
+def relaxed(pattern: bytes, *, shortest: bool = False) -> bytes | None:
     """The pattern, which is one over bytes, for Hyperscan; None when there is no telling what it matches.
 
+    `shortest`: it ends as soon as a match may end.
     What only the `regex` library understands Python's parser, which reads the pattern, refuses.
     """
     source = pattern.decode("latin-1")
@@ -52,13 +54,13 @@ def relaxed(pattern: bytes) -> bytes | None:
             warnings.simplefilter("error", FutureWarning)
             parsed = sre_parser.parse(pattern)
         is_dotall, is_caseless = (bool(parsed.state.flags & flag) for flag in (re.DOTALL, re.IGNORECASE))
-        text = _whole(list(parsed), is_dotall)
+        text = _whole(list(parsed), is_dotall, shortest)
     except (re.error, OverflowError, RecursionError, FutureWarning, _Unknown):
         return None
     return (f"(?i:{text})" if is_caseless else text).encode("ascii")
 
 
-def _whole(items: list[tuple[Any, Any]], is_dotall: bool) -> str:
+def _whole(items: list[tuple[Any, Any]], is_dotall: bool, shortest: bool) -> str:
     """A whole pattern: what must stand right in front of a match or behind it takes part."""
     before = after = ""
     while items and items[0][0] in _ASSERTIONS:
@@ -67,9 +69,29 @@ def _whole(items: list[tuple[Any, Any]], is_dotall: bool) -> str:
             before = before or _sequence(argument[1], is_dotall)
     while items and items[-1][0] in _ASSERTIONS:
         op, argument = items.pop()
-        if op is sre.ASSERT and argument[0] > 0:
+        if op is sre.ASSERT and argument[0] > 0 and not shortest:
             after = after or _sequence(argument[1], is_dotall)
-    return before + _sequence(items, is_dotall) + after
+    return before + _sequence(_shortened(items) if shortest else items, is_dotall) + after
+
+
+def _shortened(items: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """A sequence that ends as soon as it may: the last repetition is as short as it can be."""
+    kept = list(items)
+    while kept and kept[-1][0] in _ASSERTIONS:
+        kept.pop()
+    if not kept:
+        return kept
+    op, argument = kept.pop()
+    if op in _REPEATS:
+        least, _, inner = argument
+        return [*kept, (op, (least, least, inner))] if least else _shortened(kept)
+    if op is sre.SUBPATTERN:
+        argument = (*argument[:3], _shortened(argument[3]))
+    elif op is sre.ATOMIC_GROUP:
+        argument = _shortened(argument)
+    elif op is sre.BRANCH:
+        argument = (argument[0], [_shortened(branch) for branch in argument[1]])
+    return [*kept, (op, argument)]
 
 
 def _sequence(items: Iterable[tuple[Any, Any]], is_dotall: bool) -> str:

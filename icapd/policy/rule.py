@@ -36,6 +36,10 @@ VALUE_TARGETS = frozenset({"field", "head-part"})
 FIXED_TARGETS = frozenset({"method", "content-type", "size", "name", "magic"})
 
 
+#: Bytes of a body that rules on `magic` see: what tells a type stands in the first few hundred.
+MAGIC_SIZE = 1024
+
+
 class Action(enum.IntEnum):
     """What a rule wants done with a message that it matches; the gravest of all findings wins."""
 
@@ -74,8 +78,8 @@ class RedactExample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Near(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What must stand close to a match, in front of it or behind it, for the match to count."""
 
-    #: Lower-case ASCII, found in any case, as whole words or as parts of names such as `cardNumber`; a blank
-    #: stands for one separator or none.
+    #: Lower-case, found in any case (of ASCII), as whole words or as parts of names such as `cardNumber`; a
+    #: blank stands for one separator or none.
     words: tuple[str, ...] = ()
     #: Besides the words: a pattern over bytes.
     pattern: str | None = None

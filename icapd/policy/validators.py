@@ -175,6 +175,9 @@ _COMMON_PAIRS = frozenset(
 )
 #: The share of such pairs: 70 % in words, 15 % in drawn letters, 45 % in one drawn token of fifty or more.
 _WORDLIKE, _WORDLIKE_WITHOUT_DIGITS = 0.45, 0.2
+#: The share of runs of small letters: above 60 % in names with capitals, 55 % in one drawn token of hundreds.
+_NAMELIKE = 0.55
+_SMALL_LETTERS = regex.compile(rb"[a-z]{3,}")
 #: Of fewer pairs the share says little: the letters stand between digits.
 _FEW_PAIRS = 8
 
@@ -195,6 +198,8 @@ def random_token(secret: bytes) -> bool:
         return turns >= max(2, len(secret) * _TURNS_PER_BYTE)
     if b"/" in secret and not has_mixed_case(secret):
         return False  # a path; base64 has capitals
+    if has_upper(secret) and _share_of_words(secret) >= _NAMELIKE:
+        return False
     if has_digit(secret):
         return _share_of_common_pairs(secret) <= _WORDLIKE
     return (
@@ -202,6 +207,11 @@ def random_token(secret: bytes) -> bool:
         and b"." not in secret
         and _share_of_common_pairs(secret) <= _WORDLIKE_WITHOUT_DIGITS
     )
+
+
+def _share_of_words(text: bytes) -> float:
+    """The share of bytes in runs of small letters, as names in capitals and small letters have them."""
+    return sum(map(len, _SMALL_LETTERS.findall(text))) / len(text)
 
 
 def _share_of_common_pairs(text: bytes) -> float:

@@ -11,11 +11,8 @@ from icapd.http.heads import MessageHead, RequestHead
 from icapd.http.media_types import MediaType, is_textual
 from icapd.http.target import file_names_of
 from icapd.inspection import Finding, Inspector
-from icapd.policy import Action, CompiledRule, RuleSet
+from icapd.policy import MAGIC_SIZE, Action, CompiledRule, RuleSet
 from icapd.services.texts import inspect_text
-
-#: Bytes of a body that rules on `magic` see: what tells a type stands in the first few hundred.
-MAGIC_SIZE = 1024
 
 
 @dataclass(frozen=True, slots=True)

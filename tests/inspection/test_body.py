@@ -144,6 +144,11 @@ def test_an_escaped_secret_has_the_fingerprint_of_the_plain_one(inspecting: Insp
             '{"password": "[REDACTED]", "a": "x [REDACTED] y", "b": "[REDACTED]"}',
             id="long-ones-go-in-every-spelling",
         ),
+        pytest.param(
+            r'{"password": "tr0ub4/r-and-3", "a": "tr0ub4%2Fr-and-3 dHIwdWI0L3ItYW5kLTM"}',
+            '{"password": "[REDACTED]", "a": "[REDACTED] [REDACTED]"}',
+            id="and-in-those-of-other-formats",
+        ),
     ],
 )
 def test_a_secret_known_by_its_surroundings_goes_everywhere(

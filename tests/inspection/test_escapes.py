@@ -56,7 +56,7 @@ def test_escapes_are_decoded_in_place(escapes: Escapes, text: bytes, decoded: by
 @pytest.mark.parametrize(
     ("text", "readings"),
     [
-        pytest.param(rb"a = 'x\n\'\u20ac'", 1, id="needed"),
+        pytest.param(rb"a = 'x\n\'\u20ac\x20'", 1, id="needed"),
         pytest.param(rb"a = '\x41'", 2, id="hexadecimal"),
         pytest.param(rb"a = '\u0041'", 2, id="code-unit"),
         pytest.param(rb"a = '\u{41}'", 2, id="code-point"),

@@ -2,6 +2,7 @@
 
 import html
 import json
+from base64 import b64encode
 
 import pytest
 from inspecting import EVENTS, FORM, HTML, JSON, through
@@ -12,6 +13,7 @@ from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
 from icapd.policy import default_rules_directory, load_policy
 
 TEXT = MediaType("text/plain")
+PARTS = MediaType.parse(b"multipart/form-data; boundary=b")
 KEY = b"AKIA" + b"QWERTYUIOPASDFGH"
 PEM = b"-----BEGIN PRIVATE KEY-----" + b"A" * 64
 POLICY = load_policy(default_rules_directory())
@@ -39,6 +41,26 @@ HOSTILE = {
     "comments": (EVENTS, b":\n" * (MiB // 16)),
     "lines-of-one-event": (EVENTS, b"a:b\n" * (MiB // 16) + b"\n"),
     "secrets": (TEXT, (KEY + b" ") * 20_000),
+    "delimiters": (PARTS, b"--b\r\n" * 100_000),
+    "delimiters-nearly": (PARTS, b"--b" * (MiB // 4)),
+    "boundary-of-dashes": (MediaType.parse(b"multipart/mixed; boundary=----"), b"-" * MiB),
+    "parts": (PARTS, b"--b\r\n\r\n" + KEY + b"\r\n" + b"--b\r\n\r\na=%41\r\n" * 20_000),
+    "header-fields-of-a-part": (PARTS, b"--b\r\n" + b"content-type: a\r\n" * (MiB // 17)),
+    "names-of-a-part": (
+        PARTS,
+        b"--b\r\nContent-Disposition: form-data" + b'; name="\\' * 1500 + b"\r\n\r\n" + KEY,
+    ),
+    "tags": (HTML, KEY + b"<a b='" * (MiB // 8)),
+    "tags-with-secrets": (HTML, (b"<a b='" + KEY + b"'>") * 10_000),
+    "comments-that-do-not-end": (HTML, KEY + b"<!--" * (MiB // 4)),
+    "scripts": (HTML, KEY + b"<script>" * (MiB // 8)),
+    "equals-signs": (HTML, KEY + b"<a" + b"= " * (MiB // 2)),
+    "percents": (FORM, b"%25" * (MiB // 4)),
+    "disguised": (TEXT, "\u0430\u200bB".encode() * (MiB // 8)),
+    "base64": (TEXT, b"aGVsbG8gd29ybGQgaGVs " * (MiB // 32)),
+    "base64-of-secrets": (TEXT, (b64encode(b"a text, and " + KEY) + b"\n") * 4000),
+    "base64-in-lines": (TEXT, (b"SGVsbG8g" * 8 + b"\n") * (MiB // 65)),
+    "base64-in-base64": (TEXT, b64encode(b64encode(b64encode(b64encode(b"a text, and " + KEY) * 1000)))),
 }
 
 

@@ -12,6 +12,7 @@ RULES = (
     rule("key", "KEY-(?P<secret>[A-Z0-9]{12})", KEY, targets=["url", "header"]),
     rule("pair", r"token=\w+", "token=abc", targets=["url"]),
     rule("attack", "' OR ", "' OR ", targets=["field"], action="block"),
+    rule("secret", "field-secret", "field-secret", targets=["field"]),
     rule("presence", r"\A", "", targets=["header:X-Forwarded-For"], action="log"),
     rule("exact", "bad", "bad", targets=["header-exact:X-Exact"], action="block"),
     rule("watched", "watched", "watched", targets=["url", "header"], more='mode = "monitor"'),
@@ -91,6 +92,19 @@ def test_a_header_that_is_there_is_found(inspecting: Inspector) -> None:
         ("test.exact", "header:X-Exact"),
     ]
     assert (findings[0].excerpt, findings[0].fingerprint) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "redacted"),
+    [
+        pytest.param("x %4BEY-ABCDEF123456 y", "x %4BEY-[REDACTED] y", id="percent-encoded"),
+        pytest.param("x KEY-ABCDEF12345%36%20y", "x KEY-[REDACTED]%20y", id="partly"),
+        pytest.param("KEY-%zz", "KEY-%zz", id="clean"),
+    ],
+)
+def test_header_values_are_read_percent_decoded(inspecting: Inspector, value: str, redacted: str) -> None:
+    inspection = inspecting.inspect_headers(Headers(((b"A", value.encode()),)))
+    assert inspection.headers.items == ((b"A", redacted.encode()),)
 
 
 def test_single_values(inspecting: Inspector) -> None:

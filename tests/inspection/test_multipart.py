@@ -160,6 +160,20 @@ def test_a_finding_knows_its_place(inspecting: Inspector) -> None:
     assert text[finding.start : finding.end] == KEY.encode()
 
 
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        pytest.param(FILE, "notes.txt", id="name"),
+        pytest.param(disposition('name="a"'), "", id="no-file"),
+        pytest.param(disposition(f'name="f"; filename="{KEY}.txt"'), "", id="secret"),
+        pytest.param(disposition('name="f"; filename="\x07é.txt"'), "....txt", id="unprintable"),
+    ],
+)
+def test_a_finding_names_the_file(inspecting: Inspector, head: str, name: str) -> None:
+    findings = inspecting.inspect_body(body(part(KEY, head)).encode(), FORM_DATA).findings
+    assert {finding.file_name for finding in findings} == {name}
+
+
 @pytest.mark.parametrize("media_type", ["image/png", "application/octet-stream", "text/plain"])
 def test_bytes_that_are_no_text_are_left_alone_unless_their_type_says_text(
     inspecting: Inspector, media_type: str

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from icapd.errors import ScanTimeout
 from icapd.inspection.budget import Budget
-from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences
+from icapd.inspection.occurrences import MIN_REPEATED_SECRET, occurrences, spellings_of
 
 SECRETS = st.text("ab", min_size=MIN_REPEATED_SECRET, max_size=16).map(str.encode)
 
@@ -34,3 +34,32 @@ def test_looking_for_secrets_takes_no_more_time_than_there_is(count: int) -> Non
     secrets = {f"secret-number-{number}".encode(): "test.rule" for number in range(count)}
     with pytest.raises(ScanTimeout, match=r"test\.rule"):
         list(occurrences(secrets, b"secret-number-0", Budget(0)))
+
+
+@pytest.mark.parametrize(
+    ("secret", "spellings"),
+    [
+        pytest.param(b"tr0ub4dor-and-3", ["dHIwdWI0ZG9yLWFuZC0z"], id="letters"),
+        pytest.param(
+            "p\"4 'é&".encode(),
+            [
+                "p%224%20%27%C3%A9%26",
+                "p%224+%27%C3%A9%26",
+                "p&quot;4 &#x27;é&amp;",
+                "p&quot;4 &#39;é&amp;",
+                r"""p\"4 'é&""",
+                r"""p\"4 '\u00e9&""",
+                "cCI0ICfDqSY",
+            ],
+            id="marks",
+        ),
+        pytest.param(b"\xff\xfe>", ["%FF%FE%3E", "__4-", "//4+"], id="no-text"),
+    ],
+)
+def test_spellings(secret: bytes, spellings: list[str]) -> None:
+    assert {secret, *(each.encode() for each in spellings)} <= spellings_of(secret)
+
+
+@given(st.binary(min_size=MIN_REPEATED_SECRET, max_size=40))
+def test_every_secret_has_spellings_to_look_for(secret: bytes) -> None:
+    assert all(len(each) >= MIN_REPEATED_SECRET for each in spellings_of(secret))

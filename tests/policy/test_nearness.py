@@ -69,6 +69,11 @@ def test_what_is_near_counts_for_the_window(
     assert compiled(pattern="[0-9]{3}", near={"words": ["a"], **near}).max_length == reach
 
 
+def test_words_of_any_script(compiled: Callable[..., CompiledRule]) -> None:
+    rule = compiled(pattern="[0-9]{3}", near={"words": ["番号", "säkerhet nr"], "before": 16})
+    assert found(rule, "番号 123, 番          456, SäKERHET-NR 789") == ["123", "789"]
+
+
 def test_a_match_that_is_refused_hides_no_other(compiled: Callable[..., CompiledRule]) -> None:
     rule = compiled(pattern="[0-9]{3}", near={"words": ["card"], "before": 5})
     assert found(rule, "123 card 456 789") == ["456"]

@@ -107,3 +107,17 @@ def test_threads_do_not_disturb_one_another() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@given(st.lists(PIECES, min_size=1, max_size=4).map(b"".join), TEXT, st.booleans())
+def test_locator_ends_within_each_match(pattern: bytes, text: bytes, ignore_case: bool) -> None:
+    try:
+        found = regex.search(pattern, text, regex.IGNORECASE if ignore_case else 0)
+    except regex.error:
+        return
+    locator = one_pass.as_locator(pattern, ignore_case)
+    if found is not None and locator is not None:
+        ends = made([locator]).ends(text, 1000)
+        assert ends is not None
+        # What looks behind may make it begin earlier; it never ends later than the match.
+        assert any(found.start() <= end <= found.end() for end in ends)

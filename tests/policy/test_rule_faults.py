@@ -229,7 +229,7 @@ CASES = [
     ),
     pytest.param(
         rule(near='{ words = ["Key"], before = 9 }'),
-        at("near.words", '"Key": write up to four lower-case ASCII words with one blank between them'),
+        at("near.words", '"Key": write up to four lower-case words with one blank between them'),
         id="near a capital",
     ),
     pytest.param(

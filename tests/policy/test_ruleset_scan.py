@@ -1,6 +1,6 @@
 """`RuleSet.scan`, the seam: what it finds is what finditer finds, whole or in windows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import regex
@@ -8,8 +8,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from icapd.errors import ScanTimeout
-from icapd.policy import CompiledRule, RuleSet
+from icapd.policy import CompiledRule, RuleSet, places
 from icapd.policy.databases import Databases
+
+
+@pytest.fixture(autouse=True, scope="module")
+def every_text_is_long() -> Iterator[None]:
+    """Places are looked for in the short texts of these tests as in long ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(places, "_SHORT", 0)
+        yield
+
 
 Make = Callable[..., CompiledRule]
 Span = tuple[int, int]

@@ -56,7 +56,7 @@ CASES = {
             b"3f9a1c7e5b2d8064",
             b"46adacee-76f7-31c7-34e8-44b923494aa6",
             b"kLGJ/SAkiiDIeDU2bvLnvvQC",
-            b"hrsODMzQnpdkTbsq",  # one in twenty has no digit
+            b"hRsODMzQnPdKtBsQ",  # one in twenty has no digit
         ],
         False: [
             b"customer-invoice-2024",
@@ -66,6 +66,7 @@ CASES = {
             b"getAuthorizationTokenV2",
             b"SyntaxKind.DotDotDotToken",
             b"diffbot/lib/policy2.js",
+            b"HubspotV1DealUpdateParams",
             b"",
         ],
     },

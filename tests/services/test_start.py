@@ -10,8 +10,8 @@ from support.adapting import adapt, catalogue_of, respmod_of, response
 from icapd.http.headers import Headers
 from icapd.http.heads import RequestHead, ResponseHead
 from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
-from icapd.policy import Policy, load_policy
-from icapd.services.examination import MAGIC_SIZE, examine_magic
+from icapd.policy import MAGIC_SIZE, Policy, load_policy
+from icapd.services.examination import examine_magic
 from icapd.services.offline import Message, examine
 
 PACK = r"""
@@ -43,6 +43,15 @@ pattern = 'MARK'
 action = "log"
 severity = "low"
 match = ["MARK"]
+
+[[rule]]
+id = "first.text"
+description = "A text, for which bodies are read"
+targets = ["body"]
+pattern = 'a text'
+action = "log"
+severity = "low"
+match = ["a text"]
 """
 ELF = b"\x7fELF\x02\x01\x01" + bytes(3000)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(3000)
@@ -127,3 +136,23 @@ def test_scans_of_files_know_their_first_bytes(magic: Policy) -> None:
     fields = Headers(((b"Content-Type", b"image/png"),))
     found = examine(Message("response", b"GET", b"/", fields, ELF), inspector).findings
     assert {finding.rule_id for finding in found} == {"first.program", "first.disguise"}
+
+
+@pytest.mark.parametrize(
+    ("media_type", "content", "status", "found"),
+    [
+        (b"image/png", ELF[:40], 403, ["first.program", "first.disguise"]),
+        (b"application/octet-stream", ELF[:40], 204, ["first.program"]),
+        (b"image/png", PNG[:40], 204, []),
+    ],
+)
+def test_parts_of_an_upload_are_looked_at_by_their_own_types(
+    magic: Policy, media_type: bytes, content: bytes, status: int, found: list[str]
+) -> None:
+    fields = b'Content-Disposition: form-data; name="f"; filename="a"\r\nContent-Type: %b\r\n' % media_type
+    form = b"--b\r\n%b\r\n%b\r\n--b--\r\n" % (fields, content)
+    head = b"POST https://h/ HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
+    outcome = adapt(catalogue_of(magic), wire.reqmod(head, wire.chunked(form), Allow="204"))
+    assert [finding.rule_id for finding in outcome.record.findings] == found
+    assert outcome.status == (204 if status == 204 else 200)
+    assert outcome.record.disposition == ("unmodified" if status == 204 else "blocked")

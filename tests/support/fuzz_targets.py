@@ -290,7 +290,7 @@ def transcoding(data: bytes) -> None:
     charset, own = _CHARSETS[(data[:1] or b"\0")[0] % len(_CHARSETS)], data[1:]
     try:
         whole, text = _transcoded(charset, [own])
-        cut, in_pieces = _transcoded(charset, bytewise(own))
+        cut, in_pieces = _transcoded(charset, [own] if charset in STATEFUL else bytewise(own))
     except CodingError:
         return  # UTF-7 that does not end
     assert text == in_pieces
@@ -306,11 +306,11 @@ def transcoding(data: bytes) -> None:
         assert "[REDACTED]".encode(charset) in changed
 
 
-def _transcoded(charset: str, pieces: Iterable[bytes]) -> tuple[Transcoding, bytes]:
+def _transcoded(charset: str, pieces: list[bytes]) -> tuple[Transcoding, bytes]:
     transcoding, out = Transcoding(charset), b""
-    for piece in pieces:
+    for piece in pieces[:-1]:
         out += transcoding.feed(piece)
-    return transcoding, out + transcoding.feed(b"", is_last=True)
+    return transcoding, out + transcoding.feed(pieces[-1] if pieces else b"", is_last=True)
 
 
 # --- inspection
