@@ -38,7 +38,7 @@ class HeadParts:
 
     def __init__(self, rules: RuleSet) -> None:
         self.rules = rules
-        # A client sends most of its header fields again with each request.
+        # A client sends most of its header fields again with each request. Paths stand under no name.
         self._remembered: dict[tuple[bytes, bytes], tuple[Hit, ...]] = {}
 
     def in_header(self, name: bytes, value: bytes, budget: Budget) -> tuple[Hit, ...]:
@@ -48,17 +48,27 @@ class HeadParts:
         hits = self._remembered.get((name, value))
         if hits is None:
             hits = tuple(self._scan(_parts(name, value), f"header:{name.decode('latin-1')}", budget))
-            if len(name) + len(value) <= _MAX_REMEMBERED:
-                if len(self._remembered) >= _REMEMBERED:
-                    self._remembered.clear()
-                self._remembered[name, value] = hits
+            self._remember(name, value, hits)
         return hits
 
     def in_address(self, url: bytes, budget: Budget) -> tuple[Hit, ...]:
         """What is found in the path of a request target, whole and by segment. Raises ScanTimeout."""
-        if not self.rules.head_parts_may_match(layers_of(Views(url, WHOLE_ESCAPES["url"]))):
+        if not self.rules.head_part_rules:
             return ()
-        return tuple(self._scan(_segments(url), "url", budget))
+        address = url.partition(b"?")[0]
+        hits = self._remembered.get((b"", address))
+        if hits is None:
+            hits = ()
+            if self.rules.head_parts_may_match(layers_of(Views(address, WHOLE_ESCAPES["url"]))):
+                hits = tuple(self._scan(_segments(address), "url", budget))
+            self._remember(b"", address, hits)
+        return hits
+
+    def _remember(self, name: bytes, value: bytes, hits: tuple[Hit, ...]) -> None:
+        if len(name) + len(value) <= _MAX_REMEMBERED:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[name, value] = hits
 
     def _scan(self, parts: Iterable[Field], label: str, budget: Budget) -> Iterator[Hit]:
         for part in parts:
