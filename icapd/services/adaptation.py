@@ -9,11 +9,10 @@ that takes long. The caller carries them out in order: a record is durable befor
 """
 
 from collections.abc import Callable
-from enum import Enum, auto
 from functools import partial
 
 from icapd.audit import Inspection
-from icapd.errors import CodingError, ScanTimeout
+from icapd.errors import CodingError
 from icapd.http.adapted import changed_head
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
@@ -24,22 +23,15 @@ from icapd.services import answers, blocking
 from icapd.services.answers import AdaptationOptions, Record, Step, Work, patiently
 from icapd.services.body_memory import BodyMemory, HeldBody
 from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
-from icapd.services.buffered import obstacle, read_buffered, reason_of
-from icapd.services.examination import examine_head, size_findings
-from icapd.services.exchange import Exchange
+from icapd.services.buffered import read_buffered
+from icapd.services.examination import size_findings
+from icapd.services.exchange import Exchange, Phase
 from icapd.services.flow import Echo, Flow, inspected_flow, needs_all
 from icapd.services.flowing import FlowingMessage
 from icapd.services.normalising import normalised_head, of_changed_head
-from icapd.services.start import examined_start
+from icapd.services.start import examined_head, examined_start
 from icapd.services.trailers import examined
 from icapd.services.transaction import Transaction
-
-
-class _Phase(Enum):
-    PREVIEW = auto()
-    BUFFERING = auto()
-    FLOWING = auto()
-    DONE = auto()
 
 
 class Adaptation:
@@ -59,12 +51,12 @@ class Adaptation:
         self._held = HeldBody(memory, options.max_buffered_body)
         self._plan: BodyPlan | None = None
         self._flowing: FlowingMessage | None = None
-        self._phase = _Phase.PREVIEW
+        self._phase = Phase.PREVIEW
         self.whole_body: bytes | None = None  # once done: as it came, where it was held back to its end
 
     @property
     def is_done(self) -> bool:
-        return self._phase is _Phase.DONE
+        return self._phase is Phase.DONE
 
     def begin(self) -> list[Step]:
         """What the heads alone decide. A body that comes with a preview is waited for that far."""
@@ -74,15 +66,9 @@ class Adaptation:
         if self._virgin.too_many_fields:
             self.transaction.mark("skipped", "head-fields")
             return self._block_uninspected()
-        try:
-            request = self._request.request_head
-            examination = examine_head(self._inspector, self._virgin, request, patient=patient)
-        except ScanTimeout as error:
-            if self._must_stop("partial", reason_of(error)):
-                return self._block_uninspected()
-        else:
-            self._head = examination.head
-            self.transaction.add_findings(examination.findings)
+        self._head, reason = examined_head(self._inspector, self.transaction, self._virgin, patient=patient)
+        if reason and self._must_stop("partial", reason):
+            return self._block_uninspected()
         self._head = normalised_head(self._head, self.transaction, self._options.normalisation)
         if self._request.has_body:
             self.transaction.add_findings(size_findings(self._announced.too_large_for(self._inspector.rules)))
@@ -153,20 +139,20 @@ class Adaptation:
         if self._flowing is not None:
             return self._go_on(self._flowing, partial(self._flowing.feed, data))
         fits = self._held.add(data)
-        if self._phase is _Phase.PREVIEW and self._request.preview is None:
+        if self._phase is Phase.PREVIEW and self._request.preview is None:
             return self._decide() if self._announced.is_settled_by(self.transaction.body_bytes) else []
-        return self._start_inspected_flow() if self._phase is _Phase.BUFFERING and not fits else []
+        return self._start_inspected_flow() if self._phase is Phase.BUFFERING and not fits else []
 
     def _on_end(self, trailers: Headers) -> list[Step]:
         self._exchange.end()
-        steps = self._decide() if self._phase is _Phase.PREVIEW else []
+        steps = self._decide() if self._phase is Phase.PREVIEW else []
         finish = partial(self._finish, trailers)
         return [*steps, *patiently(partial(finish, patient=False), partial(finish, patient=True))]
 
     def _finish(self, trailers: Headers, *, patient: bool) -> list[Step]:
         """The body is all there."""
-        steps = self._finish_buffered(trailers, patient) if self._phase is _Phase.BUFFERING else []
-        if self._flowing is not None and self._phase is _Phase.FLOWING:
+        steps = self._finish_buffered(trailers, patient) if self._phase is Phase.BUFFERING else []
+        if self._flowing is not None and self._phase is Phase.FLOWING:
             self.transaction.note_truncation(self._announced.length)
             kept = examined(trailers, self._inspector, self.transaction)
             steps += self._go_on(self._flowing, partial(self._flowing.finish, kept))
@@ -174,16 +160,15 @@ class Adaptation:
 
     def _decide(self) -> list[Step]:
         """Choose the plan, and act on it as far as it can be acted on now."""
-        sample, limit = self._held.sample(), self._options.max_buffered_body
-        timely = examined_start(
-            self._inspector, self.transaction, self._virgin, self._announced.codings, sample
-        )
-        if not timely and self._options.blocks_uninspected:
+        sample, codings = self._held.sample(), self._announced.codings
+        timely = examined_start(self._inspector, self.transaction, self._virgin, codings, sample)
+        if not timely and self._must_stop("partial", "budget"):
             return self._block_uninspected()
         if self.transaction.must_block:
             return self._block_by_rules()
         skips = self.transaction.skips_body(self._announced.media_type.essence, self._announced.length)
-        self._plan = plan = plan_body(self._announced, sample, self._inspector.rules, limit, skips=skips)
+        rules, limit = self._inspector.rules, self._options.max_buffered_body
+        self._plan = plan = plan_body(self._announced, sample, rules, limit, skips=skips)
         if plan.kind is PlanKind.SKIP:
             if self._must_stop("skipped", plan.reason) and plan.is_blind:
                 return self._block_uninspected()
@@ -196,7 +181,7 @@ class Adaptation:
             return self._block_uninspected()
         if plan.kind is PlanKind.STREAM:
             return self._with_the_rest(self._start_inspected_flow())
-        self._phase = _Phase.BUFFERING
+        self._phase = Phase.BUFFERING
         return list(self._exchange.ask_for_the_rest())
 
     def _with_the_rest(self, steps: list[Step]) -> list[Step]:
@@ -248,7 +233,7 @@ class Adaptation:
         return self._start_flow(flow, flow.head(self._head))
 
     def _start_flow(self, flow: Flow, head: MessageHead) -> list[Step]:
-        self._phase = _Phase.FLOWING
+        self._phase = Phase.FLOWING
         if self.transaction.disposition != "bypassed":
             is_virgin = self._head is self._virgin
             self.transaction.disposition = "echoed" if is_virgin else of_changed_head(self.transaction)
@@ -306,6 +291,6 @@ class Adaptation:
         return self._done(blocking.uninspected(self.transaction, self._options.contact))
 
     def _done(self, steps: list[Step]) -> list[Step]:
-        self._phase = _Phase.DONE
+        self._phase = Phase.DONE
         self.whole_body = self._exchange.whole(self._held.release(), self.transaction.body_bytes)
         return steps

@@ -1,6 +1,17 @@
 """How far the ICAP conversation of one transaction has come, and so which replies it allows."""
 
+from enum import Enum, auto
+
 from icapd.icap import Continue, ModRequest, Reply
+
+
+class Phase(Enum):
+    """How far an adaptation has come."""
+
+    PREVIEW = auto()
+    BUFFERING = auto()
+    FLOWING = auto()
+    DONE = auto()
 
 
 class Exchange:

@@ -1,4 +1,4 @@
-"""The first bytes of a body under the rules on `magic`, before it is decided how to read the body."""
+"""What comes before a body is read, under the rules: the head of a message, and the first bytes of the body."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,24 @@ from icapd.errors import ScanTimeout
 from icapd.http.heads import MessageHead
 from icapd.inspection import Inspector
 from icapd.services.buffered import reason_of
-from icapd.services.examination import examine_magic
+from icapd.services.examination import examine_head, examine_magic
 from icapd.services.transaction import Transaction
+
+
+def examined_head(
+    inspector: Inspector, transaction: Transaction, virgin: MessageHead, *, patient: bool
+) -> tuple[MessageHead, str]:
+    """The head as the rules leave it, and what kept them from it, in the words of the audit row.
+
+    Notes what is found. Without patience, OutOfPatience is raised where it takes long.
+    """
+    request = transaction.request.request_head
+    try:
+        examination = examine_head(inspector, virgin, request, patient=patient)
+    except ScanTimeout as error:
+        return virgin, reason_of(error)
+    transaction.add_findings(examination.findings)
+    return examination.head, ""
 
 
 def examined_start(

@@ -105,7 +105,7 @@ SLOW = """
 id = "demo.slow"
 description = "A pattern that takes for ever on what it does not match"
 targets = ["body", "header:X-Slow"]
-pattern = '(?:a|aa|aaa){1,60}(?=b)'
+pattern = '(?:a|aa|aaa){1,60}(?=b)b?'
 max_length = 4096
 action = "redact"
 severity = "low"
