@@ -23,7 +23,7 @@ from icapd.services import answers, blocking
 from icapd.services.answers import AdaptationOptions, Record, Step, Work, patiently
 from icapd.services.body_memory import BodyMemory, HeldBody
 from icapd.services.body_plan import Announced, BodyPlan, PlanKind, plan_body
-from icapd.services.buffered import read_buffered
+from icapd.services.buffered import obstacle, read_buffered
 from icapd.services.examination import size_findings
 from icapd.services.exchange import Exchange, Phase
 from icapd.services.flow import Echo, Flow, inspected_flow, needs_all

@@ -1,4 +1,4 @@
-"""What comes before a body is read, under the rules: the head of a message, and the first bytes of the body."""
+"""What comes before a body is read, under the rules: the head, and the first bytes of the body."""
 
 from collections.abc import Sequence
 
