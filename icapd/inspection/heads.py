@@ -43,7 +43,8 @@ def examine_url(url: bytes, parts: HeadParts, timeout: float, fingerprinter: Fin
     """
     rules, budget = parts.rules, Budget(timeout)
     found: list[Hit] = []
-    if rules.field_rules and rules.fields_may_match(layers_of(Views(url, WHOLE_ESCAPES["form"]))):
+    query = url.partition(b"?")[2]
+    if query and rules.fields_may_match(layers_of(Views(query, WHOLE_ESCAPES["form"]))):
         found += scan_fields(rules, fields_of(url, "url"), budget)
     found += scan_views(rules, "url", Views(url, WHOLE_ESCAPES["url"]), budget)
     found += parts.in_address(url, budget)
@@ -68,7 +69,7 @@ def examine_headers(
     found = [list(parts.in_header(name, value, budget)) for name, value in headers]
     values = [value for _, value in headers]
     values += [_readings(value).innermost for value in values if b"%" in value]
-    if rules.headers_may_match(values):
+    if rules.headers_may_match([name for name, _ in headers], values):
         for number, (name, value) in enumerate(headers):
             found[number] += _scan_header(name, value, rules, budget)
     hits = tuple(chain.from_iterable(found))

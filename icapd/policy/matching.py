@@ -91,7 +91,7 @@ class CompiledRule:
 
     def has_keyword(self, text: bytes) -> bool:
         """Whether the text holds one of the keywords, in any case."""
-        return not self.keywords or _holds_one(self.keywords, text.lower())
+        return not self.keywords or holds_one(self.keywords, text.lower())
 
     def find(
         self, text: Text, start: int, stop: int, deadline: float, *, empty: bool = False
@@ -152,7 +152,7 @@ class CompiledRule:
             return True
         first = min(match.full_start, max(0, match.full_end - self.max_length))
         last = max(match.full_end, match.full_start + self.max_length)
-        return _holds_one(self.keywords, text.lowered[first:last])
+        return holds_one(self.keywords, text.lowered[first:last])
 
     def _accepts(self, text: bytes, match: Match) -> bool:
         """Whether a match in the text is a finding, by all that its pattern can't say."""
@@ -179,7 +179,8 @@ class CompiledRule:
         return b"".join([*pieces, text[position:]])
 
 
-def _holds_one(keywords: Iterable[bytes], lowered: bytes) -> bool:
+def holds_one(keywords: Iterable[bytes], lowered: bytes) -> bool:
+    """Whether a text, in lower case, holds one of the keywords."""
     return any(keyword in lowered for keyword in keywords)
 
 

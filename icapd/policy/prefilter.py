@@ -1,13 +1,17 @@
 """Which rules are worth running on a text: those that one pass says may match, and whose limits it keeps."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import hyperscan
 
 from icapd.policy import one_pass
 from icapd.policy.databases import Databases
-from icapd.policy.matching import CompiledRule
+from icapd.policy.matching import CompiledRule, holds_one
 from icapd.policy.one_pass import Expression, OnePass
+
+# Bytes. In a longer text a keyword is looked for where the rule is run.
+_SHORT = 4096
+_NOBODY: frozenset[int] = frozenset()
 
 
 class Prefilter:
@@ -54,7 +58,7 @@ class Prefilter:
         A pattern that is bound to the beginning of a value is looked for in mid-text as well: what one pass
         looks for has no such bounds.
         """
-        return bool(self._always) or any(map(self._numbers_of.__getitem__, self._one_pass.occurring(text)))
+        return any(self._with_keywords(self._numbers(text), text))
 
     @property
     def always(self) -> tuple[CompiledRule, ...]:
@@ -63,14 +67,28 @@ class Prefilter:
 
     def candidates(self, text: bytes) -> Sequence[CompiledRule]:
         """The rules that can have a match in the text, in their order."""
+        numbers = self._numbers(text)
+        if not numbers:
+            return ()
+        rules: Iterable[CompiledRule] = map(self._rules.__getitem__, sorted(numbers))
+        if len(text) < _SHORT:
+            rules = self._with_keywords(sorted(numbers), text)
+        return [rule for rule in rules if rule.takes(text)] if self._of_values else list(rules)
+
+    def _numbers(self, text: bytes) -> frozenset[int]:
+        """Of the rules that one pass says may match, and of those that it can say nothing of."""
         occurring = self._one_pass.occurring(text)
         if not occurring and not self._always:
-            return ()
-        numbers = set(self._always)
-        for expression in occurring:
-            numbers |= self._numbers_of[expression]
-        rules = map(self._rules.__getitem__, sorted(numbers))
-        return [rule for rule in rules if rule.takes(text)] if self._of_values else list(rules)
+            return _NOBODY
+        return self._always.union(*map(self._numbers_of.__getitem__, occurring))
+
+    def _with_keywords(self, numbers: Iterable[int], text: bytes) -> Iterator[CompiledRule]:
+        """Those whose keywords the text has, of rules that have some."""
+        lowered = text.lower()
+        for number in numbers:
+            rule = self._rules[number]
+            if not rule.keywords or holds_one(rule.keywords, lowered):
+                yield rule
 
 
 def make_prefilter(

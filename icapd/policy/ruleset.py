@@ -55,9 +55,6 @@ class RuleSet:
         )
         #: Bytes that a streamed body must hold back, and look back on, so that no match is missed.
         self.window = max((rule.max_length for rule in self.body_rules), default=0)
-        on_headers = [
-            rule for target, members in by_target.items() if target.startswith("header") for rule in members
-        ]
         self._prefilters: dict[str, Prefilter] = {}
         for target, members in by_target.items():
             if narrowed is not None:
@@ -68,8 +65,6 @@ class RuleSet:
             else:
                 of_values = target in VALUE_TARGETS
                 self._prefilters[target] = make_prefilter(members, databases, of_values=of_values)
-        # All rules on headers together, whatever the header.
-        self._any_header = make_prefilter(on_headers, databases, of_values=False)
         self._named_headers = _by_name(self._prefilters, "header:")
         self._exact_headers = _by_name(self._prefilters, "header-exact:")
         self._by_selection: dict[Selection, RuleSet] = {}
@@ -130,9 +125,14 @@ class RuleSet:
         prefilter = self._prefilters.get("head-part")
         return prefilter is not None and any(map(prefilter.may_match_within, texts))
 
-    def headers_may_match(self, values: Iterable[bytes]) -> bool:
-        """False when surely no rule on headers matches in any of these values."""
-        return self._any_header.may_match_within(b"\n".join(values))
+    def headers_may_match(self, names: Iterable[bytes], values: Iterable[bytes]) -> bool:
+        """False when surely no rule on headers matches in any header with one of these names and values."""
+        if self._named_headers and not self._named_headers.keys().isdisjoint(map(bytes.lower, names)):
+            return True
+        if self._exact_headers and not self._exact_headers.keys().isdisjoint(names):
+            return True
+        every = self._prefilters.get("header")
+        return every is not None and every.may_match_within(b"\n".join(values))
 
     def scan_header(self, name: bytes, value: bytes, *, timeout: float = SCAN_TIMEOUT) -> list[Match]:
         """Matches in one header's value. A rule that matches nothing at all there finds its presence."""

@@ -60,7 +60,7 @@ def test_narrowed_prefilter_knows_some_of_the_rules(compiled: Make) -> None:
     rules = [compiled(id=name, pattern=pattern) for name, pattern in patterns.items()]
     prefilter = make_prefilter(rules, Databases(), of_values=False)
     assert [rule.id for rule in prefilter.narrowed(rules[1:]).candidates(b"ab")] == ["t.b", "t.x"]
-    assert prefilter.narrowed(rules[:1]).candidates(b"b") == []
+    assert prefilter.narrowed(rules[:1]).candidates(b"b") == ()
 
 
 @given(st.data())
