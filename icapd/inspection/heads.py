@@ -69,8 +69,9 @@ def examine_headers(
     found = [list(parts.in_header(name, value, budget)) for name, value in headers]
     values = [value for _, value in headers]
     values += [_readings(value).innermost for value in values if b"%" in value]
-    if rules.headers_may_match([name for name, _ in headers], values):
-        for number, (name, value) in enumerate(headers):
+    any_may_match = rules.any_header_may_match(values)
+    for number, (name, value) in enumerate(headers):
+        if any_may_match or rules.looks_at_header(name):
             found[number] += _scan_header(name, value, rules, budget)
     hits = tuple(chain.from_iterable(found))
     if not any(hit.redacts for hit in hits):

@@ -125,14 +125,14 @@ class RuleSet:
         prefilter = self._prefilters.get("head-part")
         return prefilter is not None and any(map(prefilter.may_match_within, texts))
 
-    def headers_may_match(self, names: Iterable[bytes], values: Iterable[bytes]) -> bool:
-        """False when surely no rule on headers matches in any header with one of these names and values."""
-        if self._named_headers and not self._named_headers.keys().isdisjoint(map(bytes.lower, names)):
-            return True
-        if self._exact_headers and not self._exact_headers.keys().isdisjoint(names):
-            return True
+    def any_header_may_match(self, values: Iterable[bytes]) -> bool:
+        """False when surely no rule on all headers matches any of these values."""
         every = self._prefilters.get("header")
         return every is not None and every.may_match_within(b"\n".join(values))
+
+    def looks_at_header(self, name: bytes) -> bool:
+        """Whether there are rules on just this header."""
+        return name.lower() in self._named_headers or name in self._exact_headers
 
     def scan_header(self, name: bytes, value: bytes, *, timeout: float = SCAN_TIMEOUT) -> list[Match]:
         """Matches in one header's value. A rule that matches nothing at all there finds its presence."""
