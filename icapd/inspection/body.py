@@ -12,17 +12,19 @@ from icapd.inspection import multipart, parts
 from icapd.inspection.base64_text import Run, runs_in
 from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import NONE
-from icapd.inspection.fields import Field, fields_of, single_value
+from icapd.inspection.fields import Field, fields_of, json_values, single_value
 from icapd.inspection.findings import Fingerprinter, Hit
 from icapd.inspection.formats import CUTTERS, WHOLE_ESCAPES, TextFormat, text_format
 from icapd.inspection.multipart import Part, Segment
 from icapd.inspection.parts import PartCutter
 from icapd.inspection.redaction import PlainCutter
 from icapd.inspection.scanned import Enclosed, Scanned, secrets_of
-from icapd.inspection.scanning import layers_of, scan_fields, scan_views
+from icapd.inspection.scanning import layers_of, scan_fields, scan_views, values_may_match
 from icapd.inspection.views import Views
 from icapd.policy import REPLACEMENT, RuleSet
 
+# Bytes. In a shorter JSON text the values are not collected before it is known that they matter.
+_LONG = 2048
 #: A multipart body in a part of another, base64 in base64, and so on; what lies deeper is read as it stands.
 MAX_DEPTH = 3
 
@@ -107,10 +109,18 @@ def _scan_text(
 ) -> Scanned:
     views = Views(text, WHOLE_ESCAPES[kind])
     found: list[Hit] = []
-    if rules.field_rules and rules.fields_may_match(layers_of(views)):
+    if _fields_may_match(text, kind, views, rules, budget):
         found += scan_fields(rules, fields, budget)
     found += scan_views(rules, "body", views, budget)
     return Scanned(text, views, CUTTERS[kind](), found, _scan_runs(views, kind, rules, budget))
+
+
+def _fields_may_match(text: bytes, kind: TextFormat, views: Views, rules: RuleSet, budget: Budget) -> bool:
+    if not rules.field_rules:
+        return False
+    if kind == "json" and len(text) > _LONG:
+        return values_may_match(rules, json_values(text), budget)
+    return rules.fields_may_match(layers_of(views))
 
 
 def _scan_runs(

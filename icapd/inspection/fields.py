@@ -80,6 +80,17 @@ def single_value(text: bytes, kind: TextFormat) -> Iterator[Field]:
         yield Field(value, 0, NONE)
 
 
+def json_values(text: bytes) -> set[bytes]:
+    """The distinct values of the fields of a JSON text."""
+    values = {_json_value(spelling) for spelling in set(_JSON_STRING.findall(text))}
+    inner = [value for value in values if value.startswith(_JSON_CONTAINER)]
+    return values.union(*(map(_json_value, _JSON_STRING.findall(value)) for value in inner))
+
+
+def _json_value(spelling: bytes) -> bytes:
+    return View(JSON, spelling).text if b"\\" in spelling else spelling
+
+
 def _json_fields(text: bytes, outer: Field | None, *, is_inner: bool = False) -> Iterator[Field]:
     for string in _JSON_STRING.finditer(text):
         field = Field(string[1], string.start(1), JSON, outer)

@@ -40,6 +40,19 @@ def _has_layers(value: bytes) -> bool:
     return ANY.occur_in(value) or not value.isascii()
 
 
+def values_may_match(rules: RuleSet, values: Iterable[bytes], budget: Budget) -> bool:
+    """Whether rules on single values match any of these. Faster than to ask for where they stand."""
+    every = list(values)
+    for value in tuple(every):
+        if _has_layers(value):
+            views = Views(value, LAYERS)
+            if views.innermost_reading:
+                every.append(views.innermost)
+    if not rules.values_may_match(every):
+        return False
+    return any(rules.scan("field", value, timeout=budget.left()) for value in every)
+
+
 def scan_fields(rules: RuleSet, fields: Iterable[Field], budget: Budget) -> Iterator[Hit]:
     """What the rules on single values find, as their reader gets them and with all layers of escapes off."""
     # Names repeat in every object of a list, and so do many values: each spelling is scanned once.

@@ -10,6 +10,7 @@ from functools import lru_cache
 import hyperscan
 
 from icapd.policy.one_pass import Expression, OnePass, as_locator, compile_database
+from icapd.policy.relaxed import searchable
 
 #: Places that are told apart; a text with more of them is looked at everywhere.
 MAX_PLACES = 2000
@@ -46,7 +47,7 @@ class Places:
         if reach is None or stop - start < _SHORT:
             return [(start, stop)]
         first = max(0, start - reach)
-        seen = text[first : stop + reach]
+        seen = searchable(text[first : stop + reach])
         ends = None
         if self._locator:
             # All of a match up to the end that was found lies within its reach.

@@ -8,6 +8,7 @@ from icapd.policy import one_pass
 from icapd.policy.databases import Databases
 from icapd.policy.matching import CompiledRule, holds_one
 from icapd.policy.one_pass import Expression, OnePass
+from icapd.policy.relaxed import searchable, together
 
 # Bytes. In a longer text a keyword is looked for where the rule is run.
 _SHORT = 4096
@@ -58,6 +59,11 @@ class Prefilter:
         A pattern that is bound to the beginning of a value is looked for in mid-text as well: what one pass
         looks for has no such bounds.
         """
+        return any(self._with_keywords(self._numbers(searchable(text)), text))
+
+    def may_match_one_of(self, texts: Sequence[bytes]) -> bool:
+        """False when surely none of the texts has a candidate."""
+        text = together(texts)
         return any(self._with_keywords(self._numbers(text), text))
 
     @property
@@ -67,7 +73,7 @@ class Prefilter:
 
     def candidates(self, text: bytes) -> Sequence[CompiledRule]:
         """The rules that can have a match in the text, in their order."""
-        numbers = self._numbers(text)
+        numbers = self._numbers(searchable(text))
         if not numbers:
             return ()
         rules: Iterable[CompiledRule] = map(self._rules.__getitem__, sorted(numbers))

@@ -20,7 +20,10 @@ _MAX_COUNT = 16
 # The same of a group that takes no more than so many characters to write, such as a digit with a blank.
 _MAX_SMALL_COUNT, _SMALL = 12, 48
 
-_ANYTHING = r"[\x00-\xff]*"
+#: A byte that no expression matches: it can stand between texts that are looked through together. A text has
+#: its neighbour in its place. UTF-8 has neither of them.
+SEPARATOR, NEIGHBOUR = 0xFF, 0xFE
+_ANYTHING = r"[\x00-\xfe]*"
 _BYTES = frozenset(range(256))
 _DIGITS = frozenset(b"0123456789")
 _BLANKS = frozenset(b" \t\n\r\f\v")
@@ -44,6 +47,16 @@ _ASSERTIONS = frozenset({sre.AT, *_AROUND})
 
 class _Unknown(Exception):
     """The pattern has something whose meaning is not known here."""
+
+
+def searchable(text: bytes) -> bytes:
+    """The text as expressions look for it: without the separator."""
+    return text.replace(b"\xff", b"\xfe")
+
+
+def together(texts: Iterable[bytes]) -> bytes:
+    """Several texts as one in which no expression matches across them."""
+    return b"\xff".join(map(searchable, texts))
 
 
 def relaxed(pattern: bytes, *, shortest: bool = False) -> bytes | None:
@@ -204,6 +217,8 @@ def _set(members: Iterable[tuple[Any, Any]]) -> frozenset[int]:
 
 def _class(members: frozenset[int]) -> str:
     """A set of bytes, in ranges."""
+    if SEPARATOR in members:
+        members = members - {SEPARATOR} | {NEIGHBOUR}
     if not members:
         raise _Unknown
     ranges: list[tuple[int, int]] = []
@@ -217,7 +232,7 @@ def _class(members: frozenset[int]) -> str:
 
 _SINGLES = frozenset({sre.LITERAL, sre.NOT_LITERAL, sre.IN, sre.ANY})
 _WRITERS: dict[Any, Callable[[Any, bool], str]] = {
-    sre.LITERAL: lambda byte, _: f"\\x{byte:02x}",
+    sre.LITERAL: lambda byte, _: f"\\x{min(byte, NEIGHBOUR):02x}",
     sre.NOT_LITERAL: lambda byte, _: _class(_BYTES - {byte}),
     sre.IN: lambda members, _: _class(_set(members)),
     sre.ANY: _any,

@@ -120,6 +120,11 @@ class RuleSet:
         prefilter = self._prefilters.get("field")
         return prefilter is not None and any(map(prefilter.may_match_within, texts))
 
+    def values_may_match(self, values: Sequence[bytes]) -> bool:
+        """False when surely no rule on single values matches any of these."""
+        prefilter = self._prefilters.get("field")
+        return prefilter is not None and prefilter.may_match_one_of(values)
+
     def head_parts_may_match(self, texts: Iterable[bytes]) -> bool:
         """The same for rules on parts of a head."""
         prefilter = self._prefilters.get("head-part")
