@@ -17,8 +17,8 @@ import msgspec
 
 from icapd.policy.one_pass import Expression, OnePass, compile_database
 
-#: Files that are kept: a site has one for each target and direction of its policy, and of some before it.
-MAX_FILES = 64
+#: Files that are kept: a site has some for each scope of its policy, and of policies before it.
+MAX_FILES = 512
 #: Fewer are compiled sooner than they are read.
 MIN_EXPRESSIONS = 16
 #: Bytes. Nothing larger is read back: it is none of ours.
