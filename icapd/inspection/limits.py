@@ -21,5 +21,6 @@ class InspectionLimits:
     scan_timeout: float = 0.25
     #: How long a caller waits who has others to serve: behind it, OutOfPatience is raised.
     patience: float = 0.01
-    #: How much of a stream is decided at a time: large enough for the margins to weigh little.
-    block_size: int = 64 * KiB
+    #: How much of a stream is decided at a time: large enough for the margins to weigh little, and with them
+    #: less than the 64 KiB that some Squids read of a response before ours begins (bug 5352).
+    block_size: int = 32 * KiB

@@ -5,6 +5,7 @@ from functools import partial
 
 from icapd.audit import Inspection
 from icapd.errors import CodingError, OutOfPatience, ScanTimeout
+from icapd.http.codings import KiB
 from icapd.http.headers import Headers
 from icapd.http.heads import MessageHead
 from icapd.icap import AdaptedData
@@ -15,6 +16,10 @@ from icapd.services.buffered import reason_of
 from icapd.services.examination import size_findings
 from icapd.services.flow import Echo, Flow
 from icapd.services.transaction import Transaction
+
+#: Bytes of a body behind which its reply begins, even if nothing of it may leave: a rule that looks far holds
+#: much back, and Debian's Squids read no more than 64 KiB of a response before ours begins (bug 5352).
+MAX_UNBEGUN = 48 * KiB
 
 
 class FlowingMessage:
@@ -85,7 +90,8 @@ class FlowingMessage:
             return self._end(out)
         steps: list[Step] = []
         if not self.has_begun:
-            steps = self.begin() if out else []
+            must_begin = self._transaction.body_bytes >= MAX_UNBEGUN
+            steps = self.begin() if out or must_begin else []
         elif has_new:
             # A redaction that a client can see has its record, even if the server dies in mid-stream.
             steps = [Record("open")]

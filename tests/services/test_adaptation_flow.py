@@ -136,3 +136,23 @@ def test_any_chunking_gives_the_same_message(
     assert cut.body == expected
     assert cut.record.disposition == whole.record.disposition
     assert [f.rule_id for f in cut.record.findings] == [f.rule_id for f in whole.record.findings]
+
+
+def test_reply_begins_although_a_rule_holds_everything_back(tmp_path: Path) -> None:
+    """Squid reads no more than 64 KiB before it has (bug 5352)."""
+    far = """
+[[rule]]
+id = "demo.far"
+description = "A rule that looks far"
+targets = ["body"]
+pattern = "KEY-[A-Z0-9]{12}"
+max_length = 65536
+action = "redact"
+severity = "low"
+match = ["KEY-ABCDEF123456"]
+"""
+    catalogue = catalogue_of(demo_policy(tmp_path, rules=far))
+    body = large_text(200)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % (4 * len(body))
+    connection = adapt(catalogue, wire.respmod(head, wire.chunked(body)[: 60 * 1024]))
+    assert connection.http_head.startswith(b"HTTP/1.1 200")
