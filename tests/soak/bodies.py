@@ -111,13 +111,17 @@ def text(rng: Random, size: int, secrets: int = 0, media_type: str = "text/plain
     return Redactable(Body(media_type, lambda: blocks(False)), Body(media_type, lambda: blocks(True)))
 
 
+_SIGNATURES = {"application/zip": b"PK\x03\x04", "image/png": b"\x89PNG\r\n\x1a\n"}
+
+
 def binary(rng: Random, size: int, media_type: str = "application/zip") -> Body:
-    """Bytes like an archive's."""
+    """Bytes like an archive's, or an image's."""
     mark = rng.randbytes(16)
+    begins = _SIGNATURES[media_type]
 
     def blocks() -> Iterator[bytes]:
         for number, start in enumerate(range(0, size, BLOCK)):
-            yield (b"PK\x03\x04%b%08d" % (mark, number) + _NOISE)[: min(BLOCK, size - start)]
+            yield (b"%b%b%08d" % (begins, mark, number) + _NOISE)[: min(BLOCK, size - start)]
 
     return Body(media_type, blocks)
 
