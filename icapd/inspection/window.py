@@ -78,12 +78,13 @@ class WindowStage:
     def feed(self, data: bytes) -> bytes:
         if not self._rules.body_rules:
             return data
-        if self._views.is_empty:
+        if self._views.is_empty and not self._coming:
             data = self._lead + data
             # Blanks don't tell the format yet.
             if len(data) < LEAD and not data.lstrip(BLANKS):
                 self._lead = data
                 return b""
+            self._lead = b""
             self._begin(data)
         size = self._limits.block_size
         # Piece by piece, so that no more is held back than one block needs.
@@ -104,6 +105,8 @@ class WindowStage:
             while not self.cut and (stops := self._views.next_block()):
                 self._out.append(self._decide(stops, until))
             if self._coming:
+                if until is not None and monotonic() > until:
+                    raise OutOfPatience
                 self._views.extend(self._coming.popleft())
             elif is_last:
                 self._views.extend(b"", is_last=True)

@@ -100,7 +100,7 @@ class IcapProtocol(asyncio.Protocol):
         """Close once the request under way is answered; at once when there is none."""
         self._is_ending = True
         self._session.close_after_response()
-        if self._session.is_idle and not self._waiting and self._session.apart is None:
+        if self._session.connection.is_idle and not self._waiting and self._session.apart is None:
             self._close()
 
     def abort(self, reason: str) -> None:
@@ -115,7 +115,7 @@ class IcapProtocol(asyncio.Protocol):
         """Seconds for which nothing needs to arrive."""
         if self._is_new:
             return settings.first_byte_timeout
-        if self._session.is_idle:
+        if self._session.connection.is_idle:
             return settings.idle_timeout
         if self._session.connection.is_reading_head:
             return settings.head_timeout
@@ -132,7 +132,7 @@ class IcapProtocol(asyncio.Protocol):
         if not self._session.connection.is_reading_head:
             self._last_activity = time.monotonic()
         self._is_new = self._is_new and not data
-        if not self._waiting and self._session.is_idle and data.startswith(b"OPTIONS "):
+        if not self._waiting and self._session.connection.is_idle and data.startswith(b"OPTIONS "):
             # Squid holds everything up for it, and it is done at once: it needs no turn.
             self._work(data)
             if self._session.pending is not None:
@@ -185,8 +185,8 @@ class IcapProtocol(asyncio.Protocol):
                 self._engine.run_apart(self, apart)
         elif self._session.pending is None:
             # An answer that began before the end was ordered did not announce it.
-            is_over = self._is_ending and self._session.is_idle and not self._waiting
-            if is_over or self._session.must_close:
+            is_over = self._is_ending and self._session.connection.is_idle and not self._waiting
+            if is_over or self._session.connection.must_close:
                 self._close()
 
     def _write(self, data: bytes) -> None:

@@ -36,6 +36,10 @@ from icapd.services.trust import trusted_identity
 log = structlog.get_logger()
 
 
+# Seconds that one connection's bytes are looked at without a pause.
+_PATIENCE = 0.01
+
+
 class Session:
     """Drives the codec and the adaptations of one connection."""
 
@@ -67,15 +71,6 @@ class Session:
         self._ended = False  # abandoned: nothing that still arrives is looked at
         self._abandoned = ""  # why, while something is apart
         self._began = 0  # perf_counter_ns when the current request's head was complete
-
-    @property
-    def must_close(self) -> bool:
-        return self.connection.must_close
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is under way, not even its first byte."""
-        return self.connection.is_idle
 
     def receive(self, data: bytes) -> bytes:
         """Bytes from the peer (b"": it closed its side); returns the bytes to send."""
@@ -115,9 +110,13 @@ class Session:
 
     def _advance(self) -> bytes:
         out: list[bytes] = []
+        until = time.monotonic() + _PATIENCE
         try:
             while self._goes_on and (event := self.connection.next_event()) is not None:
                 out.append(self._handle(event))
+                if self._defers and self._adaptation is not None and time.monotonic() > until:
+                    # Others have their turn before what else these bytes hold is looked at.
+                    self.apart = self.apart or Apart(Work(list), ())
         except RemoteProtocolError as error:
             out.append(self._answer_error(error))
         return b"".join(out)

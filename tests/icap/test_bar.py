@@ -139,7 +139,7 @@ def test_request_and_the_one_behind_it_get_their_answers(
 ) -> None:
     replies, session = run(bench, data + wire.options(), size)
     assert statuses(replies) == [*expected, 200]
-    assert session.is_idle and not session.must_close
+    assert session.connection.is_idle and not session.connection.must_close
 
 
 # --- lines 15 and 26: what does not come to its end
@@ -160,7 +160,7 @@ def test_request_that_stays_unfinished_is_told_so_and_the_connection_ends(
 ) -> None:
     session = bench.session()
     assert session.receive(data) == b""
-    assert not session.is_idle
+    assert not session.connection.is_idle
     (reply,) = replies_of(session.time_out())
     assert reply.status == 408
     assert b"\r\nConnection: close\r\n" in reply.icap_head
@@ -290,7 +290,7 @@ def test_what_is_odd_in_http_is_no_error_of_icap(
     ):
         replies, session = run(bench_of_mode, data + wire.options(), size)
         assert [reply.status in {200, 204} for reply in replies] == [True, True]
-        assert session.is_idle
+        assert session.connection.is_idle
 
 
 # --- lines 61 to 66, 68: OPTIONS

@@ -44,7 +44,7 @@ def test_next_request_is_answered_as_if_alone_or_not_at_all(
     statuses = [int(status) for status in _STATUS.findall(out)]
     assert b"hidden" not in out
     assert all(record.host != "hidden.example" for record in records)
-    assert session.must_close is probe.closes
+    assert session.connection.must_close is probe.closes
     if probe.closes:
         assert statuses == list(probe.statuses)
         assert b"\r\nConnection: close" in out or b"ICAP/1.0 404" in out
@@ -53,7 +53,7 @@ def test_next_request_is_answered_as_if_alone_or_not_at_all(
     assert statuses == [*probe.statuses, 204]
     assert plain(out).endswith(reply)
     assert plain_record(records[-1]) == record
-    assert session.is_idle
+    assert session.connection.is_idle
 
 
 HOSTS = [

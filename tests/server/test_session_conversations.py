@@ -119,7 +119,7 @@ class SessionConversation(RuleBasedStateMachine):
         for exchange in self.client.exchanges[before:after]:
             self._check(exchange, may_refuse=may_refuse)
         self.records += self.workbench.take_records()
-        if self.session.must_close:
+        if self.session.connection.must_close:
             self.over = True
 
     def _check(self, exchange: Exchange, *, may_refuse: bool) -> None:
@@ -169,7 +169,7 @@ class SessionConversation(RuleBasedStateMachine):
     @invariant()
     def holds_no_more_than_its_limits(self) -> None:
         # Once it must close, what came with the last bytes goes with the connection.
-        held = 0 if self.session.must_close else len(self.session.connection._buffer)
+        held = 0 if self.session.connection.must_close else len(self.session.connection._buffer)
         assert held <= LIMITS.max_icap_head + 2 * LIMITS.max_http_head
         if self.over:
             assert self.workbench.memory.held == 0
@@ -179,7 +179,7 @@ class SessionConversation(RuleBasedStateMachine):
         self.deliver_all()
         if not self.over:
             assert not self.client.unanswered
-            assert self.session.is_idle
+            assert self.session.connection.is_idle
         self._end("client-gone")
         self.has_one_record_for_each_transaction()
         assert self.workbench.memory.held == 0

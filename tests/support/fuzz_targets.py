@@ -178,7 +178,7 @@ def session(data: bytes) -> None:
 def _session_of(pieces: Iterable[bytes]) -> object:
     workbench = _workbench()
     out, records, session = workbench.run(pieces)
-    if not session.must_close:
+    if not session.connection.must_close:
         out += session.receive(b"")
     session.abandon("client-gone")
     records += workbench.take_records()

@@ -79,7 +79,7 @@ class Workbench:
         session, out = self.session(), b""
         for piece in pieces:
             out += session.receive(piece)
-            if session.must_close:
+            if session.connection.must_close:
                 break
         return out, self.take_records(), session
 

@@ -78,7 +78,7 @@ class Conversation:
             if self._connections.is_ending:
                 session.close_after_response()
             wire.send(self._work(data))
-            if session.must_close:
+            if session.connection.must_close:
                 self.lingers = True
                 return False
             if (rest := session.take_rest()) is not None:
