@@ -57,6 +57,17 @@ def word(text: bytes) -> Expression:
     return re.escape(text), _WORD
 
 
+def near_word(text: bytes) -> tuple[Expression, ...]:
+    """A word in lower case where `nearness` has it begin: behind no letter, or a capital behind a small one."""
+    if not text.isascii():
+        return (word(text),)
+    behind_no_letter = b"(?:^|[^A-Za-z])" + re.escape(text), _WORD
+    if not text[:1].isalpha():
+        return (behind_no_letter,)
+    in_camel_case = b"[a-z]" + text[:1].upper() + b"(?i:" + re.escape(text[1:]) + b")"
+    return behind_no_letter, (in_camel_case, hyperscan.HS_FLAG_SINGLEMATCH)
+
+
 def compile_database(expressions: Sequence[Expression]) -> hyperscan.Database:
     """A database of them, numbered in their order; hyperscan.error when there is one that it can't take."""
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)

@@ -1,6 +1,7 @@
 """Which rules are worth running on a text: those that one pass says may match, and whose limits it keeps."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import hyperscan
 
@@ -129,4 +130,6 @@ def _expressions(rule: CompiledRule, takes: Callable[[Expression], bool]) -> tup
         expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
         if expression is not None and takes(expression):
             return (expression,)
+    if rule.near is not None and not rule.rule.keywords:
+        return tuple(chain.from_iterable(map(one_pass.near_word, sorted(rule.keywords))))
     return tuple(map(one_pass.word, sorted(rule.keywords)))

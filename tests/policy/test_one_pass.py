@@ -121,3 +121,18 @@ def test_locator_ends_within_each_match(pattern: bytes, text: bytes, ignore_case
         assert ends is not None
         # What looks behind may make it begin earlier; it never ends later than the match.
         assert any(found.start() <= end <= found.end() for end in ends)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(b"card 1", True, id="alone"),
+        pytest.param(b"the CARD_no", True, id="any case, as a part of a name"),
+        pytest.param(b"creditCard", True, id="behind a small letter"),
+        pytest.param(b"4card", True, id="behind a digit"),
+        pytest.param(b"discard", False, id="within a word"),
+        pytest.param(b"DISCARD", False, id="within a word of capitals"),
+    ],
+)
+def test_word_that_must_stand_near(text: bytes, expected: bool) -> None:
+    assert bool(made(list(one_pass.near_word(b"card"))).occurring(text)) is expected
