@@ -58,7 +58,7 @@ def word(text: bytes) -> Expression:
 
 
 def near_word(text: bytes) -> tuple[Expression, ...]:
-    """A word in lower case where `nearness` has it begin: behind no letter, or a capital behind a small one."""
+    """A word in lower case where `nearness` has it begin: behind no letter, or as in `creditCard`."""
     if not text.isascii():
         return (word(text),)
     behind_no_letter = b"(?:^|[^A-Za-z])" + re.escape(text), _WORD
