@@ -36,10 +36,6 @@ from icapd.services.trust import trusted_identity
 log = structlog.get_logger()
 
 
-# Seconds that one connection's bytes are looked at without a pause.
-_PATIENCE = 0.01
-
-
 class Session:
     """Drives the codec and the adaptations of one connection."""
 
@@ -110,13 +106,13 @@ class Session:
 
     def _advance(self) -> bytes:
         out: list[bytes] = []
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + self._context.patience
         try:
             while self._goes_on and (event := self.connection.next_event()) is not None:
                 out.append(self._handle(event))
-                if self._defers and self._adaptation is not None and time.monotonic() > until:
+                if self._defers and self._adaptation and self._goes_on and time.monotonic() > until:
                     # Others have their turn before what else these bytes hold is looked at.
-                    self.apart = self.apart or Apart(Work(list), ())
+                    self.apart = Apart(Work(list), ())
         except RemoteProtocolError as error:
             out.append(self._answer_error(error))
         return b"".join(out)

@@ -33,6 +33,8 @@ class SessionContext:
     metrics: Metrics
     #: What all bodies that are held back take together.
     memory: BodyMemory
+    #: Seconds that one connection's bytes are looked at without a pause.
+    patience: float = 0.01
     #: Whether there is more work than can be done in time: what begins now meets the fail mode.
     is_overloaded: Callable[[], bool] = lambda: False
     #: Is told of each transaction once it is over; must not raise, nor take time.

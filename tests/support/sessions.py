@@ -64,6 +64,7 @@ class Workbench:
             codec_limits=limits,
             metrics=Metrics(),
             memory=self.memory,
+            patience=patience,
         )
 
     def session(self, peer: Peer = LOCAL, *, defers: bool = False) -> Session:
@@ -87,13 +88,13 @@ class Workbench:
         """Do what a session left to be done; what it says then."""
         out = b""
         while session.pending is not None or session.apart is not None:
+            if session.pending is not None:
+                self.audit.write_all([(session.pending.phase, session.pending.record)])
+                out += session.settle(durable=True)
+            # Work that was apart before may come back after that.
             if session.apart is not None:
                 session.apart.run()
                 out += session.rejoin()
-                continue
-            assert session.pending is not None
-            self.audit.write_all([(session.pending.phase, session.pending.record)])
-            out += session.settle(durable=True)
         return out
 
     def close(self) -> None:
