@@ -4,9 +4,10 @@ from typing import ClassVar, Protocol
 
 from icapd.errors import CodingError
 from icapd.http.adapted import changed_head
-from icapd.http.charsets import SAMPLE, STATEFUL, UTF_7, charset_of
+from icapd.http.charsets import SAMPLE, STATEFUL, UTF_7, charset_of, is_doubtful
 from icapd.http.codings import CodingLimits, Decoder
 from icapd.http.heads import MessageHead
+from icapd.http.media_types import looks_like_text
 from icapd.inspection import BodyStream, Finding, Inspector
 from icapd.policy import Action
 from icapd.services.body_plan import BodyPlan
@@ -173,7 +174,8 @@ def inspected_flow(
 def _flowing_charset(plan: BodyPlan, beginning: bytes, limits: CodingLimits) -> str | None:
     """The charset from which a body that flows is transcoded; None where it is read as it is.
 
-    The stateful ones of seven bits are: ASCII is ASCII there outside of their shifts. CodingError `charset`
+    The stateful ones of seven bits are: ASCII is ASCII there outside of their shifts; and so is what shows
+    ASCII although its label says otherwise. CodingError `charset`
     for UTF-7, and for an event stream that is not in UTF-8 (WHATWG HTML section 9.2.5 knows no other).
     """
     text = beginning[:SAMPLE]
@@ -182,4 +184,6 @@ def _flowing_charset(plan: BodyPlan, beginning: bytes, limits: CodingLimits) -> 
     charset = charset_of(plan.media_type, text)
     if charset is not None and (charset == UTF_7 or plan.media_type.is_event_stream):
         raise CodingError("charset", f"a body in {charset} is not read as it flows")
-    return None if charset in STATEFUL else charset
+    if charset is None or charset in STATEFUL:
+        return None
+    return None if is_doubtful(charset, plan.media_type, text) and looks_like_text(text) else charset
