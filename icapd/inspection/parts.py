@@ -6,7 +6,7 @@ from binascii import Error, a2b_base64, a2b_qp, b2a_qp
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from icapd.http.charsets import SAMPLE, charset_of, is_doubtful
+from icapd.http.charsets import SAMPLE, charset_of, shows_ascii
 from icapd.http.media_types import MediaType, is_textual, looks_like_text
 from icapd.http.transcoding import Transcoding, difference
 from icapd.inspection.budget import Budget
@@ -45,7 +45,7 @@ def decoded(part: Part) -> Coded | None:
     coded = _transfer_decoded(part)
     content = part.content if coded is None else coded.text
     charset = charset_of(part.media_type, content[:SAMPLE])
-    if charset is None or _shows_ascii(charset, part.media_type, content[:SAMPLE]):
+    if charset is None or shows_ascii(charset, part.media_type, content[:SAMPLE]):
         # Quoted-printable alone is a matter of escapes.
         return None if part.encoding == b"quoted-printable" else coded
     transcoding = Transcoding(charset)
@@ -69,10 +69,6 @@ def _transfer_decoded(part: Part) -> Coded | None:
 def _quoted_in_lines(content: bytes) -> bytes:
     """RFC 2045 section 6.7: lines of 76 characters, the line ends of the content among what is escaped."""
     return b2a_qp(content, istext=False).replace(b"=\n", b"=\r\n")
-
-
-def _shows_ascii(charset: str, media_type: MediaType, beginning: bytes) -> bool:
-    return is_doubtful(charset, media_type, beginning) and looks_like_text(beginning)
 
 
 def _base64_in_lines(content: bytes) -> bytes:

@@ -4,10 +4,9 @@ from typing import ClassVar, Protocol
 
 from icapd.errors import CodingError
 from icapd.http.adapted import changed_head
-from icapd.http.charsets import SAMPLE, STATEFUL, UTF_7, charset_of, is_doubtful
+from icapd.http.charsets import SAMPLE, STATEFUL, UTF_7, charset_of, shows_ascii
 from icapd.http.codings import CodingLimits, Decoder
 from icapd.http.heads import MessageHead
-from icapd.http.media_types import looks_like_text
 from icapd.inspection import BodyStream, Finding, Inspector
 from icapd.policy import Action
 from icapd.services.body_plan import BodyPlan
@@ -20,6 +19,10 @@ class Flow(Protocol):
     @property
     def findings(self) -> list[Finding]:
         """What was found so far; grows."""
+
+    @property
+    def leaves_unread(self) -> bool:
+        """Whether something was in it that is read only where all of a body is there."""
 
     @property
     def cut(self) -> bool:
@@ -50,6 +53,7 @@ class Echo:
     """Every byte goes on as it came; nothing is read."""
 
     findings: ClassVar[list[Finding]] = []
+    leaves_unread = False
     cut = False
     changes = False
     may_change = False
@@ -97,6 +101,10 @@ class Inspected:
     @property
     def findings(self) -> list[Finding]:
         return self._stream.findings
+
+    @property
+    def leaves_unread(self) -> bool:
+        return self._stream.leaves_unread
 
     @property
     def cut(self) -> bool:
@@ -186,4 +194,4 @@ def _flowing_charset(plan: BodyPlan, beginning: bytes, limits: CodingLimits) -> 
         raise CodingError("charset", f"a body in {charset} is not read as it flows")
     if charset is None or charset in STATEFUL:
         return None
-    return None if is_doubtful(charset, plan.media_type, text) and looks_like_text(text) else charset
+    return None if shows_ascii(charset, plan.media_type, text) else charset

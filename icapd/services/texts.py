@@ -81,6 +81,10 @@ class TranscodedStream:
         return self._stage.findings
 
     @property
+    def leaves_unread(self) -> bool:
+        return self._stage.leaves_unread
+
+    @property
     def cut(self) -> bool:
         return self._stage.cut
 

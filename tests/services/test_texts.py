@@ -101,6 +101,13 @@ def test_ascii_hides_behind_no_label(policy: Policy, essence: str, label: str) -
     assert inspection.text == body.replace(SECRET, b"[REDACTED]")
 
 
+@pytest.mark.parametrize("label", ["utf-16", "utf-32", "cp500"])
+def test_ascii_that_flows_hides_behind_no_label(policy: Policy, label: str) -> None:
+    body = b"x " * 10_000 + KEY + b" tail"
+    outcome = adapt(catalogue_of(policy), respmod_of(body, b"text/plain; charset=" + label.encode()))
+    assert outcome.body == body.replace(SECRET, b"[REDACTED]**")
+
+
 def test_json_in_shift_jis_is_cut_where_its_strings_end(policy: Policy) -> None:
     """The second byte of 表 is a backslash: read as bytes, it would swallow the quote."""
     body = '{"表": "KEY-ABCDEF123456", "n": 1}'.encode("shift_jis")
