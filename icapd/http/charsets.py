@@ -66,6 +66,9 @@ STATEFUL = frozenset(name for name in _TRANSCODED.values() if name.startswith(("
 #: No browser reads it: who does not know it sees the bytes as ASCII.
 UTF_7 = "utf_7"
 _WIDE = frozenset({"utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be"})
+_EBCDIC = frozenset({"cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140"})
+
+_DIGITS_AND_MARKS = re.compile(rb"[ -?]")
 
 # The longest in front: that of UTF-16 LE is the beginning of that of UTF-32 LE.
 _MARKS = (
@@ -111,6 +114,26 @@ def charset_of(media_type: MediaType, beginning: bytes) -> str | None:
         # What could be read as ASCII so far is not in UTF-16.
         return None if charset in _WIDE else charset
     return None if shows else _by_zeros(beginning)
+
+
+def is_doubtful(charset: str, media_type: MediaType, beginning: bytes) -> bool:
+    """Whether some readers of a text in that charset, by `charset_of`, take its bytes for ASCII.
+
+    No browser knows UTF-7 or EBCDIC, and few other clients ask a label at all. That a text is in UTF-16 or
+    UTF-32, its bytes say too.
+    """
+    if charset in _WIDE:
+        return charset_of(MediaType(media_type.essence), beginning) not in _WIDE
+    return charset == UTF_7 or charset in _EBCDIC
+
+
+def shows_ascii(charset: str, media_type: MediaType, beginning: bytes) -> bool:
+    """Whether a text that `is_doubtful` is ASCII by all that its beginning shows.
+
+    What digits and most marks are in ASCII, are control characters in EBCDIC.
+    """
+    is_ascii = looks_like_text(beginning) and _DIGITS_AND_MARKS.search(beginning) is not None
+    return is_ascii and is_doubtful(charset, media_type, beginning)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -75,6 +75,11 @@ def runs_in(text: bytes) -> Iterator[Run]:
             yield run
 
 
+def may_begin_in(text: bytes) -> bool:
+    """Whether a run that holds text seems to begin somewhere in the text."""
+    return _LONG_WORD.occur_in(text) and bool(_BEGINNINGS.within(text))
+
+
 def _run_at(text: bytes, start: int) -> Run | None:
     line = _LINE.match(text, start)
     assert line is not None, "begins with twenty letters"

@@ -40,6 +40,8 @@ class EventStreamStage:
     ) -> None:
         #: Whether a rule in force has blocked the stream.
         self.cut = False
+        #: Whether an event was too large to be read as a whole one.
+        self.leaves_unread = False
         self.patient = True
         self._media_type = media_type
         self._rules = rules
@@ -115,6 +117,7 @@ class EventStreamStage:
         if len(self._buffer) > self._limits.max_event_size:
             self._window = WindowStage(self._media_type, self._rules, self._log, self._limits, self._offset)
             self._searched = 0
+            self.leaves_unread = self.leaves_unread or bool(self._rules.field_rules)
             return b""
         # The last line end may be the first half of what ends the event; CRLF has two bytes.
         self._searched = max(0, len(self._buffer) - 2)
@@ -131,13 +134,17 @@ class EventStreamStage:
         if not passing:
             return None
         out = window.feed(self._take(passing))
-        self.cut = window.cut
+        self._note_passage(window)
         return out
 
     def _finish_large(self, window: WindowStage, rest: bytes) -> bytes:
         out = window.feed(rest) + window.finish()
-        self.cut = window.cut
+        self._note_passage(window)
         return out
+
+    def _note_passage(self, window: WindowStage) -> None:
+        self.cut = window.cut
+        self.leaves_unread = self.leaves_unread or window.leaves_unread
 
     def _inspect(self, until: float | None) -> bytes:
         """The event, or what stands alone like one, redacted; nothing when it is blocked.

@@ -77,6 +77,11 @@ class LiveViews:
             return None
         return stops if stops[0] > first.start else None
 
+    def decoded_block(self, stops: Sequence[int], around: int) -> bytes:
+        """The block with everything decoded, and some bytes around it, `around` at most."""
+        last, around = self._readings[-1], min(around, self._margin)
+        return last.between(max(0, last.start - around), stops[-1] + around)
+
     def scan(self, stops: Sequence[int], budget: Budget) -> Iterator[StreamHit]:
         """The hits whose matches begin in the block; asked again, the same ones."""
         scan = None

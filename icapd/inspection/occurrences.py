@@ -66,6 +66,7 @@ def _all_at_once(secrets: Mapping[bytes, str], text: bytes, budget: Budget) -> I
         budget.check(rule_id)
         for length in candidates:
             secret = text[start : start + length]
-            if resume.get(secret, len(text)) <= start:
+            # At the end of the text there may be less of it, and that be another secret.
+            if len(secret) == length and resume.get(secret, len(text)) <= start:
                 resume[secret] = start + length
                 yield start, start + length

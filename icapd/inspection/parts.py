@@ -2,11 +2,11 @@
 
 import re
 from base64 import b64encode
-from binascii import Error, a2b_base64
+from binascii import Error, a2b_base64, a2b_qp, b2a_qp
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from icapd.http.charsets import SAMPLE, charset_of
+from icapd.http.charsets import SAMPLE, charset_of, shows_ascii
 from icapd.http.media_types import MediaType, is_textual, looks_like_text
 from icapd.http.transcoding import Transcoding, difference
 from icapd.inspection.budget import Budget
@@ -42,17 +42,33 @@ def type_to_read(media_type: MediaType, content: bytes) -> MediaType | None:
 
 def decoded(part: Part) -> Coded | None:
     """The content of a part that holds it in a coding whose offsets are lost; None for any other."""
+    coded = _transfer_decoded(part)
+    content = part.content if coded is None else coded.text
+    charset = charset_of(part.media_type, content[:SAMPLE])
+    if charset is None or shows_ascii(charset, part.media_type, content[:SAMPLE]):
+        # Quoted-printable alone is a matter of escapes.
+        return None if part.encoding == b"quoted-printable" else coded
+    transcoding = Transcoding(charset)
+    text = transcoding.feed(content, is_last=True)
+    encode = bytes if coded is None else coded.encode
+    return Coded(text, lambda changed: encode(transcoding.respell([difference(text, changed)])))
+
+
+def _transfer_decoded(part: Part) -> Coded | None:
+    """What the part's Content-Transfer-Encoding makes of its content; None where that stands as it is."""
     if part.encoding == b"base64":
         try:
             return Coded(a2b_base64(part.content), _base64_in_lines)
         except Error:
             return None
-    charset = charset_of(part.media_type, part.content[:SAMPLE])
-    if charset is None:
-        return None
-    transcoding = Transcoding(charset)
-    text = transcoding.feed(part.content, is_last=True)
-    return Coded(text, lambda changed: transcoding.respell([difference(text, changed)]))
+    if part.encoding == b"quoted-printable":
+        return Coded(a2b_qp(part.content), _quoted_in_lines)
+    return None
+
+
+def _quoted_in_lines(content: bytes) -> bytes:
+    """RFC 2045 section 6.7: lines of 76 characters, the line ends of the content among what is escaped."""
+    return b2a_qp(content, istext=False).replace(b"=\n", b"=\r\n")
 
 
 def _base64_in_lines(content: bytes) -> bytes:

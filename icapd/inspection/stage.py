@@ -21,6 +21,10 @@ class BodyStream(Protocol):
         """What was found so far; grows."""
 
     @property
+    def leaves_unread(self) -> bool:
+        """Whether something was in it that is read only where all of a body is there."""
+
+    @property
     def cut(self) -> bool:
         """Whether a rule in force has blocked the stream: the output ends before its match."""
 

@@ -15,6 +15,7 @@ from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.live_views import LiveViews, StreamHit
 from icapd.inspection.masking import span_of
 from icapd.inspection.redaction import Redactor, Span, pieces_of
+from icapd.inspection.unread import AROUND, Unread
 from icapd.policy import RuleSet
 
 
@@ -70,6 +71,11 @@ class WindowStage:
         kind = text_format(self._media_type, first)
         self._views = LiveViews(self._rules, ESCAPES[kind], self._limits.block_size)
         self._cutter = CUTTERS[kind]()
+        self._unread = Unread(self._media_type, kind)
+
+    @property
+    def leaves_unread(self) -> bool:
+        return self._unread.occurred
 
     @property
     def findings(self) -> list[Finding]:
@@ -129,6 +135,7 @@ class WindowStage:
             if wait < allowed:
                 raise OutOfPatience from None
             raise
+        self._unread.look_at(self._views.decoded_block(stops, AROUND))
         if found or self._logged:
             # The same span once, in whatever readings a rule found it.
             hits = sorted(found.values(), key=_position)

@@ -28,6 +28,7 @@ MAX_REACH = 64 * 1024
 #: Bytes in the longest character of UTF-8 (RFC 3629 section 3).
 MAX_CHARACTER_LENGTH = 4
 
+_NO_WORD = regex.compile(rb"[^0-9A-Za-z_\x80-\xFF]")
 _BODY_TARGETS = frozenset({"body", "field"})
 
 
@@ -99,10 +100,11 @@ class CompiledRule:
         """Matches that begin in `start` <= byte < `stop`, as finditer gives them, less those refused.
 
         A match without a keyword within `max_length` of it counts for nothing. One that a validator or an
-        `allow` pattern refuses is left out, but the search goes on behind it like behind any other. Second
-        value: the end of the last match, taken or refused, else `start`; from there a search through the
-        bytes that follow carries on. `empty` takes matches of no length too. Raises ScanTimeout behind the
-        deadline (of the monotonic clock).
+        `allow` pattern refuses is left out, and the search goes on at the next word in it: there may begin
+        what was meant. Second value: the end of the last match that was taken, or where the search went on
+        within one that was refused, else `start`; from there a search through the bytes that follow carries
+        on. `empty` takes matches of no length too. Raises ScanTimeout behind the deadline (of the monotonic
+        clock).
         """
         matches: list[Match] = []
         position = resume = start
@@ -116,9 +118,12 @@ class CompiledRule:
                 if not self._has_keyword_near(text, match):
                     continue
                 resume = match.full_end
+                if empty or match.start < match.end:
+                    if self._accepts(text.raw, match, deadline):
+                        matches.append(match)
+                    else:
+                        resume = _next_word(text.raw, match.full_start, match.full_end)
                 position = max(position, resume)
-                if (empty or match.start < match.end) and self._accepts(text.raw, match):
-                    matches.append(match)
         return matches, resume
 
     def _search(self, text: Text, start: int, stop: int, deadline: float) -> Match | None:
@@ -156,8 +161,8 @@ class CompiledRule:
         last = max(match.full_end, match.full_start + self.max_length)
         return holds_one(self.keywords, text.lowered[first:last])
 
-    def _accepts(self, text: bytes, match: Match) -> bool:
-        """Whether a match in the text is a finding, by all that its pattern can't say."""
+    def _accepts(self, text: bytes, match: Match, deadline: float) -> bool:
+        """Whether a match in the text is a finding, by all that its pattern can't say. Raises ScanTimeout."""
         if self.near is not None and not self.near.holds(text, match.full_start, match.full_end):
             return False
         secret = text[match.start : match.end]
@@ -167,9 +172,16 @@ class CompiledRule:
                 return False
         if self.allow:
             subject = Text(secret).characters.string if self.unicode else secret
-            if any(pattern.search(subject) for pattern in self.allow):
+            if any(self._occurs(pattern, subject, deadline) for pattern in self.allow):
                 return False
         return all(validator(secret) for validator in self.validators)
+
+    def _occurs(self, pattern: regex.Pattern[Any], subject: bytes | str, deadline: float) -> bool:
+        try:
+            timeout = max(0.0, deadline - monotonic())
+            return pattern.search(subject, concurrent=True, timeout=timeout) is not None
+        except TimeoutError:
+            raise ScanTimeout(self.id) from None
 
     def substitute(self, text: bytes, replacement: bytes, timeout: float) -> bytes:
         """The text with the secret of each match replaced."""
@@ -179,6 +191,16 @@ class CompiledRule:
             pieces += [text[position : match.start], replacement]
             position = match.end
         return b"".join([*pieces, text[position:]])
+
+
+def _next_word(text: bytes, start: int, end: int) -> int:
+    """Where in a match the next word begins behind its first byte; its end when none does.
+
+    Any byte in front of which no letter or digit stands counts: within a word, the rest of what was refused
+    would be taken for something else.
+    """
+    before = _NO_WORD.search(text, start, end)
+    return before.end() if before is not None else end
 
 
 def holds_one(keywords: Iterable[bytes], lowered: bytes) -> bool:

@@ -4,7 +4,7 @@ from typing import ClassVar, Protocol
 
 from icapd.errors import CodingError
 from icapd.http.adapted import changed_head
-from icapd.http.charsets import SAMPLE, STATEFUL, UTF_7, charset_of
+from icapd.http.charsets import SAMPLE, STATEFUL, UTF_7, charset_of, shows_ascii
 from icapd.http.codings import CodingLimits, Decoder
 from icapd.http.heads import MessageHead
 from icapd.inspection import BodyStream, Finding, Inspector
@@ -19,6 +19,10 @@ class Flow(Protocol):
     @property
     def findings(self) -> list[Finding]:
         """What was found so far; grows."""
+
+    @property
+    def leaves_unread(self) -> bool:
+        """Whether something was in it that is read only where all of a body is there."""
 
     @property
     def cut(self) -> bool:
@@ -49,6 +53,7 @@ class Echo:
     """Every byte goes on as it came; nothing is read."""
 
     findings: ClassVar[list[Finding]] = []
+    leaves_unread = False
     cut = False
     changes = False
     may_change = False
@@ -96,6 +101,10 @@ class Inspected:
     @property
     def findings(self) -> list[Finding]:
         return self._stream.findings
+
+    @property
+    def leaves_unread(self) -> bool:
+        return self._stream.leaves_unread
 
     @property
     def cut(self) -> bool:
@@ -173,7 +182,8 @@ def inspected_flow(
 def _flowing_charset(plan: BodyPlan, beginning: bytes, limits: CodingLimits) -> str | None:
     """The charset from which a body that flows is transcoded; None where it is read as it is.
 
-    The stateful ones of seven bits are: ASCII is ASCII there outside of their shifts. CodingError `charset`
+    The stateful ones of seven bits are: ASCII is ASCII there outside of their shifts; and so is what shows
+    ASCII although its label says otherwise. CodingError `charset`
     for UTF-7, and for an event stream that is not in UTF-8 (WHATWG HTML section 9.2.5 knows no other).
     """
     text = beginning[:SAMPLE]
@@ -182,4 +192,6 @@ def _flowing_charset(plan: BodyPlan, beginning: bytes, limits: CodingLimits) -> 
     charset = charset_of(plan.media_type, text)
     if charset is not None and (charset == UTF_7 or plan.media_type.is_event_stream):
         raise CodingError("charset", f"a body in {charset} is not read as it flows")
-    return None if charset in STATEFUL else charset
+    if charset is None or charset in STATEFUL:
+        return None
+    return None if shows_ascii(charset, plan.media_type, text) else charset

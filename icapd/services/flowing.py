@@ -148,6 +148,8 @@ class FlowingMessage:
 
     def _note_new_findings(self) -> bool:
         """Whether there are any."""
+        if self._flow.leaves_unread:
+            self._transaction.mark("partial", "oversize")
         new = self._flow.findings[self._noted_findings :]
         if not new:
             return False

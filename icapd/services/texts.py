@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from icapd.http.charsets import SAMPLE, UTF_7, charset_of
+from icapd.http.charsets import SAMPLE, charset_of, is_doubtful
 from icapd.http.media_types import MediaType
 from icapd.http.transcoding import Edit, Transcoding, difference
 from icapd.inspection import BodyInspection, BodyStream, Finding, Inspector
@@ -21,9 +21,9 @@ def inspect_text(
     charset = charset_of(media_type, text[:SAMPLE])
     if charset is None:
         return inspector.inspect_body(text, media_type, patient=patient)
-    if charset != UTF_7:
+    if not is_doubtful(charset, media_type, text[:SAMPLE]):
         return _inspect_transcoded(inspector, text, media_type, charset, patient)
-    # Who does not know it, and no browser does, reads the bytes as they are.
+    # Who does not know it, or asks no label, reads the bytes as they are.
     plain = inspector.inspect_body(text, media_type, patient=patient)
     inspection = _inspect_transcoded(inspector, plain.text, media_type, charset, patient)
     return BodyInspection(
@@ -79,6 +79,10 @@ class TranscodedStream:
     @property
     def findings(self) -> list[Finding]:
         return self._stage.findings
+
+    @property
+    def leaves_unread(self) -> bool:
+        return self._stage.leaves_unread
 
     @property
     def cut(self) -> bool:

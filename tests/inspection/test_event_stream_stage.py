@@ -1,5 +1,6 @@
 """Event streams: every event leaves at once, inspected, and as it came where nothing is found."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,20 @@ def test_a_large_event_flows_through_the_window(tmp_path: Path, stream: str, sec
     assert all(each == findings[0] for each in findings)
     found = [stream.encode()[start:end].decode() for _, start, end in findings[0]]
     assert found == [secret] * stream.count(secret)
+
+
+def test_what_a_large_event_is_not_read_for_is_told(tmp_path: Path) -> None:
+    limits = {"max_event_size": 100, "block_size": 32}
+    text = b"data: " + b"x " * 300 + base64.b64encode(b"some text in base64") + b"\n\ndata: b\n\n"
+    stage = inspector(policy(tmp_path, *RULES), **limits).stream(EVENTS)
+    through(stage, bytewise(text))
+    assert stage.leaves_unread
+    on_fields = policy(tmp_path, rule("field", "field-secret", "field-secret", targets=["field", "body"]))
+    stage = inspector(on_fields, **limits).stream(EVENTS)
+    through(stage, [b"data: b\n\n"])
+    assert not stage.leaves_unread
+    through(stage, [b"data: " + b"x " * 300 + b"\n\n"])
+    assert stage.leaves_unread
 
 
 def test_a_large_event_does_not_wait_for_its_end(tmp_path: Path) -> None:

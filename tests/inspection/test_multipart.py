@@ -49,6 +49,14 @@ def in_base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+def in_utf_16(text: str) -> str:
+    return base64.b64encode(text.encode("utf-16-le")).decode()
+
+
+UTF_16_IN_BASE64 = "Content-Type: text/plain; charset=utf-16le\r\nContent-Transfer-Encoding: base64"
+SHIFT_JIS_QUOTED = (
+    "Content-Type: text/plain; charset=shift_jis\r\nContent-Transfer-Encoding: quoted-printable"
+)
 JSON_HEAD = disposition('name="j"') + "\r\nContent-Type: application/json"
 FILE = disposition('name="f"; filename="notes.txt"')
 CASES = {
@@ -104,6 +112,21 @@ CASES = {
     "quoted-printable": (
         body(part("p=C3=A9 KEY-ABC=\r\nDEF1234=35=36 x", "Content-Transfer-Encoding: Quoted-Printable")),
         body(part("p=C3=A9 [REDACTED] x", "Content-Transfer-Encoding: Quoted-Printable")),
+        "key",
+    ),
+    "base64-of-utf-16": (
+        body(part(in_utf_16(f"\u8868 {KEY} x"), UTF_16_IN_BASE64)),
+        body(part(in_utf_16("\u8868 [REDACTED] x"), UTF_16_IN_BASE64)),
+        "key",
+    ),
+    "quoted-printable-of-shift-jis": (
+        body(part("=95=5C=0D=0A KEY-ABC=\r\nDEF1234=35=36 x", SHIFT_JIS_QUOTED)),
+        body(part("=95\\=0D=0A [REDACTED] x", SHIFT_JIS_QUOTED)),
+        "key",
+    ),
+    "ascii-that-calls-itself-utf-16": (
+        body(part(f"x {KEY} y", "Content-Type: text/plain; charset=utf-16")),
+        body(part("x [REDACTED] y", "Content-Type: text/plain; charset=utf-16")),
         "key",
     ),
     "nested": (

@@ -23,6 +23,12 @@ def test_many_secrets_are_found_as_each_of_them(secrets: set[bytes], parts: list
     assert all(text[start:end] in secrets for start, end in each)
 
 
+def test_a_secret_at_the_end_ends_there() -> None:
+    secrets = dict.fromkeys((b"%016d" % number for number in range(40)), "test.rule")
+    secrets |= dict.fromkeys((secret[:12] for secret in tuple(secrets)), "test.rule")
+    assert set(occurrences(secrets, b"0" * 12, Budget(60))) == {(0, 12)}
+
+
 def test_a_secret_is_found_every_time() -> None:
     secret = b"tr0ub4dor-and-3"
     text = secret + b" " + secret + secret

@@ -41,6 +41,11 @@ def test_plain_text_loses_each_span(text: str, redacted: str) -> None:
         pytest.param('{"«secret»": 1}', '{"[REDACTED]": 1}', id="a-name-alone"),
         pytest.param('{"a «secret": "tail»"}', '{"a secret": "[REDACTED]"}', id="a-name-and-its-value"),
         pytest.param('{«"secret" :» 1}', '{"[REDACTED]" : 1}', id="a-name-without-its-value"),
+        pytest.param('{"a": "«b", "c»d": 1}', '{"a": "[REDACTED]", "cd": 1}', id="a-value-and-half-a-name"),
+        pytest.param('{"a": «1, "b"» : 2}', '{"a": 0, "b" : 2}', id="a-value-and-a-name"),
+        pytest.param(
+            '["«a", "b»c", ":"]', '["[REDACTED]", "[REDACTED]c", ":"]', id="a-value-and-half-of-one"
+        ),
         pytest.param('["«a", "b", "c»"]', '["[REDACTED]", "[REDACTED]", "[REDACTED]"]', id="several-values"),
         pytest.param('{"n": «4111111111111111»}', '{"n": 0}', id="a-number"),
         pytest.param('{"n": 41«1111»11}', '{"n": 410}', id="the-middle-of-a-number"),

@@ -1,5 +1,6 @@
 """The window decides alike however a stream is cut, and as if the whole had been there."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -107,6 +108,7 @@ def test_any_chunking_gives_the_same(
         stream = inspecting.stream(media_type)
         assert through(stream, pieces) == expected
         assert stream.findings == whole.findings
+        assert stream.leaves_unread is whole.leaves_unread
 
 
 @TYPES
@@ -218,6 +220,34 @@ def test_streams(narrow: Inspector, media_type: MediaType, text: str, expected: 
         stream = narrow.stream(media_type)
         assert through(stream, pieces).decode() == expected
         assert stream.cut == ("MALWARE" in text)
+
+
+IN_BASE64 = base64.b64encode(b"some text in base64").decode()
+UNREAD = [
+    pytest.param(JSON, f'["{IN_BASE64}"]', True, id="base64"),
+    pytest.param(
+        JSON, f'["{IN_BASE64[:8]}\\u00{ord(IN_BASE64[8]):x}{IN_BASE64[9:]}"]', True, id="base64-escaped"
+    ),
+    pytest.param(JSON, json.dumps(["%040x" % 5**60, "NotBase64ButALongName", 'a\n"é']), False, id="words"),
+    pytest.param(HTML, r"<script>'\x41'</script>", True, id="script"),
+    pytest.param(HTML, r"<p>&#65; C:\windows \n</p>", False, id="references"),
+    pytest.param(PLAIN, "pass\u200bword", True, id="invisible"),
+    pytest.param(PLAIN, "naïve 表示", False, id="other-scripts"),
+    pytest.param(FORM, "a=%7B%22b%22:%22\\u0041%22%7D", True, id="json-in-a-form"),
+    pytest.param(FORM, "a=%41+b%2541", False, id="percent"),
+    pytest.param(MediaType("multipart/form-data"), "--a", True, id="multipart"),
+]
+
+
+@pytest.mark.parametrize(("media_type", "text", "is_left"), UNREAD)
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_what_only_a_whole_body_is_read_for_is_told(
+    narrow: Inspector, media_type: MediaType, text: str, is_left: bool, size: int
+) -> None:
+    stream = narrow.stream(media_type)
+    body = ("x " * 100 + text + " y" * 100).encode()
+    through(stream, [body[at : at + size] for at in range(0, len(body), size)])
+    assert stream.leaves_unread is is_left
 
 
 def test_a_blocked_stream_gives_nothing_more(narrow: Inspector) -> None:

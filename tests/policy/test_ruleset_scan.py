@@ -58,6 +58,24 @@ RULES = [
     pytest.param(
         {"pattern": r"\w+", "validator": ["has_letter", "entropy>=1"]}, "aa 12 ab", [(6, 8)], id="validators"
     ),
+    pytest.param(
+        {"pattern": "[0-9 ]{16,19}", "validator": "luhn"},
+        "12 4111111111111111",
+        [(3, 19)],
+        id="what is refused hides nothing that begins at a word in it",
+    ),
+    pytest.param(
+        {"pattern": r"key=(?P<secret>\S{1,20})", "validator": "has_digit", "allow": ["="]},
+        "key=key=a1 key=ab,key=a2",
+        [(8, 10), (22, 24)],
+        id="nor what an allow pattern lets be",
+    ),
+    pytest.param(
+        {"pattern": "[0-9]{15,16}", "validator": "luhn"},
+        "94111111111111111",
+        [],
+        id="the rest of a word is none",
+    ),
     pytest.param({"pattern": "k=(?P<secret>.)", "allow": ["k", "x"]}, "k=x k=y", [(6, 7)], id="allow"),
     pytest.param(
         {"pattern": r"\w+", "unicode": True, "allow": ["^é"]}, "éa aé", [(4, 7)], id="allow, in characters"
@@ -122,6 +140,13 @@ def test_a_scan_that_takes_too_long_names_its_rule(compiled: Make) -> None:
     assert caught.value.rule_id == "t.slow"
 
 
+def test_an_allow_pattern_that_takes_too_long_names_its_rule(compiled: Make) -> None:
+    rules = RuleSet([compiled(id="t.slow", pattern="a+b", allow=["(a|aa)+$"])])
+    with pytest.raises(ScanTimeout) as caught:
+        rules.scan("body", b"a" * 40 + b"b", timeout=0.05)
+    assert caught.value.rule_id == "t.slow"
+
+
 def test_a_budget_that_is_spent_ends_the_scan(compiled: Make) -> None:
     with pytest.raises(ScanTimeout):
         RuleSet([compiled(pattern="a")]).scan("body", b"a", timeout=-1)
@@ -139,6 +164,8 @@ WINDOWED = [
     {"pattern": "(?<=a)b{1,3}(?=c)"},
     {"pattern": r"\b[ab]{2,4}\b"},
     {"pattern": "[abc]{3,6}", "validator": "distinct>=3"},
+    {"pattern": "[ab ]{2,6}", "validator": "distinct>=3"},
+    {"pattern": r"a+\s?(?P<secret>[ac\n]{1,4})", "allow": ["a"]},
     {"pattern": "a(?P<secret>[bc]{1,2})", "allow": ["cc"], "ignore_case": True},
     {"pattern": "[é€]{1,3}b?", "unicode": True, "allow": ["^é$"]},
     {"pattern": "ac{0,5}", "keywords": ["a"]},

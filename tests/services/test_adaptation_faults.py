@@ -1,5 +1,6 @@
 """What can't be read, or not in time, or not at all: by fail mode, and always told."""
 
+import base64
 import gzip
 import os
 from pathlib import Path
@@ -148,6 +149,16 @@ def test_body_too_large_for_rules_on_fields_is_told(policy: Policy, mode: Litera
     outcome = adapt(catalogue_of(policy, mode), wire.reqmod(http, wire.chunked(body)))
     assert (outcome.record.inspection, outcome.record.skip_reason) == ("partial", "oversize")
     assert outcome.record.disposition == ("echoed" if mode == "open" else "blocked")
+
+
+@pytest.mark.parametrize("text", ["some text in base64, for who decodes it", ""])
+def test_what_a_large_answer_is_not_read_for_is_told(policy: Policy, text: str) -> None:
+    body = b'["%b", "%b"]' % (b"x " * 10_000, base64.b64encode(text.encode()))
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    outcome = adapt(catalogue_of(policy, "closed"), wire.respmod(http, wire.chunked(body)))
+    seen = ("partial", "oversize") if text else ("complete", None)
+    assert (outcome.record.inspection, outcome.record.skip_reason) == seen
+    assert outcome.record.disposition == "echoed"
 
 
 def test_upgrade_to_another_protocol_is_told(policy: Policy) -> None:

@@ -90,6 +90,24 @@ def test_secret_in_utf_7_goes_in_both_readings(policy: Policy) -> None:
     assert len(inspection.findings) == 2
 
 
+LABELS = ["utf-16", "utf-16be", "utf-32", "utf-7", "ebcdic-cp-us", "cp500"]
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("essence", ["text/html", "application/json", "text/plain"])
+def test_ascii_hides_behind_no_label(policy: Policy, essence: str, label: str) -> None:
+    body = b'"\x81 ' + KEY + b'"'
+    inspection = inspect_text(inspector_of(policy), body, MediaType(essence, label))
+    assert inspection.text == body.replace(SECRET, b"[REDACTED]")
+
+
+@pytest.mark.parametrize("label", ["utf-16", "utf-32", "cp500"])
+def test_ascii_that_flows_hides_behind_no_label(policy: Policy, label: str) -> None:
+    body = b"x " * 10_000 + KEY + b" tail"
+    outcome = adapt(catalogue_of(policy), respmod_of(body, b"text/plain; charset=" + label.encode()))
+    assert outcome.body == body.replace(SECRET, b"[REDACTED]**")
+
+
 def test_json_in_shift_jis_is_cut_where_its_strings_end(policy: Policy) -> None:
     """The second byte of 表 is a backslash: read as bytes, it would swallow the quote."""
     body = '{"表": "KEY-ABCDEF123456", "n": 1}'.encode("shift_jis")
