@@ -47,8 +47,19 @@ CASES = {
         False: [b"YWJjZGVm.Gabcde.x", b"M.x", b"\xc3\xa9.x", b""],
     },
     "not_stock_password": {
-        True: [b"hV7kQ2mZx9", b"passwordless", b"2024"],
-        False: [b"password", b"root123", b"Admin!", b"s3cr3t"],
+        True: [b"hV7kQ2mZx9", b"passwordless", b"2024", b"passage7Kq2", b"the-secretary", b"mypasswordq7Lm2"],
+        False: [
+            b"password",
+            b"root123",
+            b"Admin!",
+            b"s3cr3t",
+            b"foobared",
+            b"mysecretpassword1",
+            b"My_Secret_Password!",
+            b"SECRET_KEY",
+            b"auth_pass",
+            b"password-here",
+        ],
     },
     "random_token": {
         True: [
@@ -57,6 +68,10 @@ CASES = {
             b"46adacee-76f7-31c7-34e8-44b923494aa6",
             b"kLGJ/SAkiiDIeDU2bvLnvvQC",
             b"hRsODMzQnPdKtBsQ",  # one in twenty has no digit
+            b"sk_9f86d081884c7d659a2feaa0c55ad015",
+            b"amzn1.oa2-cs.v1.d2207eefaa1deb84b34a25325d59a992e1f4a35de241593e4e58a3ad0fc262b8",
+            b"3f9a1c7e.5b2d8064",
+            b"xk7wqzvbtrpj",
         ],
         False: [
             b"customer-invoice-2024",
@@ -67,6 +82,13 @@ CASES = {
             b"SyntaxKind.DotDotDotToken",
             b"diffbot/lib/policy2.js",
             b"HubspotV1DealUpdateParams",
+            b"sk_1234567890123456789abc",
+            b"v1.22.3-rc.1+exp.sha.5114f85",
+            b"2.6.12-1deb12u3",
+            b"authentication7",  # a word with a number
+            b"hzkqwvbxtrpjmnwc",  # no turn between letters and digits
+            b"hRsODMzQnPdKtBs",  # no digit, and short
+            b"getRsodMzqnpdktbsq",  # too few capitals
             b"",
         ],
     },
