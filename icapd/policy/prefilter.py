@@ -163,8 +163,8 @@ def _expressions(
         if expression is not None and takes(expression):
             return (expression,), _is_shaped(rule, rule.pattern.pattern)
     if rule.near is not None and not rule.rule.keywords:
-        return tuple(chain.from_iterable(map(one_pass.near_word, sorted(rule.keywords)))), False
-    return tuple(map(one_pass.word, sorted(rule.keywords))), False
+        return tuple(chain.from_iterable(map(one_pass.near_word, rule.keywords))), False
+    return tuple(map(one_pass.word, rule.keywords)), False
 
 
 def _is_shaped(rule: CompiledRule, pattern: bytes) -> bool:
