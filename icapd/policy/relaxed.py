@@ -21,6 +21,9 @@ _MAX_COUNT = 16
 # The same of a group that takes no more than so many characters to write, such as a digit with a blank.
 _MAX_SMALL_COUNT, _SMALL = 12, 48
 
+#: Bytes that an expression matches at most of the text that a match takes: of a longer one its beginning.
+MAX_LENGTH = 1024
+
 #: A byte that no expression matches: it can stand between texts that are looked through together. A text has
 #: its neighbour in its place. UTF-8 has neither of them.
 SEPARATOR, NEIGHBOUR = 0xFF, 0xFE
@@ -94,13 +97,44 @@ def _parsed(pattern: bytes) -> Any:
 
 def _whole(items: list[tuple[Any, Any]], is_dotall: bool, shortest: bool) -> str:
     """A whole pattern: what must stand right in front of a match or behind it takes part."""
+    if shortest:
+        while items and items[-1][0] in _AROUND:
+            items.pop()
+        return _sequence(_shortened(_trimmed(_opened(items))), is_dotall)
+    longest = longest_match(items)
+    if longest is None or longest > MAX_LENGTH:
+        _sequence(items, is_dotall)  # What is cut off must be understood too.
+        return _sequence(_trimmed(_beginning(items, MAX_LENGTH)), is_dotall)
     after = ""
     while items and items[-1][0] in _AROUND:
         op, argument = items.pop()
-        if op is sre.ASSERT and argument[0] > 0 and not shortest:
+        if op is sre.ASSERT and argument[0] > 0:
             after = after or _sequence(argument[1], is_dotall)
-    items = _trimmed(_opened(items))
-    return _sequence(_shortened(items) if shortest else items, is_dotall) + after
+    return _sequence(_trimmed(_opened(items)), is_dotall) + after
+
+
+def _beginning(items: Iterable[tuple[Any, Any]], left: int) -> list[tuple[Any, Any]]:
+    """As much of a sequence as surely takes no more than so many bytes; what it looks at aside."""
+    kept: list[tuple[Any, Any]] = []
+    for op, argument in items:
+        longest = longest_match([(op, argument)])
+        if longest is not None and longest <= left:
+            kept.append((op, argument))
+            left -= longest
+            continue
+        if op is sre.SUBPATTERN:
+            kept.append((op, (*argument[:3], _beginning(argument[3], left))))
+        elif op is sre.ATOMIC_GROUP:
+            kept.append((op, _beginning(argument, left)))
+        elif op is sre.BRANCH:
+            kept.append((op, (argument[0], [_beginning(branch, left) for branch in argument[1]])))
+        elif op in _REPEATS:
+            least, _, inner = argument
+            one = longest_match(inner)
+            times = min(least, left // one) if one else 0
+            kept += [(op, (times, times, inner))] if times else _beginning(inner, left) if least else []
+        break
+    return kept
 
 
 def _opened(items: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:

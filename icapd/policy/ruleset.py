@@ -203,7 +203,7 @@ def _scan(
     *,
     empty: bool = False,
 ) -> list[Match]:
-    candidates = [rule for prefilter in prefilters for rule in prefilter.candidates(text)]
+    candidates = [rule for prefilter in prefilters for rule in prefilter.candidates(text, start, stop)]
     if not candidates:
         return []
     deadline = monotonic() + timeout
