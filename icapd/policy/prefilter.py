@@ -10,11 +10,14 @@ from icapd.policy import one_pass
 from icapd.policy.databases import Databases
 from icapd.policy.matching import CompiledRule, holds_one
 from icapd.policy.one_pass import Expression
-from icapd.policy.relaxed import MAX_LENGTH, searchable, together
+from icapd.policy.relaxed import searchable, together
+from icapd.policy.rule import VALUE_TARGETS
 from icapd.policy.shapes import MAX_REACH, SHAPES, ShapedPass, has_shape
 
 # Bytes. In a longer text a keyword is looked for where the rule is run.
 _SHORT = 4096
+# Bytes of a match that are looked for: the windows of a body overlap by no more on this account.
+_MAX_LENGTH = 1024
 # Fewer patterns are looked for with all others.
 _MIN_SHAPED = 4
 
@@ -127,19 +130,18 @@ class _Sought(NamedTuple):
     is_shaped: bool = False
 
 
-def make_prefilter(
-    rules: Sequence[CompiledRule], databases: Databases | None, *, of_values: bool
-) -> Prefilter:
-    """The prefilter of these rules; without `databases` one that leaves nothing out."""
+def make_prefilter(rules: Sequence[CompiledRule], databases: Databases | None, target: str) -> Prefilter:
+    """The prefilter of these rules on a target; without `databases` one that leaves nothing out."""
+    of_values, most = target in VALUE_TARGETS, _MAX_LENGTH if target == "body" else None
     every = frozenset(range(len(rules)))
     if databases is None:
         return Prefilter(rules, (), every, 0, of_values=of_values)
-    sought = [_sought(rule, lambda _: True) for rule in rules]
+    sought = [_sought(rule, most, lambda _: True) for rule in rules]
     try:
         told = _tell(sought, databases)
     except hyperscan.error:
         # One of them is too much for it, and it does not say which.
-        sought = [_sought(rule, databases.takes) for rule in rules]
+        sought = [_sought(rule, most, databases.takes) for rule in rules]
         told = _tell(sought, databases)
     always = every.difference(*(members for _, numbers_of in told for members in numbers_of))
     margin = max((each.margin for each in sought), default=0)
@@ -165,12 +167,12 @@ def _tell(sought: Sequence[_Sought], databases: Databases) -> list[_Told]:
     return told
 
 
-def _sought(rule: CompiledRule, takes: Callable[[Expression], bool]) -> _Sought:
+def _sought(rule: CompiledRule, most: int | None, takes: Callable[[Expression], bool]) -> _Sought:
     """What to look for on the rule's account; `takes`: whether something can be an expression of a pass."""
     if rule.pattern is not None and not rule.unicode and not rule.is_known_by_words:
-        expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
+        expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case, most)
         if expression is not None and takes(expression):
-            margin = min(rule.max_length, MAX_LENGTH)
+            margin = min(rule.max_length, _MAX_LENGTH)
             return _Sought((expression,), margin, _is_shaped(rule, rule.pattern.pattern))
     words = sorted(rule.keywords)
     if rule.near is not None and not rule.rule.keywords:

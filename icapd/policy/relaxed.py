@@ -23,9 +23,6 @@ from icapd.policy.hyperscan_syntax import (
 from icapd.policy.parsed import FUZZY
 from icapd.policy.width import longest_match
 
-#: Bytes that an expression matches at most of the text that a match takes: of a longer one its beginning.
-MAX_LENGTH = 1024
-
 # Bytes of so many kinds tell something, and so many of those bytes are enough to look for.
 _FEW_KINDS, _ENOUGH = 16, 4
 _AROUND = frozenset({sre.ASSERT, sre.ASSERT_NOT})
@@ -36,21 +33,23 @@ def searchable(text: bytes) -> bytes:
     return text.replace(b"\xff", b"\xfe")
 
 
-def together(texts: Iterable[bytes]) -> bytes:
+def together(texts: Sequence[bytes]) -> bytes:
     """Several texts as one in which no expression matches across them."""
-    return b"\xff".join(map(searchable, texts))
+    joined = b"\xff".join(texts)
+    return joined if joined.count(b"\xff") < len(texts) else b"\xff".join(map(searchable, texts))
 
 
-def relaxed(pattern: bytes, *, shortest: bool = False) -> bytes | None:
+def relaxed(pattern: bytes, *, most: int | None = None, shortest: bool = False) -> bytes | None:
     """The pattern, which is one over bytes, for Hyperscan; None when there is no telling what it matches.
 
+    `most`: bytes that it matches of the text of a match; of a pattern that takes more it has the beginning.
     `shortest`: it ends as soon as a match may end.
     What only the `regex` library understands Python's parser, which reads the pattern, refuses.
     """
     try:
         parsed = _parsed(pattern)
         is_dotall, is_caseless = (bool(parsed.state.flags & flag) for flag in (re.DOTALL, re.IGNORECASE))
-        text = _whole(list(parsed), is_dotall, shortest)
+        text = _whole(list(parsed), is_dotall, most, shortest)
     except (re.error, OverflowError, RecursionError, FutureWarning, UnknownMeaning):
         return None
     return (f"(?i:{text})" if is_caseless else text).encode("ascii")
@@ -73,16 +72,16 @@ def _parsed(pattern: bytes) -> Any:
         return sre_parser.parse(pattern)
 
 
-def _whole(items: list[tuple[Any, Any]], is_dotall: bool, shortest: bool) -> str:
+def _whole(items: list[tuple[Any, Any]], is_dotall: bool, most: int | None, shortest: bool) -> str:
     """A whole pattern: what must stand right in front of a match or behind it takes part."""
     if shortest:
         while items and items[-1][0] in _AROUND:
             items.pop()
         return written(_shortened(_trimmed(_opened(items))), is_dotall)
-    longest = longest_match(items)
-    if longest is None or longest > MAX_LENGTH:
+    longest = None if most is None else longest_match(items)
+    if most is not None and (longest is None or longest > most):
         written(items, is_dotall)  # What is cut off must be understood too.
-        return written(_trimmed(_beginning(items, MAX_LENGTH)), is_dotall)
+        return written(_trimmed(_beginning(items, most)), is_dotall)
     after = ""
     while items and items[-1][0] in _AROUND:
         op, argument = items.pop()
