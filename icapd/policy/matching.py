@@ -15,7 +15,7 @@ from icapd.policy.nearness import Nearness
 from icapd.policy.one_pass import MANY_KEYWORDS
 from icapd.policy.places import Places
 from icapd.policy.rule import Action, Mode, Rule, Severity
-from icapd.policy.text import Text
+from icapd.policy.text import Characters, Text
 from icapd.policy.validators import Validator, find_validator
 from icapd.policy.width import longest_reach
 from icapd.policy.words import PLACEHOLDER, expanded
@@ -129,29 +129,46 @@ class CompiledRule:
     def _search(self, text: Text, start: int, stop: int, deadline: float) -> Match | None:
         """The first match that begins in `start` <= byte < `stop`."""
         assert self.pattern is not None, "rules on size have no pattern to search for"
-        # A budget is all that needs a clock down here. `regex` takes a negative one for none.
-        timeout = max(0.0, deadline - monotonic())
-        characters = text.characters if self.unicode else None
-        subject = text.raw if characters is None else characters.string
-        first = start if characters is None else characters.index(start)
+        if self.unicode:
+            return self._search_characters(text.characters, start, stop, deadline)
         # What begins in front of `stop`, and what it looks at, ends within the reach behind it.
-        last = stop + self.max_length if self.is_bounded and characters is None else len(subject)
+        last = stop + self.max_length if self.is_bounded else len(text.raw)
         # Where a match may begin in one place only, it is not looked for behind that.
         search = self.pattern.search if stop - start > 1 else self.pattern.match
         try:
-            found = search(subject, first, last, concurrent=True, timeout=timeout)
+            # A budget is all that needs a clock down here. `regex` takes a negative one for none.
+            found = search(text.raw, start, last, concurrent=True, timeout=max(0.0, deadline - monotonic()))
         except TimeoutError:
             raise ScanTimeout(self.id) from None
         if found is None:
             return None
-        full, secret = found.span(), found.span(self.secret_group)
-        # A group that took no part has the span (-1, -1).
-        secret = secret if secret[0] >= 0 else full
-        offset = int if characters is None else characters.offset
-        full_start = offset(full[0])
+        begin, end = found.span()
+        return Match(self, *self._secret_of(found), begin, end) if begin < stop else None
+
+    def _search_characters(
+        self, characters: Characters, start: int, stop: int, deadline: float
+    ) -> Match | None:
+        assert self.pattern is not None, "as in `_search`"
+        try:
+            timeout = max(0.0, deadline - monotonic())
+            found = self.pattern.search(
+                characters.string, characters.index(start), concurrent=True, timeout=timeout
+            )
+        except TimeoutError:
+            raise ScanTimeout(self.id) from None
+        if found is None:
+            return None
+        offset = characters.offset
+        full_start = offset(found.start())
         if full_start >= stop:
             return None
-        return Match(self, offset(secret[0]), offset(secret[1]), full_start, offset(full[1]))
+        start, end = self._secret_of(found)
+        return Match(self, offset(start), offset(end), full_start, offset(found.end()))
+
+    def _secret_of(self, found: regex.Match[Any]) -> tuple[int, int]:
+        span = found.span(self.secret_group)
+        # A group that took no part has the span (-1, -1).
+        return span if span[0] >= 0 else found.span()
 
     def _has_keyword_near(self, text: Text, match: Match) -> bool:
         """Whether a keyword stands in the match, or around it as far as a stream sees it."""
@@ -159,7 +176,7 @@ class CompiledRule:
             return True
         first = min(match.full_start, max(0, match.full_end - self.max_length))
         last = max(match.full_end, match.full_start + self.max_length)
-        around = text.lowered[first:last]
+        around = text.raw[first:last].lower()
         # Of a thousand names the one that the match begins with is found in a moment.
         return around.startswith(self.keywords, match.full_start - first) or holds_one(self.keywords, around)
 

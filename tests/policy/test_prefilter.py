@@ -15,7 +15,7 @@ Make = Callable[..., CompiledRule]
 
 
 def names(rules: list[CompiledRule], text: bytes, *, databases: Databases | None = None) -> list[str]:
-    prefilter = make_prefilter(rules, databases or Databases(), of_values=False)
+    prefilter = make_prefilter(rules, databases or Databases(), "body")
     return [rule.id for rule in prefilter.candidates(text)]
 
 
@@ -58,7 +58,7 @@ def expression_of(rule: CompiledRule) -> tuple[bytes, int]:
 def test_narrowed_prefilter_knows_some_of_the_rules(compiled: Make) -> None:
     patterns = {"t.a": "a", "t.b": "b", "t.x": r"\mx"}
     rules = [compiled(id=name, pattern=pattern) for name, pattern in patterns.items()]
-    prefilter = make_prefilter(rules, Databases(), of_values=False)
+    prefilter = make_prefilter(rules, Databases(), "body")
     assert [rule.id for rule in prefilter.narrowed(rules[1:]).candidates(b"ab")] == ["t.b", "t.x"]
     assert prefilter.narrowed(rules[:1]).candidates(b"b") == ()
 
