@@ -4,12 +4,13 @@ What is asked here is answered from the stream alone: in what pieces it came mak
 every window has its place in the stream, and is looked at only once all of it is there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import Escapes
 from icapd.inspection.findings import Hit
+from icapd.inspection.occurrences import occurrences
 from icapd.inspection.reading import Reading
 from icapd.inspection.redaction import Passage
 from icapd.inspection.utf8 import MAX_CHARACTER_LENGTH
@@ -91,6 +92,20 @@ class LiveViews:
                 if number == 0 or not match.rule.in_order:
                     budget.check(match.rule.id)
                     yield self._hit(number, match, base)
+
+    def occurrences(
+        self, secrets: Mapping[bytes, str], stops: Sequence[int], budget: Budget
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """Where one of the secrets, each with the id of its rule, begins in the block, in any reading.
+
+        None is longer than a rule's match. Raises ScanTimeout.
+        """
+        longest = max(map(len, secrets))
+        for number, (reading, stop) in enumerate(zip(self._readings, stops, strict=True)):
+            text = reading.between(reading.start, stop + longest - 1)
+            for start, end in occurrences(secrets, text, budget):
+                if reading.start + start < stop:
+                    yield *self._locate(number, reading.start + start, reading.start + end), text[start:end]
 
     def _hit(self, number: int, match: Match, base: int) -> StreamHit:
         start, end = self._locate(number, match.start + base, match.end + base)

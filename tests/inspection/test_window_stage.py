@@ -26,6 +26,7 @@ from inspecting import (
 from icapd.errors import ScanTimeout
 from icapd.http.media_types import MediaType
 from icapd.inspection import Inspector
+from icapd.inspection.window import MAX_REPEATED
 from icapd.policy import Policy
 
 # Short matches that overlap, look around themselves and lie next to each other, over a small alphabet.
@@ -220,6 +221,46 @@ def test_streams(narrow: Inspector, media_type: MediaType, text: str, expected: 
         stream = narrow.stream(media_type)
         assert through(stream, pieces).decode() == expected
         assert stream.cut == ("MALWARE" in text)
+
+
+NAMED = rule("named", r"pw=(?P<secret>[a-z]{12,14})\b", "pw=abcdefghijkl")
+COPIES = ["abcdefghijkl", r"\u0061bcdefghijkl", "&#97;bcdefghijkl", "pw=mnopqrstuvwx", "mnopqrstuvwx"]
+AROUND = ["bcdefghijkl", "abcdef", "x ", " ", '"', "é", "\n", "-" * 30]
+
+
+@TYPES
+@given(
+    data=st.data(),
+    parts=st.lists(st.sampled_from([*COPIES, *AROUND]), max_size=20),
+    block_size=st.integers(min_value=1, max_value=64),
+)
+def test_copies_of_a_secret_go_from_where_it_is_known_on(
+    tmp_path_factory: pytest.TempPathFactory,
+    media_type: MediaType,
+    data: st.DataObject,
+    parts: list[str],
+    block_size: int,
+) -> None:
+    rules = policy(tmp_path_factory.mktemp("rules"), NAMED)
+    inspecting = inspector(rules, block_size=block_size)
+    text = f'"pw=abcdefghijkl pw=mnopqrstuvwx {"".join(parts)}'.encode()
+    if media_type in (HTML, FORM):
+        # As above: these have no such escapes in a stream.
+        text = text.replace(b"\\", b"/")
+    whole = inspecting.inspect_body(text, media_type)
+    stream = inspecting.stream(media_type)
+    assert through(stream, data.draw(pieces_of(text))) == whole.text
+    assert places(stream.findings) == places(whole.findings)
+
+
+def test_no_more_than_some_secrets_are_looked_for_again(tmp_path: Path) -> None:
+    inspecting = inspector(policy(tmp_path, NAMED), block_size=64)
+    secrets = [f"{chr(97 + number // 26)}{chr(97 + number % 26)}cdefghijkl" for number in range(40)]
+    text = " ".join([*(f"pw={secret}" for secret in secrets), *secrets])
+    redacted = through(inspecting.stream(PLAIN), [text.encode()]).decode()
+    assert redacted == " ".join(
+        ["pw=[REDACTED]"] * 40 + ["[REDACTED]"] * MAX_REPEATED + secrets[MAX_REPEATED:]
+    )
 
 
 IN_BASE64 = base64.b64encode(b"some text in base64").decode()
