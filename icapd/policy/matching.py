@@ -136,8 +136,10 @@ class CompiledRule:
         first = start if characters is None else characters.index(start)
         # What begins in front of `stop`, and what it looks at, ends within the reach behind it.
         last = stop + self.max_length if self.is_bounded and characters is None else len(subject)
+        # Where a match may begin in one place only, it is not looked for behind that.
+        search = self.pattern.search if stop - start > 1 else self.pattern.match
         try:
-            found = self.pattern.search(subject, first, last, concurrent=True, timeout=timeout)
+            found = search(subject, first, last, concurrent=True, timeout=timeout)
         except TimeoutError:
             raise ScanTimeout(self.id) from None
         if found is None:
@@ -239,10 +241,11 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         unicode=rule.unicode,
         keywords=keywords,
         places=Places(
-            None if pattern is None or rule.unicode or is_word_list else pattern.pattern,
+            None if pattern is None or rule.unicode else pattern.pattern,
             rule.ignore_case,
             () if rule.unicode else keywords,
             reach_of_all if is_bounded and not rule.unicode else None,
+            is_word_list=is_word_list,
         ),
         pattern=pattern,
         secret_group="secret" if pattern is not None and "secret" in pattern.groupindex else 0,

@@ -97,13 +97,16 @@ class OnePass:
             )
         return found
 
-    def ends(self, text: bytes, most: int) -> list[int] | None:
-        """Where an expression ends in the text, in order; None when there are more than `most` places."""
-        assert self._database is not None, "there are expressions to look for"
-        found: list[int] = []
+    def ends(self, text: bytes, most: int) -> list[tuple[int, int]] | None:
+        """Where in the text an expression ends, in order, each with its number.
 
-        def add(_number: int, _start: int, end: int, *_: object) -> bool:
-            found.append(end)
+        None when there are more than `most`.
+        """
+        assert self._database is not None, "there are expressions to look for"
+        found: list[tuple[int, int]] = []
+
+        def add(number: int, _start: int, end: int, *_: object) -> bool:
+            found.append((end, number))
             return len(found) > most
 
         with contextlib.suppress(hyperscan.ScanTerminated):

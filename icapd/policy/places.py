@@ -1,21 +1,26 @@
-"""Where in a text a rule is worth being run: where its pattern may match, else around its keywords.
+"""Where in a text a rule is worth being run: where its matches begin, around what one of them has to hold.
 
 `regex` takes 10 to 100 ns for each byte that it is run on; to find these places takes less than one.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+import threading
+from bisect import bisect_left
+from collections.abc import Iterable
+from contextlib import suppress
 
 import hyperscan
 
+from icapd.policy.beginnings import beginnings
 from icapd.policy.one_pass import Expression, OnePass, as_locator, compile_database
-from icapd.policy.relaxed import searchable
+from icapd.policy.relaxed import searchable, shortest_length
 
 #: Places that are told apart; a text with more of them is looked at everywhere.
 MAX_PLACES = 2000
+# So many are tried, rather than to look for what else a match has to hold.
+_FEW = 12
 # Bytes. In a shorter text there is nothing to be saved.
-_SHORT = 2048
+_SHORT = 512
 # Databases of single rules that are kept, also for the rules of the next reload.
 _REMEMBERED = 4096
 
@@ -25,46 +30,87 @@ Regions = list[tuple[int, int]]
 class Places:
     """The places of one rule. Databases are made when they are first asked."""
 
-    __slots__ = ("_keywords", "_locator", "_reach")
+    __slots__ = ("_beginnings", "_behind", "_keywords", "_length", "_locator", "_longest", "_reach")
 
     def __init__(
-        self, pattern: bytes | None, ignore_case: bool, keywords: Iterable[bytes], reach: int | None
+        self,
+        pattern: bytes | None,
+        ignore_case: bool,
+        keywords: Iterable[bytes],
+        reach: int | None,
+        *,
+        is_word_list: bool,
     ) -> None:
         """`reach`: bytes that a match and all it depends on may span; None where that is not known.
 
-        `pattern`: None where its keywords are what to look for.
+        `pattern`: None where nothing is known of it. `is_word_list`: it is best found by the words it holds.
         """
+        words = sorted(beginnings(pattern) or ()) if pattern is not None else []
+        self._beginnings = tuple((re.escape(word.text), hyperscan.HS_FLAG_CASELESS) for word in words)
+        # How far in front of the end of each word a match begins.
+        self._behind = tuple(len(word.text) - word.begin for word in words)
+        self._longest = max((len(word.text) for word in words), default=0)
+        locator = None if pattern is None or is_word_list else as_locator(pattern, ignore_case)
+        self._locator: tuple[Expression, ...] = (locator,) if locator is not None else ()
+        # How far in front of what is located a match begins at most.
+        self._length = reach
+        if pattern is not None and locator is not None and reach is not None:
+            self._length = min(reach, shortest_length(pattern) or reach)
+        if is_word_list and words:
+            keywords = ()
         self._keywords = tuple((re.escape(word), hyperscan.HS_FLAG_CASELESS) for word in sorted(keywords))
         self._reach = reach
-        self._locator: tuple[Expression, ...] = ()
-        if pattern is not None:
-            locator = as_locator(pattern, ignore_case)
-            self._locator = (locator,) if locator else ()
 
     def regions(self, text: bytes, start: int, stop: int) -> Regions:
-        """Stretches of the text in which all matches begin that count and begin from `start` up to `stop`."""
+        """Stretches of the text in which all matches begin that count and begin from `start` up to `stop`.
+
+        A stretch of one byte is a place where one may begin.
+        """
+        if stop - start < _SHORT:
+            return [(start, stop)]
+        begins = self._begins_in(text, start, stop) if self._beginnings else None
+        if begins is None:
+            return self._around(text, start, stop)
+        if len(begins) > _FEW and self._locator:
+            begins = [
+                begin
+                for first, last in self._around(text, start, stop)
+                for begin in begins[bisect_left(begins, first) : bisect_left(begins, last)]
+            ]
+        return [(begin, begin + 1) for begin in begins]
+
+    def _begins_in(self, text: bytes, start: int, stop: int) -> list[int] | None:
+        """The places at which a word stands that matches begin with; None where they are not known."""
+        first = max(0, start - self._longest)
+        ends = _ends(self._beginnings, text[first : stop + self._longest])
+        if ends is None:
+            return None
+        begins = {first + end - self._behind[number] for end, number in ends}
+        return sorted(begin for begin in begins if start <= begin < stop)
+
+    def _around(self, text: bytes, start: int, stop: int) -> Regions:
+        """The stretches around what the rule is seen by."""
         reach = self._reach
-        if reach is None or stop - start < _SHORT:
+        if reach is None:
             return [(start, stop)]
         first = max(0, start - reach)
         seen = searchable(text[first : stop + reach])
         ends = None
         if self._locator:
-            # All of a match up to the end that was found lies within its reach.
-            behind, ends = 0, _ends(self._locator, seen)
+            before, behind, ends = self._length or reach, 0, _ends(self._locator, seen)
         if ends is None and self._keywords:
-            behind, ends = reach, _ends(self._keywords, seen)
+            before, behind, ends = reach, reach, _ends(self._keywords, seen)
         if ends is None:
             return [(start, stop)]
-        return _merged(ends, first, reach, behind, start, stop)
+        return _merged((first + end for end, _ in ends), before, behind, start, stop)
 
 
-def _merged(ends: Sequence[int], first: int, reach: int, behind: int, start: int, stop: int) -> Regions:
+def _merged(places: Iterable[int], before: int, behind: int, start: int, stop: int) -> Regions:
+    """Stretches from so many bytes before to so many behind each of the places."""
     regions: Regions = []
-    for end in ends:
-        place = first + end
+    for place in places:
         # A match of no length begins where it ends.
-        begin, until = max(place - reach, start), min(place + behind + 1, stop)
+        begin, until = max(place - before, start), min(place + behind + 1, stop)
         if regions and begin <= regions[-1][1]:
             regions[-1] = (regions[-1][0], max(until, regions[-1][1]))
         elif begin < until:
@@ -72,15 +118,38 @@ def _merged(ends: Sequence[int], first: int, reach: int, behind: int, start: int
     return regions
 
 
-def _ends(expressions: tuple[Expression, ...], text: bytes) -> list[int] | None:
-    """Where the expressions end; None where Hyperscan can't take them, or they are everywhere."""
-    found = _pass(expressions)
-    return None if found is None else found.ends(text, MAX_PLACES)
+def _ends(expressions: tuple[Expression, ...], text: bytes) -> list[tuple[int, int]] | None:
+    """Where the expressions end; None where Hyperscan can't take them (yet), or they are everywhere."""
+    one_pass = _prepared.get(expressions)
+    return None if one_pass is None else one_pass.ends(text, MAX_PLACES)
 
 
-@lru_cache(_REMEMBERED)
-def _pass(expressions: tuple[Expression, ...]) -> OnePass | None:
-    try:
-        return OnePass(compile_database(expressions))
-    except hyperscan.error:
-        return None
+class _Prepared:
+    """Passes over few expressions. To make one can take 100 ms: a thread does it, while others are served."""
+
+    def __init__(self) -> None:
+        self._passes: dict[tuple[Expression, ...], OnePass | None] = {}
+        # One thread works at a time.
+        self._turn = threading.Lock()
+
+    def get(self, expressions: tuple[Expression, ...]) -> OnePass | None:
+        """None as long as there is none."""
+        try:
+            return self._passes[expressions]
+        except KeyError:
+            self._forget_oldest()
+            self._passes[expressions] = None
+            threading.Thread(target=self.prepare, args=(expressions,), daemon=True).start()
+            return None
+
+    def prepare(self, expressions: tuple[Expression, ...]) -> None:
+        """Make the pass now. There is none over what Hyperscan can't take."""
+        with self._turn, suppress(hyperscan.error):
+            self._passes[expressions] = OnePass(compile_database(expressions))
+
+    def _forget_oldest(self) -> None:
+        while len(self._passes) >= _REMEMBERED:
+            del self._passes[next(iter(self._passes))]
+
+
+_prepared = _Prepared()

@@ -2,18 +2,31 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from typing import Protocol
 
 import hyperscan
 
 from icapd.policy import one_pass
 from icapd.policy.databases import Databases
 from icapd.policy.matching import CompiledRule, holds_one
-from icapd.policy.one_pass import Expression, OnePass
+from icapd.policy.one_pass import Expression
 from icapd.policy.relaxed import searchable, together
+from icapd.policy.shapes import MAX_REACH, SHAPES, ShapedPass, has_shape
 
 # Bytes. In a longer text a keyword is looked for where the rule is run.
 _SHORT = 4096
-_NOBODY: frozenset[int] = frozenset()
+# Fewer patterns are looked for with all others.
+_MIN_SHAPED = 4
+
+
+class _Pass(Protocol):
+    """Looks for expressions, each with a number."""
+
+    def occurring(self, text: bytes) -> set[int]: ...
+
+
+#: A pass, and by the number of each of its expressions the numbers of the rules that it speaks for.
+_Told = tuple[_Pass, Sequence[frozenset[int]]]
 
 
 class Prefilter:
@@ -24,25 +37,22 @@ class Prefilter:
     Nearly every text has no candidate at all.
     """
 
-    __slots__ = ("_always", "_numbers_of", "_of_values", "_one_pass", "_rules")
+    __slots__ = ("_always", "_of_values", "_rules", "_told")
 
     def __init__(
         self,
         rules: Sequence[CompiledRule],
-        of_pass: OnePass,
-        numbers_of: Sequence[frozenset[int]],
+        told: Sequence[_Told],
         always: frozenset[int],
         *,
         of_values: bool,
     ) -> None:
-        """`numbers_of`: by the number of an expression in the pass, those of the rules it speaks for.
+        """`always`: the numbers of the rules that no expression speaks for.
 
-        `always`: those that no expression speaks for. `of_values`: texts are single values, to which the
-        rules' limits on values apply.
+        `of_values`: texts are single values, to which the rules' limits on values apply.
         """
         self._rules = rules
-        self._one_pass = of_pass
-        self._numbers_of = numbers_of
+        self._told = told
         self._always = always
         self._of_values = of_values
 
@@ -50,9 +60,12 @@ class Prefilter:
         """The prefilter of some of its rules; it shares the database."""
         kept = set(rules)
         numbers = {number for number, rule in enumerate(self._rules) if rule in kept}
-        numbers_of = [members & numbers for members in self._numbers_of]
-        always = self._always & numbers
-        return Prefilter(self._rules, self._one_pass, numbers_of, always, of_values=self._of_values)
+        told = [
+            (one, [members & numbers for members in numbers_of])
+            for one, numbers_of in self._told
+            if not numbers.isdisjoint(chain.from_iterable(numbers_of))
+        ]
+        return Prefilter(self._rules, told, self._always & numbers, of_values=self._of_values)
 
     def may_match_within(self, text: bytes) -> bool:
         """False when surely no part of the text has a candidate.
@@ -84,10 +97,12 @@ class Prefilter:
 
     def _numbers(self, text: bytes) -> frozenset[int]:
         """Of the rules that one pass says may match, and of those that it can say nothing of."""
-        occurring = self._one_pass.occurring(text)
-        if not occurring and not self._always:
-            return _NOBODY
-        return self._always.union(*map(self._numbers_of.__getitem__, occurring))
+        numbers = self._always
+        for one, numbers_of in self._told:
+            occurring = one.occurring(text)
+            if occurring:
+                numbers = numbers.union(*map(numbers_of.__getitem__, occurring))
+        return numbers
 
     def _with_keywords(self, numbers: Iterable[int], text: bytes) -> Iterator[CompiledRule]:
         """Those whose keywords the text has, of rules that have some."""
@@ -102,34 +117,56 @@ def make_prefilter(
     rules: Sequence[CompiledRule], databases: Databases | None, *, of_values: bool
 ) -> Prefilter:
     """The prefilter of these rules; without `databases` one that leaves nothing out."""
+    every = frozenset(range(len(rules)))
     if databases is None:
-        return Prefilter(rules, OnePass(None), (), frozenset(range(len(rules))), of_values=of_values)
+        return Prefilter(rules, (), every, of_values=of_values)
     try:
-        of_pass, numbers_of = _make_pass(rules, databases, lambda _: True)
+        told = _tell(rules, databases, lambda _: True)
     except hyperscan.error:
         # One of them is too much for it, and it does not say which.
-        of_pass, numbers_of = _make_pass(rules, databases, databases.takes)
-    always = frozenset(range(len(rules))).difference(*numbers_of)
-    return Prefilter(rules, of_pass, numbers_of, always, of_values=of_values)
+        told = _tell(rules, databases, databases.takes)
+    always = every.difference(*(members for _, numbers_of in told for members in numbers_of))
+    return Prefilter(rules, told, always, of_values=of_values)
 
 
-def _make_pass(
+def _tell(
     rules: Sequence[CompiledRule], databases: Databases, takes: Callable[[Expression], bool]
-) -> tuple[OnePass, list[frozenset[int]]]:
-    """A pass for rules, and which of them each expression speaks for; `takes`: whether it can be one."""
-    by_expression: dict[Expression, set[int]] = {}
+) -> list[_Told]:
+    """The passes for rules; `takes`: whether something can be an expression of one."""
+    shaped: dict[Expression, set[int]] = {}
+    others: dict[Expression, set[int]] = {}
     for number, rule in enumerate(rules):
-        for expression in _expressions(rule, takes):
-            by_expression.setdefault(expression, set()).add(number)
-    return databases.one_pass(list(by_expression)), [*map(frozenset, by_expression.values())]
+        expressions, is_shaped = _expressions(rule, takes)
+        for expression in expressions:
+            (shaped if is_shaped else others).setdefault(expression, set()).add(number)
+    if len(shaped) < _MIN_SHAPED:
+        others |= shaped
+        shaped = {}
+    told: list[_Told] = []
+    if others:
+        told.append((databases.one_pass(list(others)), [*map(frozenset, others.values())]))
+    if shaped:
+        passes = databases.one_pass(SHAPES), databases.one_pass(list(shaped))
+        told.append((ShapedPass(*passes), [*map(frozenset, shaped.values())]))
+    return told
 
 
-def _expressions(rule: CompiledRule, takes: Callable[[Expression], bool]) -> tuple[Expression, ...]:
-    """What one pass is to look for on the rule's account; nothing when the rule always has to run."""
+def _expressions(
+    rule: CompiledRule, takes: Callable[[Expression], bool]
+) -> tuple[tuple[Expression, ...], bool]:
+    """What is to be looked for on the rule's account, and whether it has a shape.
+
+    Nothing when the rule always has to run.
+    """
     if rule.pattern is not None and not rule.unicode and not rule.is_known_by_words:
         expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
         if expression is not None and takes(expression):
-            return (expression,)
+            return (expression,), _is_shaped(rule, rule.pattern.pattern)
     if rule.near is not None and not rule.rule.keywords:
-        return tuple(chain.from_iterable(map(one_pass.near_word, sorted(rule.keywords))))
-    return tuple(map(one_pass.word, sorted(rule.keywords)))
+        return tuple(chain.from_iterable(map(one_pass.near_word, sorted(rule.keywords)))), False
+    return tuple(map(one_pass.word, sorted(rule.keywords))), False
+
+
+def _is_shaped(rule: CompiledRule, pattern: bytes) -> bool:
+    is_near = rule.is_bounded and rule.max_length <= MAX_REACH
+    return is_near and not rule.rule.ignore_case and has_shape(pattern)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from icapd.policy.parsed import FUZZY
+from icapd.policy.width import longest_match
 
 # Repetitions of one byte that are counted; beyond, and of what is longer, any number will do. Chosen by what
 # the shipped rules take to compile and to look for.
@@ -65,14 +66,8 @@ def relaxed(pattern: bytes, *, shortest: bool = False) -> bytes | None:
     `shortest`: it ends as soon as a match may end.
     What only the `regex` library understands Python's parser, which reads the pattern, refuses.
     """
-    source = pattern.decode("latin-1")
-    if FUZZY.search(source):
-        return None
     try:
-        with warnings.catch_warnings():
-            # Sets that would nest in `regex`, such as [[:alpha:]].
-            warnings.simplefilter("error", FutureWarning)
-            parsed = sre_parser.parse(pattern)
+        parsed = _parsed(pattern)
         is_dotall, is_caseless = (bool(parsed.state.flags & flag) for flag in (re.DOTALL, re.IGNORECASE))
         text = _whole(list(parsed), is_dotall, shortest)
     except (re.error, OverflowError, RecursionError, FutureWarning, _Unknown):
@@ -80,20 +75,50 @@ def relaxed(pattern: bytes, *, shortest: bool = False) -> bytes | None:
     return (f"(?i:{text})" if is_caseless else text).encode("ascii")
 
 
+def shortest_length(pattern: bytes) -> int | None:
+    """Bytes from where a match begins to the end of what `relaxed` makes of the pattern with `shortest`.
+
+    So many at most; None where there is no bound. The pattern is one that `relaxed` understands.
+    """
+    return longest_match(_shortened(list(_parsed(pattern))))
+
+
+def _parsed(pattern: bytes) -> Any:
+    if FUZZY.search(pattern.decode("latin-1")):
+        raise _Unknown
+    with warnings.catch_warnings():
+        # Sets that would nest in `regex`, such as [[:alpha:]].
+        warnings.simplefilter("error", FutureWarning)
+        return sre_parser.parse(pattern)
+
+
 def _whole(items: list[tuple[Any, Any]], is_dotall: bool, shortest: bool) -> str:
     """A whole pattern: what must stand right in front of a match or behind it takes part."""
-    before = after = ""
-    while items and items[0][0] in _AROUND:
-        op, argument = items.pop(0)
-        if op is sre.ASSERT and argument[0] < 0:
-            before = before or _sequence(argument[1], is_dotall)
+    after = ""
     while items and items[-1][0] in _AROUND:
         op, argument = items.pop()
         if op is sre.ASSERT and argument[0] > 0 and not shortest:
             after = after or _sequence(argument[1], is_dotall)
-    if not before:
-        items = _trimmed(items)
-    return before + _sequence(_shortened(items) if shortest else items, is_dotall) + after
+    items = _trimmed(_opened(items))
+    return _sequence(_shortened(items) if shortest else items, is_dotall) + after
+
+
+def _opened(items: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """A sequence with what it looks behind for at its beginning as a part of it."""
+    for number, (op, argument) in enumerate(items):
+        if op is sre.ASSERT and argument[0] < 0:
+            return [*argument[1], *items[number + 1 :]]
+        if op in _ASSERTIONS:
+            continue
+        inner = argument
+        if op is sre.SUBPATTERN:
+            inner = (*argument[:3], _opened(list(argument[3])))
+        elif op is sre.BRANCH:
+            branches = [_opened(list(branch)) for branch in argument[1]]
+            # Where only some have something to tell, it is no more than what may be there.
+            inner = (argument[0], branches) if all(map(_narrow_bytes, branches)) else argument
+        return [*items[:number], (op, inner), *items[number + 1 :]]
+    return items
 
 
 def _trimmed(items: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -116,7 +141,7 @@ def _is_broad(op: Any, argument: Any) -> bool:
     if op in _REPEATS:
         least, _, inner = argument
         return least == 0 or (len(inner) == 1 and _is_broad(*inner[0]))
-    return op in {sre.ANY, sre.NOT_LITERAL} or (op is sre.IN and len(_set(argument)) > _FEW_KINDS)
+    return op in {sre.ANY, sre.NOT_LITERAL} or (op is sre.IN and len(byte_set(argument)) > _FEW_KINDS)
 
 
 def _narrow_bytes(items: Iterable[tuple[Any, Any]]) -> int:
@@ -197,7 +222,7 @@ def _repeat(argument: Any, is_dotall: bool) -> str:
     return f"(?:{item}){{{least},{'' if most > limit else most}}}"
 
 
-def _set(members: Iterable[tuple[Any, Any]]) -> frozenset[int]:
+def byte_set(members: Iterable[tuple[Any, Any]]) -> frozenset[int]:
     """The bytes that a set stands for."""
     found: set[int] = set()
     negated = False
@@ -234,7 +259,7 @@ _SINGLES = frozenset({sre.LITERAL, sre.NOT_LITERAL, sre.IN, sre.ANY})
 _WRITERS: dict[Any, Callable[[Any, bool], str]] = {
     sre.LITERAL: lambda byte, _: f"\\x{min(byte, NEIGHBOUR):02x}",
     sre.NOT_LITERAL: lambda byte, _: _class(_BYTES - {byte}),
-    sre.IN: lambda members, _: _class(_set(members)),
+    sre.IN: lambda members, _: _class(byte_set(members)),
     sre.ANY: _any,
     sre.BRANCH: _branch,
     sre.SUBPATTERN: _group,

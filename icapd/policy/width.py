@@ -16,6 +16,8 @@ from icapd.policy.parsed import MAXREPEAT, REPEATS, parse
 REMEMBERED_PATTERNS = 4096
 # `$` sees the end, or a line break and the end behind it; every other anchor one neighbour.
 _ANCHOR_WIDTHS = {sre.AT_END: 2}
+# What asserts and takes no part in the match.
+_AROUND = frozenset({sre.AT, sre.ASSERT, sre.ASSERT_NOT})
 _ONE = frozenset({sre.LITERAL, sre.NOT_LITERAL, sre.IN, sre.ANY, sre.RANGE, sre.CATEGORY})
 
 
@@ -32,28 +34,36 @@ def longest_reach(pattern: str) -> int | None:
     return None if math.isinf(reach) else int(reach)
 
 
-def _sequence(items: Iterable[tuple[Any, Any]], groups: dict[int, float]) -> float:
-    return sum(_item(op, argument, groups) for op, argument in items)
+def longest_match(items: Iterable[tuple[Any, Any]]) -> int | None:
+    """The longest match of parsed items, without what it looks at around it; None when there is no bound."""
+    length = _sequence(items, {}, around=False)
+    return None if math.isinf(length) else int(length)
 
 
-def _item(op: Any, argument: Any, groups: dict[int, float]) -> float:
+def _sequence(items: Iterable[tuple[Any, Any]], groups: dict[int, float], *, around: bool = True) -> float:
+    return sum(_item(op, argument, groups, around) for op, argument in items)
+
+
+def _item(op: Any, argument: Any, groups: dict[int, float], around: bool) -> float:
     """The reach of one parsed item; `groups` collects the reach of each group for back-references to it."""
     if op in _ONE:
         return 1
+    if op in _AROUND and not around:
+        return 0
     if op in REPEATS:
         _, most, item = argument
-        reach = _sequence(item, groups)
+        reach = _sequence(item, groups, around=around)
         return reach and reach * (math.inf if most == MAXREPEAT else most)
     if op is sre.SUBPATTERN:
         number, *_, item = argument
-        groups[number] = _sequence(item, groups)
+        groups[number] = _sequence(item, groups, around=around)
         return groups[number]
     if op is sre.BRANCH:
-        return max(_sequence(branch, groups) for branch in argument[1])
+        return max(_sequence(branch, groups, around=around) for branch in argument[1])
     if op in (sre.ASSERT, sre.ASSERT_NOT):
-        return _sequence(argument[1], groups)
+        return _sequence(argument[1], groups, around=around)
     if op is sre.ATOMIC_GROUP:
-        return _sequence(argument, groups)
+        return _sequence(argument, groups, around=around)
     if op is sre.AT:
         return _ANCHOR_WIDTHS.get(argument, 1)
     if op is sre.GROUPREF:
