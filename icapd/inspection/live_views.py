@@ -27,11 +27,13 @@ class StreamHit(NamedTuple):
 class LiveViews:
     """The readings of a stream, and the block of it that is next to be decided."""
 
-    def __init__(self, rules: RuleSet, escapes: Sequence[Escapes], block_size: int) -> None:
+    def __init__(self, rules: RuleSet, escapes: Sequence[Escapes], block_size: int, ahead: int) -> None:
+        """`ahead`: bytes that are looked at behind what is found."""
         self._rules = rules
         self._block_size = block_size
         # A window ends between characters: up to three bytes before the end that it would have.
         self._margin = rules.window + MAX_CHARACTER_LENGTH
+        self._needed = self._margin + ahead
         self._readings = [Reading(self._margin)]
         # Kinds that have not occurred: a reading begins with its first escape, and few streams have all.
         self._absent = list(escapes)
@@ -63,17 +65,17 @@ class LiveViews:
         """
         first, *decoded = self._readings
         stop = min(first.start + self._block_size, first.end)
-        if not self._is_complete and first.end <= stop + self._margin:
+        if not self._is_complete and first.end <= stop + self._needed:
             return None
         stops = [stop]
         for reading in decoded:
-            if not self._is_complete and reading.offsets.source_end <= stops[-1] + self._margin:
+            if not self._is_complete and reading.offsets.source_end <= stops[-1] + self._needed:
                 return None
             stops.append(reading.offsets.from_source(stops[-1]))
         for number in range(len(decoded), 0, -1):
             stops[number - 1] = self._readings[number].offsets.source_of(stops[number])
         if not self._is_complete and any(
-            reading.end <= stop + self._margin for reading, stop in zip(self._readings, stops, strict=True)
+            reading.end <= stop + self._needed for reading, stop in zip(self._readings, stops, strict=True)
         ):
             return None
         return stops if stops[0] > first.start else None

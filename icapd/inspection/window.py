@@ -10,17 +10,18 @@ from icapd.http.codings import MiB
 from icapd.http.media_types import MediaType
 from icapd.inspection.budget import Budget
 from icapd.inspection.findings import Finding, FindingLog, Hit, Place
-from icapd.inspection.formats import BLANKS, CUTTERS, ESCAPES, LEAD, text_format
+from icapd.inspection.formats import AHEAD, BLANKS, CUTTERS, ESCAPES, LEAD, text_format
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.live_views import LiveViews, StreamHit
 from icapd.inspection.masking import mask_for, span_of
 from icapd.inspection.occurrences import MIN_REPEATED_SECRET
 from icapd.inspection.redaction import Redactor, Span, pieces_of
+from icapd.inspection.scanned import is_merged
 from icapd.inspection.unread import AROUND, Unread
 from icapd.policy import RuleSet
 
-#: Secrets of one stream that are looked for in the rest of it: so many take no more time than the rules.
-MAX_REPEATED = 32
+#: Secrets of one stream that are looked for in the rest of it: so many take about as long as the rules.
+MAX_REPEATED = 16
 
 
 class WindowStage:
@@ -75,7 +76,7 @@ class WindowStage:
     def _begin(self, first: bytes) -> None:
         """Choose how to read the stream by its first bytes."""
         kind = text_format(self._media_type, first)
-        self._views = LiveViews(self._rules, ESCAPES[kind], self._limits.block_size)
+        self._views = LiveViews(self._rules, ESCAPES[kind], self._limits.block_size, AHEAD.get(kind, 0))
         self._cutter = CUTTERS[kind]()
         self._unread = Unread(self._media_type, kind)
 
@@ -138,7 +139,7 @@ class WindowStage:
         budget = Budget(wait)
         try:
             found = {item.hit.place: item for item in self._views.scan(stops, budget)}
-            secrets = self._with_secrets(found.values()) if found else self._secrets
+            secrets = self._with_secrets(found.values(), budget) if found else self._secrets
             repeated = list(self._repeated(secrets, stops, budget)) if secrets else []
         except ScanTimeout:
             if wait < allowed:
@@ -160,14 +161,17 @@ class WindowStage:
         self._spent += thread_time() - began
         return written
 
-    def _with_secrets(self, found: Iterable[StreamHit]) -> dict[bytes, Hit]:
+    def _with_secrets(self, found: Iterable[StreamHit], budget: Budget) -> dict[bytes, Hit]:
+        """What is to go from here on. What shows by itself, its rule finds again. Raises ScanTimeout."""
         secrets = dict(self._secrets)
         for _, hit in sorted(found, key=_position):
-            may_repeat = MIN_REPEATED_SECRET <= len(hit.secret) <= self._rules.window
-            if may_repeat and hit.redacts and not hit.rule.in_order:
-                if len(secrets) == MAX_REPEATED:
-                    break
-                secrets.setdefault(hit.secret, hit)
+            if len(secrets) == MAX_REPEATED:
+                break
+            is_known = hit.secret in secrets or not is_merged(hit)
+            if is_known or not MIN_REPEATED_SECRET <= len(hit.secret) <= self._rules.window:
+                continue
+            if not hit.rule.shows_alone(hit.secret, budget.left()):
+                secrets[hit.secret] = hit
         return secrets
 
     def _repeated(self, secrets: dict[bytes, Hit], stops: Sequence[int], budget: Budget) -> Iterator[Span]:

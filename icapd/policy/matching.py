@@ -126,6 +126,11 @@ class CompiledRule:
                 position = max(position, resume)
         return matches, resume
 
+    def shows_alone(self, secret: bytes, timeout: float) -> bool:
+        """Whether the rule finds the secret without anything around it. ScanTimeout after so many seconds."""
+        matches, _ = self.find(Text(secret), 0, len(secret), monotonic() + timeout)
+        return any((match.start, match.end) == (0, len(secret)) for match in matches)
+
     def _search(self, text: Text, start: int, stop: int, deadline: float) -> Match | None:
         """The first match that begins in `start` <= byte < `stop`."""
         assert self.pattern is not None, "rules on size have no pattern to search for"

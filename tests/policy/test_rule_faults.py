@@ -37,7 +37,9 @@ KNOWN_TARGETS = "body, field, url, header, head-part, method, content-type, size
 CASES = [
     # The file.
     pytest.param("[[rule]]\nid = \n", ":2: not TOML: Invalid value", id="TOML syntax"),
-    pytest.param("a = " + "[" * 5000, ": arrays or tables in more arrays", id="TOML too deep"),
+    pytest.param(
+        "a = " + "[" * 5000, ": arrays or tables in more arrays than can be read", id="TOML too deep"
+    ),
     pytest.param("a = '''", ": not TOML: Expected \"'''\" (at end of document)", id="TOML cut off"),
     pytest.param("a = '\udcff'", ": is not UTF-8 (byte 5); save it as UTF-8", id="not UTF-8"),
     pytest.param("[[rules]]", ': key "rules": unknown key (did you mean "rule"?)', id="unknown table"),
