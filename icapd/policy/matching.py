@@ -278,5 +278,6 @@ def _compile(rule: Rule, key: str, source: str) -> regex.Pattern[Any]:
         )
     try:
         return regex.compile(source if rule.unicode else source.encode("ascii"), flags)
-    except regex.error as error:
+    # Of flags that don't go together, or with bytes, `regex` tells by a ValueError.
+    except (regex.error, ValueError, RecursionError) as error:
         raise RuleFault(key, f"no regular expression: {error}") from None

@@ -3,7 +3,6 @@
 `regex` takes 10 to 100 ns for each byte that it is run on; to find these places takes less than one.
 """
 
-import re
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from contextlib import suppress
 import hyperscan
 
 from icapd.policy.beginnings import beginnings
-from icapd.policy.one_pass import Expression, OnePass, as_locator, compile_database
+from icapd.policy.one_pass import Expression, OnePass, as_locator, compile_database, escaped
 from icapd.policy.relaxed import searchable, shortest_length
 
 #: Places that are told apart; a text with more of them is looked at everywhere.
@@ -46,7 +45,7 @@ class Places:
         `pattern`: None where nothing is known of it. `is_word_list`: it is best found by the words it holds.
         """
         words = sorted(beginnings(pattern) or ()) if pattern is not None else []
-        self._beginnings = tuple((re.escape(word.text), hyperscan.HS_FLAG_CASELESS) for word in words)
+        self._beginnings = tuple((escaped(word.text), hyperscan.HS_FLAG_CASELESS) for word in words)
         # How far in front of the end of each word a match begins.
         self._behind = tuple(len(word.text) - word.begin for word in words)
         self._longest = max((len(word.text) for word in words), default=0)
@@ -58,7 +57,7 @@ class Places:
             self._length = min(reach, shortest_length(pattern) or reach)
         if is_word_list and words:
             keywords = ()
-        self._keywords = tuple((re.escape(word), hyperscan.HS_FLAG_CASELESS) for word in sorted(keywords))
+        self._keywords = tuple((escaped(word), hyperscan.HS_FLAG_CASELESS) for word in sorted(keywords))
         self._reach = reach
 
     def regions(self, text: bytes, start: int, stop: int) -> Regions:

@@ -34,6 +34,11 @@ def test_where_a_word_stands_that_matches_begin_with() -> None:
     assert regions_of(rb"key\b.{0,9}\d{2}") == [(at, at + 1) for at in KEYS]
 
 
+def test_where_a_word_with_a_zero_byte_stands() -> None:
+    text = b"ke" + b"." * 700 + b"ke\x00y1" + b"." * 700
+    assert regions_of(rb"ke\x00y\d", text) == [(702, 703)]
+
+
 def test_around_what_a_match_has_to_hold() -> None:
     (first, last) = regions_of(rb"[a-z]{3} is \d{4}")[0]
     at = TEXT.index(b"key is")

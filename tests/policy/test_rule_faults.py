@@ -141,6 +141,21 @@ CASES = [
         id="broken pattern",
     ),
     pytest.param(
+        rule(pattern="'(?V1)ab'"),
+        at("pattern", "no regular expression: VERSION0 and VERSION1 flags are mutually incompatible"),
+        id="flags that contradict",
+    ),
+    pytest.param(
+        rule(allow="['(?u)a']"),
+        at("allow", "no regular expression: cannot use UNICODE flag with a bytes pattern"),
+        id="flags of characters",
+    ),
+    pytest.param(
+        rule(near="{ pattern = '(?u)a', before = 5 }"),
+        at("near.pattern", "no regular expression: cannot use UNICODE flag with a bytes pattern"),
+        id="near flags of characters",
+    ),
+    pytest.param(
         rule(allow="['[']"),
         at("allow", "no regular expression: unterminated character set at position 1"),
         id="broken allow",
