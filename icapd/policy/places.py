@@ -3,8 +3,10 @@
 `regex` takes 10 to 100 ns for each byte that it is run on; to find these places takes less than one.
 """
 
+import os
 import threading
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -128,27 +130,54 @@ class _Prepared:
 
     def __init__(self) -> None:
         self._passes: dict[tuple[Expression, ...], OnePass | None] = {}
-        # One thread works at a time.
-        self._turn = threading.Lock()
+        self._waiting: deque[tuple[Expression, ...]] = deque()
+        self.forget_unfinished()
+
+    def forget_unfinished(self) -> None:
+        """A process that was forked has no thread that works, and perhaps a lock that one held."""
+        self._passes = {key: one_pass for key, one_pass in self._passes.items() if one_pass is not None}
+        self._waiting.clear()
+        self._lock = threading.Lock()
+        self._is_working = False
 
     def get(self, expressions: tuple[Expression, ...]) -> OnePass | None:
         """None as long as there is none."""
         try:
             return self._passes[expressions]
         except KeyError:
-            self._forget_oldest()
-            self._passes[expressions] = None
-            threading.Thread(target=self.prepare, args=(expressions,), daemon=True).start()
+            self._ask_for(expressions)
             return None
+
+    def _ask_for(self, expressions: tuple[Expression, ...]) -> None:
+        with self._lock:
+            if len(self._waiting) >= _REMEMBERED:
+                return
+            while len(self._passes) >= _REMEMBERED:
+                del self._passes[next(iter(self._passes))]
+            self._passes[expressions] = None
+            self._waiting.append(expressions)
+            if not self._is_working:
+                # Where no thread can be had, the next who asks tries again.
+                with suppress(RuntimeError):
+                    threading.Thread(target=self._work, daemon=True).start()
+                    self._is_working = True
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._is_working = False
+                    return
+                expressions = self._waiting.popleft()
+            self.prepare(expressions)
 
     def prepare(self, expressions: tuple[Expression, ...]) -> None:
         """Make the pass now. There is none over what Hyperscan can't take."""
-        with self._turn, suppress(hyperscan.error):
-            self._passes[expressions] = OnePass(compile_database(expressions))
-
-    def _forget_oldest(self) -> None:
-        while len(self._passes) >= _REMEMBERED:
-            del self._passes[next(iter(self._passes))]
+        with suppress(hyperscan.error):
+            one_pass = OnePass(compile_database(expressions))
+            with self._lock:
+                self._passes[expressions] = one_pass
 
 
 _prepared = _Prepared()
+os.register_at_fork(after_in_child=_prepared.forget_unfinished)
