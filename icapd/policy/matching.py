@@ -242,7 +242,7 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         in_order=in_order,
         max_length=reach_of_all,
         is_bounded=is_bounded,
-        is_known_by_words=is_word_list or near is not None,
+        is_known_by_words=is_word_list or (near is not None and bool(keywords)),
         unicode=rule.unicode,
         keywords=keywords,
         places=Places(

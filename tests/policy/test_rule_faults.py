@@ -140,6 +140,23 @@ CASES = [
         at("pattern", "no regular expression: missing ) at position 4"),
         id="broken pattern",
     ),
+    *(
+        pytest.param(
+            rule(pattern=f"'{pattern}'"),
+            at(
+                "pattern",
+                f"can't have {what}: texts are searched from front to back, and piece by piece; "
+                "name what counts (?P<secret>...)",
+            ),
+            id=f"a match that begins elsewhere, {what}",
+        )
+        for pattern, what in [
+            (r"a\Kb", r"\K"),
+            (r"\\\Gab", r"\G"),
+            ("(?r)ab", "(?r)"),
+            ("(?ir)ab", "(?ir)"),
+        ]
+    ),
     pytest.param(
         rule(pattern="'(?V1)ab'"),
         at("pattern", "no regular expression: VERSION0 and VERSION1 flags are mutually incompatible"),
