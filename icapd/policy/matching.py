@@ -11,6 +11,7 @@ import regex
 from icapd.errors import ScanTimeout
 from icapd.http.media_types import is_textual
 from icapd.policy.faults import RuleFault
+from icapd.policy.keyword_search import KeywordSearch
 from icapd.policy.nearness import Nearness
 from icapd.policy.one_pass import MANY_KEYWORDS
 from icapd.policy.places import Places
@@ -108,6 +109,7 @@ class CompiledRule:
         """
         matches: list[Match] = []
         position = resume = start
+        keywords: KeywordSearch | None = None
         for region_start, region_end in self.places.regions(text.raw, start, stop):
             position = max(position, region_start)
             while position < region_end:
@@ -115,8 +117,10 @@ class CompiledRule:
                 if match is None:
                     break
                 position = match.full_start + 1
-                if not self._has_keyword_near(text, match):
-                    continue
+                if self.keywords:
+                    keywords = keywords or KeywordSearch(self.keywords, text.lowered)
+                    if not keywords.within(*self._around(match)):
+                        continue
                 resume = match.full_end
                 if empty or match.start < match.end:
                     if self._accepts(text.raw, match, deadline):
@@ -158,13 +162,10 @@ class CompiledRule:
             return None
         return Match(self, offset(secret[0]), offset(secret[1]), full_start, offset(full[1]))
 
-    def _has_keyword_near(self, text: Text, match: Match) -> bool:
-        """Whether a keyword stands in the match, or around it as far as a stream sees it."""
-        if not self.keywords:
-            return True
+    def _around(self, match: Match) -> tuple[int, int]:
+        """Where a keyword may stand: in the match, or around it as far as a stream sees it."""
         first = min(match.full_start, max(0, match.full_end - self.max_length))
-        last = max(match.full_end, match.full_start + self.max_length)
-        return holds_one(self.keywords, text.lowered[first:last])
+        return first, max(match.full_end, match.full_start + self.max_length)
 
     def _accepts(self, text: bytes, match: Match, deadline: float) -> bool:
         """Whether a match in the text is a finding, by all that its pattern can't say. Raises ScanTimeout."""
