@@ -174,7 +174,7 @@ def _sought(rule: CompiledRule, most: int | None, takes: Callable[[Expression], 
         if expression is not None and takes(expression):
             margin = min(rule.max_length, _MAX_LENGTH)
             return _Sought((expression,), margin, _is_shaped(rule, rule.pattern.pattern))
-    words = sorted(rule.keywords)
+    words = rule.keywords
     if rule.near is not None and not rule.rule.keywords:
         return _Sought(tuple(chain.from_iterable(map(one_pass.near_word, words))), rule.max_length)
     return _Sought(tuple(map(one_pass.word, words)), rule.max_length)
