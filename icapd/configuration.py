@@ -51,6 +51,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{path}: arrays or tables in more arrays than can be read") from None
 
 
 def _convert(data: dict[str, Any], source: str) -> Settings:

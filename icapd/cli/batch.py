@@ -99,6 +99,6 @@ def _body(line: BatchLine, body: bytes) -> dict[str, str]:
 def _id_of(line: bytes) -> object:
     try:
         document = msgspec.json.decode(line)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     return document.get("id") if isinstance(document, dict) else None

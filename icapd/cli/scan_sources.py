@@ -57,6 +57,8 @@ class Found:
 
     path: Path
     named: bool
+    #: Why a directory can't be read; "" for all else.
+    problem: str = ""
 
 
 def find_files(paths: Iterable[Path], exclude: Sequence[str]) -> list[Found]:
@@ -65,15 +67,16 @@ def find_files(paths: Iterable[Path], exclude: Sequence[str]) -> list[Found]:
     for path in paths:
         if path.is_dir():
             for file in _walk(path, exclude):
-                found.setdefault(file, Found(file, named=False))
+                found.setdefault(file.path, file)
         elif not _is_excluded(path, path.parent, exclude):
             found[path] = Found(path, named=True)
     return list(found.values())
 
 
-def _walk(top: Path, exclude: Sequence[str]) -> Iterator[Path]:
-    """Regular files below a directory, in order; no link is followed."""
-    for parent, directories, names in os.walk(top):
+def _walk(top: Path, exclude: Sequence[str]) -> Iterator[Found]:
+    """Regular files below a directory, in order, then directories that can't be read; no link is followed."""
+    unreadable: list[OSError] = []
+    for parent, directories, names in os.walk(top, onerror=unreadable.append):
         base = Path(parent)
         directories[:] = sorted(
             name
@@ -83,7 +86,9 @@ def _walk(top: Path, exclude: Sequence[str]) -> Iterator[Path]:
         for name in sorted(names):
             path = base / name
             if not _is_excluded(path, top, exclude) and path.is_file() and not path.is_symlink():
-                yield path
+                yield Found(path, named=False)
+    for error in unreadable:
+        yield Found(Path(error.filename), named=False, problem=f"can't be read: {error.strerror}")
 
 
 def _is_excluded(path: Path, top: Path, exclude: Sequence[str]) -> bool:
@@ -97,7 +102,7 @@ def _is_excluded(path: Path, top: Path, exclude: Sequence[str]) -> bool:
 def read(file: Found, reading: Reading) -> Iterator[Source]:
     """The messages in a file: one, or those of a HAR file."""
     path = printable(os.fsencode(file.path))
-    body, problem = _content(file.path, reading.max_size)
+    body, problem = (b"", file.problem) if file.problem else _content(file.path, reading.max_size)
     if problem:
         yield Source(path, problem=problem, named=file.named)
     elif file.path.suffix.lower() == ".har":

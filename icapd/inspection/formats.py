@@ -6,7 +6,7 @@ from typing import Literal
 from icapd.http.media_types import MediaType
 from icapd.inspection.escapes import ANY, CHARACTER_REFERENCES, FORM, JSON, PERCENT, SCRIPT, Escapes
 from icapd.inspection.folding import FOLD
-from icapd.inspection.json_text import JsonCutter
+from icapd.inspection.json_text import MAX_NAME, JsonCutter
 from icapd.inspection.markup import MarkupCutter
 from icapd.inspection.redaction import Cutter, FormCutter, PlainCutter
 
@@ -58,6 +58,8 @@ CUTTERS: Mapping[TextFormat, Callable[..., Cutter]] = {
     "script": PlainCutter,
     "text": PlainCutter,
 }
+#: Bytes behind a span that its cutter looks at; most look at none.
+AHEAD: Mapping[TextFormat, int] = {"json": MAX_NAME}
 
 
 def text_format(media_type: MediaType, text: bytes) -> TextFormat:

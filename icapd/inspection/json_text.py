@@ -16,9 +16,10 @@ _INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _SEPARATORS = re.compile(rb"[\s{}\[\],:]*+")
 _WORD = re.compile(rb'(?:[^\s{}\[\],:"\\]++|\\.)*+', re.DOTALL)
 _END_OF_NAME = re.compile(rb'"?+\s*+:')
-# The rest of a string that is one. Bytes: a longer one is taken for a value.
+# The rest of a string that is one.
 _REST_OF_NAME = re.compile(rb'(?:[^"\\]++|\\.)*+"\s*+:', re.DOTALL)
-_MAX_NAME = 1024
+#: Bytes. A longer one is taken for a value.
+MAX_NAME = 256
 _NUMBER = re.compile(rb"[0-9+\-.eE]++")
 _LITERALS = b"true false null"
 
@@ -28,7 +29,7 @@ class JsonCutter:
 
     Quotes and punctuation stay. A string, or the part of it that a span covers, is replaced; of a number, all
     from the first digit that a span covers, so that a number remains. Names in objects go only when a span
-    covers nothing else. In a stream, one that a span ends in is taken for a value.
+    covers nothing else.
     """
 
     __slots__ = ("_in_string", "_position")
@@ -57,7 +58,7 @@ class JsonCutter:
             if piece is not None:
                 is_name = _END_OF_NAME.match(passage.between(last, end)) is not None
                 (names if is_name else values).append(piece)
-        if len(values) > 1 and passage.is_last and _goes_on_as_name(passage, values[-1].end):
+        if len(values) > 1 and _goes_on_as_name(passage, values[-1].end):
             del values[-1]
         return values or names
 
@@ -86,7 +87,7 @@ def _string_piece(passage: Passage, start: int, end: int) -> Piece | None:
 
 def _goes_on_as_name(passage: Passage, position: int) -> bool:
     start = position - passage.base
-    return _REST_OF_NAME.match(passage.text, start, start + _MAX_NAME) is not None
+    return _REST_OF_NAME.match(passage.text, start, start + MAX_NAME) is not None
 
 
 def _word_piece(passage: Passage, start: int, end: int) -> Piece | None:

@@ -4,12 +4,13 @@ What is asked here is answered from the stream alone: in what pieces it came mak
 every window has its place in the stream, and is looked at only once all of it is there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from icapd.inspection.budget import Budget
 from icapd.inspection.escapes import Escapes
 from icapd.inspection.findings import Hit
+from icapd.inspection.occurrences import occurrences
 from icapd.inspection.reading import Reading
 from icapd.inspection.redaction import Passage
 from icapd.inspection.utf8 import MAX_CHARACTER_LENGTH
@@ -26,11 +27,13 @@ class StreamHit(NamedTuple):
 class LiveViews:
     """The readings of a stream, and the block of it that is next to be decided."""
 
-    def __init__(self, rules: RuleSet, escapes: Sequence[Escapes], block_size: int) -> None:
+    def __init__(self, rules: RuleSet, escapes: Sequence[Escapes], block_size: int, ahead: int) -> None:
+        """`ahead`: bytes that are looked at behind what is found."""
         self._rules = rules
         self._block_size = block_size
         # A window ends between characters: up to three bytes before the end that it would have.
         self._margin = rules.window + MAX_CHARACTER_LENGTH
+        self._needed = self._margin + ahead
         self._readings = [Reading(self._margin)]
         # Kinds that have not occurred: a reading begins with its first escape, and few streams have all.
         self._absent = list(escapes)
@@ -62,17 +65,17 @@ class LiveViews:
         """
         first, *decoded = self._readings
         stop = min(first.start + self._block_size, first.end)
-        if not self._is_complete and first.end <= stop + self._margin:
+        if not self._is_complete and first.end <= stop + self._needed:
             return None
         stops = [stop]
         for reading in decoded:
-            if not self._is_complete and reading.offsets.source_end <= stops[-1] + self._margin:
+            if not self._is_complete and reading.offsets.source_end <= stops[-1] + self._needed:
                 return None
             stops.append(reading.offsets.from_source(stops[-1]))
         for number in range(len(decoded), 0, -1):
             stops[number - 1] = self._readings[number].offsets.source_of(stops[number])
         if not self._is_complete and any(
-            reading.end <= stop + self._margin for reading, stop in zip(self._readings, stops, strict=True)
+            reading.end <= stop + self._needed for reading, stop in zip(self._readings, stops, strict=True)
         ):
             return None
         return stops if stops[0] > first.start else None
@@ -91,6 +94,20 @@ class LiveViews:
                 if number == 0 or not match.rule.in_order:
                     budget.check(match.rule.id)
                     yield self._hit(number, match, base)
+
+    def occurrences(
+        self, secrets: Mapping[bytes, str], stops: Sequence[int], budget: Budget
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """Where one of the secrets, each with the id of its rule, begins in the block, in any reading.
+
+        None is longer than a rule's match. Raises ScanTimeout.
+        """
+        longest = max(map(len, secrets))
+        for number, (reading, stop) in enumerate(zip(self._readings, stops, strict=True)):
+            text = reading.between(reading.start, stop + longest - 1)
+            for start, end in occurrences(secrets, text, budget):
+                if reading.start + start < stop:
+                    yield *self._locate(number, reading.start + start, reading.start + end), text[start:end]
 
     def _hit(self, number: int, match: Match, base: int) -> StreamHit:
         start, end = self._locate(number, match.start + base, match.end + base)

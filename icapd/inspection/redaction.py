@@ -27,8 +27,6 @@ class Passage:
 
     text: bytes = field(repr=False)
     base: int = 0
-    #: Whether the longer text ends here; in a stream, what is seen behind a span depends on what has come.
-    is_last: bool = False
 
     def between(self, start: int, end: int) -> bytes:
         return self.text[start - self.base : end - self.base]
@@ -232,6 +230,6 @@ def redact(
     cut = [*pieces]
     if not spans and not cut:
         return text
-    passage, redactor = Passage(text, is_last=True), Redactor(edits=edits)
+    passage, redactor = Passage(text), Redactor(edits=edits)
     redactor.replace([*cut, *pieces_of(spans, passage, cutter, budget)])
     return redactor.write(passage, len(text))

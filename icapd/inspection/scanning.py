@@ -10,7 +10,8 @@ from icapd.inspection.formats import LAYERS
 from icapd.inspection.views import Views
 from icapd.policy import Match, RuleSet
 
-# Bytes. Values that are so long on average are not looked through together first: that would take as long again.
+# Bytes. Values that are so long on average are not looked through together first, which would take as long
+# again.
 _LONG = 1024
 
 

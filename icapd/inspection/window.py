@@ -1,7 +1,7 @@
 """A body of any length, inspected as it flows, with a bounded part of it held back."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import monotonic, thread_time
 
@@ -10,13 +10,18 @@ from icapd.http.codings import MiB
 from icapd.http.media_types import MediaType
 from icapd.inspection.budget import Budget
 from icapd.inspection.findings import Finding, FindingLog, Hit, Place
-from icapd.inspection.formats import BLANKS, CUTTERS, ESCAPES, LEAD, text_format
+from icapd.inspection.formats import AHEAD, BLANKS, CUTTERS, ESCAPES, LEAD, text_format
 from icapd.inspection.limits import InspectionLimits
 from icapd.inspection.live_views import LiveViews, StreamHit
-from icapd.inspection.masking import span_of
+from icapd.inspection.masking import mask_for, span_of
+from icapd.inspection.occurrences import MIN_REPEATED_SECRET
 from icapd.inspection.redaction import Redactor, Span, pieces_of
+from icapd.inspection.scanned import is_merged
 from icapd.inspection.unread import AROUND, Unread
 from icapd.policy import RuleSet
+
+#: Secrets of one stream that are looked for in the rest of it: so many take about as long as the rules.
+MAX_REPEATED = 16
 
 
 class WindowStage:
@@ -24,9 +29,9 @@ class WindowStage:
 
     Finds and redacts what `Inspector.inspect_body` would, for every rule whose matches, with what they look
     at around them, span at most its `max_length`. Some things need the whole body and are not done here:
-    rules on fields; taking out further copies of a secret that only its surroundings gave away; escapes that
-    only `WHOLE_ESCAPES` has, and the parts of a multipart body; and the redactions of packs that go in order,
-    which are merged like all others.
+    rules on fields; taking out copies of a secret that only its surroundings gave away, where they are gone
+    before it comes, or are spelled as no reading reads; escapes that only `WHOLE_ESCAPES` has, and the parts
+    of a multipart body; and the redactions of packs that go in order, which are merged like all others.
 
     All of a stream may take `scan_timeout`, and as much again for each MiB of it.
     """
@@ -58,6 +63,8 @@ class WindowStage:
         self._spans: list[Span] = []
         # Logged, but not behind what is decided: another reading may find it again.
         self._logged: set[Place] = set()
+        # What was found and is to go wherever else it stands from here on.
+        self._secrets: dict[bytes, Hit] = {}
         self._lead = b""
         # What has come and is not read yet, and what may leave and has not.
         self._coming: deque[bytes] = deque()
@@ -69,7 +76,7 @@ class WindowStage:
     def _begin(self, first: bytes) -> None:
         """Choose how to read the stream by its first bytes."""
         kind = text_format(self._media_type, first)
-        self._views = LiveViews(self._rules, ESCAPES[kind], self._limits.block_size)
+        self._views = LiveViews(self._rules, ESCAPES[kind], self._limits.block_size, AHEAD.get(kind, 0))
         self._cutter = CUTTERS[kind]()
         self._unread = Unread(self._media_type, kind)
 
@@ -129,12 +136,17 @@ class WindowStage:
         began = thread_time()
         allowed = self._limits.scan_timeout * (1 + end // MiB) - self._spent
         wait = allowed if until is None else min(allowed, until - monotonic())
+        budget = Budget(wait)
         try:
-            found = {item.hit.place: item for item in self._views.scan(stops, Budget(wait))}
+            found = {item.hit.place: item for item in self._views.scan(stops, budget)}
+            secrets = self._with_secrets(found.values(), budget) if found else self._secrets
+            repeated = list(self._repeated(secrets, stops, budget)) if secrets else []
         except ScanTimeout:
             if wait < allowed:
                 raise OutOfPatience from None
             raise
+        self._secrets = secrets
+        self._spans += repeated
         self._unread.look_at(self._views.decoded_block(stops, AROUND))
         if found or self._logged:
             # The same span once, in whatever readings a rule found it.
@@ -148,6 +160,24 @@ class WindowStage:
         self._views.move_to(stops)
         self._spent += thread_time() - began
         return written
+
+    def _with_secrets(self, found: Iterable[StreamHit], budget: Budget) -> dict[bytes, Hit]:
+        """What is to go from here on. What shows by itself, its rule finds again. Raises ScanTimeout."""
+        secrets = dict(self._secrets)
+        for _, hit in sorted(found, key=_position):
+            if len(secrets) == MAX_REPEATED:
+                break
+            is_known = hit.secret in secrets or not is_merged(hit)
+            if is_known or not MIN_REPEATED_SECRET <= len(hit.secret) <= self._rules.window:
+                continue
+            if not hit.rule.shows_alone(hit.secret, budget.left()):
+                secrets[hit.secret] = hit
+        return secrets
+
+    def _repeated(self, secrets: dict[bytes, Hit], stops: Sequence[int], budget: Budget) -> Iterator[Span]:
+        rule_ids = {secret: hit.rule.id for secret, hit in secrets.items()}
+        for start, end, secret in self._views.occurrences(rule_ids, stops, budget):
+            yield Span(start, end, mask_for(secrets[secret], self._log.fingerprinter))
 
     def _log_new(self, hits: Sequence[StreamHit], decided: int) -> None:
         for _, hit in hits:

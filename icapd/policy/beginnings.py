@@ -27,7 +27,7 @@ _NOTHING = frozenset({Word(b"", 0)})
 
 def beginnings(pattern: bytes) -> frozenset[Word] | None:
     """The words; None where a match may begin with something else, or there is no telling."""
-    parsed = parse(pattern.decode("latin-1"))
+    parsed = parse(pattern)
     if parsed is None:
         return None
     words, _ = _of_sequence(list(parsed))

@@ -20,6 +20,8 @@ _ID = regex.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*")
 _HEADER_TARGET = regex.compile(r"header(?:-exact)?:(?P<name>.*)")
 _MEDIA_TYPE_TARGETS = frozenset({"body", "field", "size", "content-type", "name", "magic"})
 _NEAR_WORD = regex.compile(r"[^\s\p{C}\p{Lu}]+(?: [^\s\p{C}\p{Lu}]+){0,3}")
+# What makes a match begin elsewhere than where it is searched for.
+_MOVED = regex.compile(r"(?<!\\)(?:\\\\)*+(?P<what>\\[KG]|\(\?[a-zL]*r[a-zL]*[):])")
 _CONTROL = regex.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 # What a rule on the size of a body, which reads no text, must not have.
@@ -96,6 +98,11 @@ def _pattern_faults(rule: Rule) -> Iterator[RuleFault]:
         yield RuleFault("max_size", 'only target "size" has it; leave it out or add a rule on size')
     if not rule.pattern:
         yield RuleFault("pattern", f"missing: target {rule.targets[0]} is matched by a pattern")
+    elif (moved := _MOVED.search(rule.pattern)) is not None:
+        problem = (
+            "texts are searched from front to back, and piece by piece; name what counts (?P<secret>...)"
+        )
+        yield RuleFault("pattern", f"can't have {moved['what']}: {problem}")
 
 
 def _word_faults(rule: Rule) -> Iterator[RuleFault]:

@@ -36,6 +36,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         line = f"{path}:{place['line']}" if place is not None and place["line"] else path
         problem = _TOML_PLACE.sub("", str(error)) if line != path else str(error)
         raise PolicyError(f"not TOML: {problem}", file=line) from None
+    except RecursionError:
+        raise PolicyError("arrays or tables in more arrays than can be read", file=path) from None
 
 
 def decode(table: object, kind: type[Table], *, file: Place, rule: str | None = None) -> Table:

@@ -11,6 +11,7 @@ import regex
 from icapd.errors import ScanTimeout
 from icapd.http.media_types import is_textual
 from icapd.policy.faults import RuleFault
+from icapd.policy.keyword_search import KeywordSearch
 from icapd.policy.nearness import Nearness
 from icapd.policy.one_pass import MANY_KEYWORDS
 from icapd.policy.places import Places
@@ -108,6 +109,7 @@ class CompiledRule:
         """
         matches: list[Match] = []
         position = resume = start
+        keywords: KeywordSearch | None = None
         for region_start, region_end in self.places.regions(text.raw, start, stop):
             position = max(position, region_start)
             while position < region_end:
@@ -115,8 +117,10 @@ class CompiledRule:
                 if match is None:
                     break
                 position = match.full_start + 1
-                if not self._has_keyword_near(text, match):
-                    continue
+                if self.keywords and not self._holds_keyword(text, match):
+                    keywords = keywords or KeywordSearch(self.keywords, text.lowered)
+                    if not keywords.within(*self._around(match)):
+                        continue
                 resume = match.full_end
                 if empty or match.start < match.end:
                     if self._accepts(text.raw, match, deadline):
@@ -125,6 +129,11 @@ class CompiledRule:
                         resume = _next_word(text.raw, match.full_start, match.full_end)
                 position = max(position, resume)
         return matches, resume
+
+    def shows_alone(self, secret: bytes, timeout: float) -> bool:
+        """Whether the rule finds the secret without anything around it. ScanTimeout after so many seconds."""
+        matches, _ = self.find(Text(secret), 0, len(secret), monotonic() + timeout)
+        return any((match.start, match.end) == (0, len(secret)) for match in matches)
 
     def _search(self, text: Text, start: int, stop: int, deadline: float) -> Match | None:
         """The first match that begins in `start` <= byte < `stop`."""
@@ -170,15 +179,16 @@ class CompiledRule:
         # A group that took no part has the span (-1, -1).
         return span if span[0] >= 0 else found.span()
 
-    def _has_keyword_near(self, text: Text, match: Match) -> bool:
-        """Whether a keyword stands in the match, or around it as far as a stream sees it."""
-        if not self.keywords:
-            return True
+    def _holds_keyword(self, text: Text, match: Match) -> bool:
+        """Whether one stands in the match itself, as nearly always."""
+        lowered = text.raw[match.full_start : match.full_end].lower()
+        # Of a thousand names the one that it begins with is found in a moment.
+        return lowered.startswith(self.keywords) or holds_one(self.keywords, lowered)
+
+    def _around(self, match: Match) -> tuple[int, int]:
+        """Where a keyword may stand: in the match, or around it as far as a stream sees it."""
         first = min(match.full_start, max(0, match.full_end - self.max_length))
-        last = max(match.full_end, match.full_start + self.max_length)
-        around = text.raw[first:last].lower()
-        # Of a thousand names the one that the match begins with is found in a moment.
-        return around.startswith(self.keywords, match.full_start - first) or holds_one(self.keywords, around)
+        return first, max(match.full_end, match.full_start + self.max_length)
 
     def _accepts(self, text: bytes, match: Match, deadline: float) -> bool:
         """Whether a match in the text is a finding, by all that its pattern can't say. Raises ScanTimeout."""
@@ -256,7 +266,7 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
         in_order=in_order,
         max_length=reach_of_all,
         is_bounded=is_bounded,
-        is_known_by_words=is_word_list or near is not None,
+        is_known_by_words=is_word_list or (near is not None and bool(keywords)),
         unicode=rule.unicode,
         keywords=keywords,
         places=Places(
@@ -292,5 +302,6 @@ def _compile(rule: Rule, key: str, source: str) -> regex.Pattern[Any]:
         )
     try:
         return regex.compile(source if rule.unicode else source.encode("ascii"), flags)
-    except regex.error as error:
+    # Of flags that don't go together, or with bytes, `regex` tells by a ValueError.
+    except (regex.error, ValueError, RecursionError) as error:
         raise RuleFault(key, f"no regular expression: {error}") from None

@@ -64,6 +64,6 @@ def _checked(pattern: str) -> bytes:
     source = pattern.encode("ascii")
     try:
         regex.compile(source, regex.VERSION0)
-    except regex.error as error:
+    except (regex.error, ValueError, RecursionError) as error:
         raise RuleFault("near.pattern", f"no regular expression: {error}") from None
     return source

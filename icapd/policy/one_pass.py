@@ -53,19 +53,25 @@ def as_locator(pattern: bytes, ignore_case: bool) -> Expression | None:
     return expression, _LOCATOR | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
 
 
+def escaped(text: bytes) -> bytes:
+    """A text as a pattern that matches just it."""
+    # To Hyperscan's binding, a pattern ends at a zero byte.
+    return re.escape(text).replace(b"\x00", rb"\x00")
+
+
 def word(text: bytes) -> Expression:
     """A word, in any case, as an expression."""
-    return re.escape(text), _WORD
+    return escaped(text), _WORD
 
 
 def near_word(text: bytes) -> tuple[Expression, ...]:
     """A word in lower case where `nearness` has it begin: behind no letter, or as in `creditCard`."""
     if not text.isascii():
         return (word(text),)
-    behind_no_letter = b"(?:^|[^A-Za-z])" + re.escape(text), _WORD
+    behind_no_letter = b"(?:^|[^A-Za-z])" + escaped(text), _WORD
     if not text[:1].isalpha():
         return (behind_no_letter,)
-    in_camel_case = b"[a-z]" + text[:1].upper() + b"(?i:" + re.escape(text[1:]) + b")"
+    in_camel_case = b"[a-z]" + text[:1].upper() + b"(?i:" + escaped(text[1:]) + b")"
     return behind_no_letter, (in_camel_case, hyperscan.HS_FLAG_SINGLEMATCH)
 
 

@@ -12,16 +12,16 @@ REPEATS = frozenset({sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT})
 MAXREPEAT: int = sre.MAXREPEAT
 
 #: Fuzzy matching of `regex` (`{e<=1}`, `{i}`), which Python's parser takes for literal braces.
-FUZZY = re.compile(r"(?<!\\)\{[^{}]*[ides][^{}]*\}")
+FUZZY = re.compile(r"(?<!\\)(?:\\\\)*\{[^{}]*[ides][^{}]*\}")
 _NAMED_CLASS = re.compile(r"\\[pP]\{\^?\w+\}")
 
 
-def parse(pattern: str) -> Any | None:
+def parse(pattern: str | bytes) -> Any | None:
     """The items of the pattern, each `(operation, argument)`; None for what only `regex` understands.
 
     That is named classes, fuzzy matching, recursion, flags in the middle.
     """
-    if FUZZY.search(pattern):
+    if FUZZY.search(pattern if isinstance(pattern, str) else pattern.decode("latin-1")):
         return None
     try:
         with warnings.catch_warnings():

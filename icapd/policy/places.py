@@ -3,16 +3,17 @@
 `regex` takes 10 to 100 ns for each byte that it is run on; to find these places takes less than one.
 """
 
-import re
+import os
 import threading
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 
 import hyperscan
 
 from icapd.policy.beginnings import beginnings
-from icapd.policy.one_pass import Expression, OnePass, as_locator, compile_database
+from icapd.policy.one_pass import Expression, OnePass, as_locator, compile_database, escaped
 from icapd.policy.relaxed import searchable, shortest_length
 
 #: Places that are told apart; a text with more of them is looked at everywhere.
@@ -46,7 +47,7 @@ class Places:
         `pattern`: None where nothing is known of it. `is_word_list`: it is best found by the words it holds.
         """
         words = sorted(beginnings(pattern) or ()) if pattern is not None else []
-        self._beginnings = tuple((re.escape(word.text), hyperscan.HS_FLAG_CASELESS) for word in words)
+        self._beginnings = tuple((escaped(word.text), hyperscan.HS_FLAG_CASELESS) for word in words)
         # How far in front of the end of each word a match begins.
         self._behind = tuple(len(word.text) - word.begin for word in words)
         self._longest = max((len(word.text) for word in words), default=0)
@@ -58,7 +59,7 @@ class Places:
             self._length = min(reach, shortest_length(pattern) or reach)
         if is_word_list and words:
             keywords = ()
-        self._keywords = tuple((re.escape(word), hyperscan.HS_FLAG_CASELESS) for word in sorted(keywords))
+        self._keywords = tuple((escaped(word), hyperscan.HS_FLAG_CASELESS) for word in sorted(keywords))
         self._reach = reach
 
     def regions(self, text: bytes, start: int, stop: int) -> Regions:
@@ -129,27 +130,54 @@ class _Prepared:
 
     def __init__(self) -> None:
         self._passes: dict[tuple[Expression, ...], OnePass | None] = {}
-        # One thread works at a time.
-        self._turn = threading.Lock()
+        self._waiting: deque[tuple[Expression, ...]] = deque()
+        self.forget_unfinished()
+
+    def forget_unfinished(self) -> None:
+        """A process that was forked has no thread that works, and perhaps a lock that one held."""
+        self._passes = {key: one_pass for key, one_pass in self._passes.items() if one_pass is not None}
+        self._waiting.clear()
+        self._lock = threading.Lock()
+        self._is_working = False
 
     def get(self, expressions: tuple[Expression, ...]) -> OnePass | None:
         """None as long as there is none."""
         try:
             return self._passes[expressions]
         except KeyError:
-            self._forget_oldest()
-            self._passes[expressions] = None
-            threading.Thread(target=self.prepare, args=(expressions,), daemon=True).start()
+            self._ask_for(expressions)
             return None
+
+    def _ask_for(self, expressions: tuple[Expression, ...]) -> None:
+        with self._lock:
+            if len(self._waiting) >= _REMEMBERED:
+                return
+            while len(self._passes) >= _REMEMBERED:
+                del self._passes[next(iter(self._passes))]
+            self._passes[expressions] = None
+            self._waiting.append(expressions)
+            if not self._is_working:
+                # Where no thread can be had, the next who asks tries again.
+                with suppress(RuntimeError):
+                    threading.Thread(target=self._work, daemon=True).start()
+                    self._is_working = True
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._is_working = False
+                    return
+                expressions = self._waiting.popleft()
+            self.prepare(expressions)
 
     def prepare(self, expressions: tuple[Expression, ...]) -> None:
         """Make the pass now. There is none over what Hyperscan can't take."""
-        with self._turn, suppress(hyperscan.error):
-            self._passes[expressions] = OnePass(compile_database(expressions))
-
-    def _forget_oldest(self) -> None:
-        while len(self._passes) >= _REMEMBERED:
-            del self._passes[next(iter(self._passes))]
+        with suppress(hyperscan.error):
+            one_pass = OnePass(compile_database(expressions))
+            with self._lock:
+                self._passes[expressions] = one_pass
 
 
 _prepared = _Prepared()
+os.register_at_fork(after_in_child=_prepared.forget_unfinished)

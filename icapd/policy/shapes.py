@@ -77,7 +77,7 @@ def _around(text: bytes, places: Iterable[int]) -> bytes:
 
 def has_shape(pattern: bytes) -> bool:
     """Whether each match of the pattern has one of the shapes. It is one that `relaxed` understands."""
-    parsed = parse(pattern.decode("latin-1"))
+    parsed = parse(pattern)
     if parsed is None or parsed.state.flags & re.IGNORECASE:
         return False
     return all(map(_HAS_SHAPE.search, _ways(list(parsed))))

@@ -6,11 +6,19 @@ from bisect import bisect_left
 class Text:
     """The bytes of a text; what else a rule may ask for is made once, when the first one does."""
 
-    __slots__ = ("_characters", "raw")
+    __slots__ = ("_characters", "_lowered", "raw")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self._characters: Characters | None = None
+        self._lowered: bytes | None = None
+
+    @property
+    def lowered(self) -> bytes:
+        """In lower case, as keywords are compared."""
+        if self._lowered is None:
+            self._lowered = self.raw.lower()
+        return self._lowered
 
     @property
     def characters(self) -> "Characters":

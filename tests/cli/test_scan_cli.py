@@ -162,6 +162,7 @@ def test_batch_answers_each_line_in_order(directory: Path) -> None:
         ("{", None, "Input data was truncated"),
         ("[]", None, "Expected `object`"),
         ('{"id":' + "[" * 50_000, None, ""),
+        ('{"id": "\udcff"}', None, "can't decode byte 0xff"),
         ('{"id": "x", "direction": "up"}', "x", "Invalid enum value 'up'"),
         ('{"id": "x", "bdy": ""}', "x", "unknown field `bdy`"),
         ('{"id": "x", "body": "", "body_base64": ""}', "x", "not both"),
@@ -177,7 +178,8 @@ def test_batch_answers_each_line_in_order(directory: Path) -> None:
 def test_batch_line_that_can_not_be_used_gets_an_answer_too(
     directory: Path, line: str, answer_id: str | None, error: str
 ) -> None:
-    result = icapd("scan", "--batch", stdin=f'{line}\n{{"id": "next"}}\n')
+    stdin = f'{line}\n{{"id": "next"}}\n'.encode("utf-8", "surrogateescape")
+    result = icapd("scan", "--batch", stdin=stdin)
     assert result.exit_code == 2
     first, second = lines(result)
     assert first["id"] == answer_id

@@ -93,6 +93,22 @@ def test_file_above_the_size_is_not_called_clean(directory: Path) -> None:
     assert icapd("scan", "--max-size", "1", stdin=b"a" * (1024 * 1024 + 1)).exit_code == 2
 
 
+def test_directory_that_can_not_be_read_is_told(directory: Path) -> None:
+    parent = os.open(directory, os.O_DIRECTORY)
+    # A way longer than PATH_MAX leads nowhere, whoever goes it.
+    for name in ["deep", *["x" * 255] * 17]:
+        os.mkdir(name, dir_fd=parent)
+        inner = os.open(name, os.O_DIRECTORY, dir_fd=parent)
+        os.close(parent)
+        parent = inner
+    os.close(parent)
+    (directory / "deep/a.txt").write_bytes(KEY)
+    result = icapd("scan", "deep")
+    assert result.exit_code == 2
+    assert "can't be read: File name too long" in result.stderr
+    assert "demo.key" in result.stdout
+
+
 def test_file_that_can_not_be_read_is_told_and_the_others_are_scanned(directory: Path) -> None:
     (directory / "b.txt").write_bytes(KEY)
     # Nothing is mapped at its beginning, whoever asks.

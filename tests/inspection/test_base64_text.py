@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from inspecting import FORM, HTML, JSON, PLAIN, inspector, policy, rule
 
 from icapd.http.media_types import MediaType
-from icapd.inspection import Inspector
-from icapd.inspection import base64_text
+from icapd.inspection import Inspector, base64_text
 from icapd.inspection.base64_text import MAX_RUN, MAX_TOTAL, runs_in
 
 KEY = "KEY-ABCDEF123456"

@@ -27,6 +27,8 @@ TABLE = [
     pytest.param(rb"(?:key|)[0-9]", None, id="nothing"),
     pytest.param(rb"a[0-9]", None, id="a letter is no word"),
     pytest.param(rb"\mkey", None, id="what only regex understands"),
+    pytest.param(rb"\u0100key", None, id="a character that is no byte"),
+    pytest.param(rb"key\\{e<=1}", None, id="fuzzy behind a backslash"),
 ]
 
 

@@ -1,5 +1,7 @@
 """The places of a rule: no match begins elsewhere, whatever is known of its pattern by then."""
 
+import os
+import threading
 import time
 
 import pytest
@@ -32,6 +34,11 @@ KEYS = [TEXT.index(b"key ="), TEXT.index(b"key:"), TEXT.index(b"key is")]
 
 def test_where_a_word_stands_that_matches_begin_with() -> None:
     assert regions_of(rb"key\b.{0,9}\d{2}") == [(at, at + 1) for at in KEYS]
+
+
+def test_where_a_word_with_a_zero_byte_stands() -> None:
+    text = b"ke" + b"." * 700 + b"ke\x00y1" + b"." * 700
+    assert regions_of(rb"ke\x00y\d", text) == [(702, 703)]
 
 
 def test_around_what_a_match_has_to_hold() -> None:
@@ -74,6 +81,50 @@ def test_everywhere_until_it_is_known_where() -> None:
         answers.append(asked.regions(TEXT, 0, len(TEXT)))
     assert answers[0] == [(0, len(TEXT))]
     assert answers[-1] == []
+
+
+EXPRESSION = ((b"once[0-9]{3}", 0),)
+
+
+def is_made(prepared: places._Prepared) -> bool:
+    """Whether a pass that is asked for is there in the end."""
+    deadline = time.monotonic() + 60
+    while prepared.get(EXPRESSION) is None and time.monotonic() < deadline:
+        pass
+    return prepared.get(EXPRESSION) is not None
+
+
+def test_forked_process_makes_what_was_not_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places._prepared, "_passes", {EXPRESSION: None})
+    # As if a thread were at work.
+    monkeypatch.setattr(places._prepared, "_is_working", True)
+    with places._prepared._lock:
+        child = os.fork()
+        if not child:
+            os._exit(0 if is_made(places._prepared) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_where_no_thread_can_be_had_the_next_who_asks_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared, other = places._Prepared(), ((b"other", 0),)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refuse)
+        assert prepared.get(EXPRESSION) is None
+    assert prepared.get(other) is None
+    assert is_made(prepared)
+
+
+def _refuse(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_no_more_passes_are_kept_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_REMEMBERED", 3)
+    prepared = places._Prepared()
+    for number in range(20):
+        prepared.get(((b"word%d" % number, 0),))
+        assert len(prepared._passes) <= 3
+        assert len(prepared._waiting) <= 3
 
 
 PIECES = st.sampled_from(

@@ -22,6 +22,7 @@ def names(rules: list[CompiledRule], text: bytes, *, databases: Databases | None
 CANDIDATES = [
     pytest.param({"pattern": "ab"}, b"xabx", True, id="the pattern"),
     pytest.param({"pattern": "ab"}, b"a b", False, id="not the pattern"),
+    pytest.param({"pattern": "ab", "near": {"pattern": "x", "before": 5}}, b"x", False, id="near a pattern"),
     pytest.param({"pattern": "ab", "keywords": ["key"]}, b"key", False, id="a keyword alone"),
     pytest.param({"pattern": "é", "unicode": True}, b"x", True, id="characters: always"),
     pytest.param({"pattern": "é", "unicode": True, "keywords": ["key"]}, b"x", False, id="but no keyword"),

@@ -37,6 +37,9 @@ KNOWN_TARGETS = "body, field, url, header, head-part, method, content-type, size
 CASES = [
     # The file.
     pytest.param("[[rule]]\nid = \n", ":2: not TOML: Invalid value", id="TOML syntax"),
+    pytest.param(
+        "a = " + "[" * 5000, ": arrays or tables in more arrays than can be read", id="TOML too deep"
+    ),
     pytest.param("a = '''", ": not TOML: Expected \"'''\" (at end of document)", id="TOML cut off"),
     pytest.param("a = '\udcff'", ": is not UTF-8 (byte 5); save it as UTF-8", id="not UTF-8"),
     pytest.param("[[rules]]", ': key "rules": unknown key (did you mean "rule"?)', id="unknown table"),
@@ -136,6 +139,38 @@ CASES = [
         rule(pattern="'ab(c'"),
         at("pattern", "no regular expression: missing ) at position 4"),
         id="broken pattern",
+    ),
+    *(
+        pytest.param(
+            rule(pattern=f"'{pattern}'"),
+            at(
+                "pattern",
+                f"can't have {what}: texts are searched from front to back, and piece by piece; "
+                "name what counts (?P<secret>...)",
+            ),
+            id=f"a match that begins elsewhere, {what}",
+        )
+        for pattern, what in [
+            (r"a\Kb", r"\K"),
+            (r"\\\Gab", r"\G"),
+            ("(?r)ab", "(?r)"),
+            ("(?ir)ab", "(?ir)"),
+        ]
+    ),
+    pytest.param(
+        rule(pattern="'(?V1)ab'"),
+        at("pattern", "no regular expression: VERSION0 and VERSION1 flags are mutually incompatible"),
+        id="flags that contradict",
+    ),
+    pytest.param(
+        rule(allow="['(?u)a']"),
+        at("allow", "no regular expression: cannot use UNICODE flag with a bytes pattern"),
+        id="flags of characters",
+    ),
+    pytest.param(
+        rule(near="{ pattern = '(?u)a', before = 5 }"),
+        at("near.pattern", "no regular expression: cannot use UNICODE flag with a bytes pattern"),
+        id="near flags of characters",
     ),
     pytest.param(
         rule(allow="['[']"),
