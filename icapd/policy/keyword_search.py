@@ -1,6 +1,11 @@
-"""Whether a keyword stands within stretches of a text, one stretch after another, in one pass over it."""
+"""Whether a keyword stands in a text, or within stretches of it, one after another, in one pass over it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+
+
+def holds_one(keywords: Iterable[bytes], lowered: bytes) -> bool:
+    """Whether a text, in lower case, holds one of the keywords."""
+    return any(keyword in lowered for keyword in keywords)
 
 
 class KeywordSearch:

@@ -1,6 +1,5 @@
 """A rule made ready to run, and the search for its matches in one text."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from time import monotonic
@@ -11,12 +10,12 @@ import regex
 from icapd.errors import ScanTimeout
 from icapd.http.media_types import is_textual
 from icapd.policy.faults import RuleFault
-from icapd.policy.keyword_search import KeywordSearch
+from icapd.policy.keyword_search import KeywordSearch, holds_one
 from icapd.policy.nearness import Nearness
 from icapd.policy.one_pass import MANY_KEYWORDS
 from icapd.policy.places import Places
 from icapd.policy.rule import Action, Mode, Rule, Severity
-from icapd.policy.text import Characters, Text
+from icapd.policy.text import Characters, Text, next_word
 from icapd.policy.validators import Validator, find_validator
 from icapd.policy.width import longest_reach
 from icapd.policy.words import PLACEHOLDER, expanded
@@ -29,7 +28,6 @@ MAX_REACH = 64 * 1024
 #: Bytes in the longest character of UTF-8 (RFC 3629 section 3).
 MAX_CHARACTER_LENGTH = 4
 
-_NO_WORD = regex.compile(rb"[^0-9A-Za-z_\x80-\xFF]")
 _BODY_TARGETS = frozenset({"body", "field"})
 
 
@@ -126,7 +124,7 @@ class CompiledRule:
                     if self._accepts(text.raw, match, deadline):
                         matches.append(match)
                     else:
-                        resume = _next_word(text.raw, match.full_start, match.full_end)
+                        resume = next_word(text.raw, match.full_start, match.full_end)
                 position = max(position, resume)
         return matches, resume
 
@@ -220,21 +218,6 @@ class CompiledRule:
             pieces += [text[position : match.start], replacement]
             position = match.end
         return b"".join([*pieces, text[position:]])
-
-
-def _next_word(text: bytes, start: int, end: int) -> int:
-    """Where in a match the next word begins behind its first byte; its end when none does.
-
-    Any byte in front of which no letter or digit stands counts: within a word, the rest of what was refused
-    would be taken for something else.
-    """
-    before = _NO_WORD.search(text, start, end)
-    return before.end() if before is not None else end
-
-
-def holds_one(keywords: Iterable[bytes], lowered: bytes) -> bool:
-    """Whether a text, in lower case, holds one of the keywords."""
-    return any(keyword in lowered for keyword in keywords)
 
 
 def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) -> CompiledRule:

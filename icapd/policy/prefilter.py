@@ -8,7 +8,8 @@ import hyperscan
 
 from icapd.policy import one_pass
 from icapd.policy.databases import Databases
-from icapd.policy.matching import CompiledRule, holds_one
+from icapd.policy.keyword_search import holds_one
+from icapd.policy.matching import CompiledRule
 from icapd.policy.one_pass import Expression
 from icapd.policy.relaxed import searchable, together
 from icapd.policy.rule import VALUE_TARGETS

@@ -1,6 +1,9 @@
 """One text under scan, as bytes and as characters, with the way from each character back to its bytes."""
 
+import re
 from bisect import bisect_left
+
+_NO_WORD = re.compile(rb"[^0-9A-Za-z_\x80-\xFF]")
 
 
 class Text:
@@ -62,3 +65,13 @@ class Characters:
         if self._errors is None or offset == 0:
             return offset
         return bisect_left(range(len(self.string) + 1), offset, key=self.offset)
+
+
+def next_word(text: bytes, start: int, end: int) -> int:
+    """Where in a match the next word begins behind its first byte; its end when none does.
+
+    Any byte in front of which no letter or digit stands counts: within a word, the rest of what was refused
+    would be taken for something else.
+    """
+    before = _NO_WORD.search(text, start, end)
+    return before.end() if before is not None else end
