@@ -85,6 +85,8 @@ _META = re.compile(rb"<meta[\s/][^>]*?charset\s*+=\s*+[\"']?\s*+([^\s\"'/>;]++)"
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 # XML 1.0 section 4.3.3; browsers read it in HTML as well.
 _XML_DECLARATION = re.compile(rb"\s*+<\?xml\s[^>]*?encoding\s*+=\s*+[\"']([A-Za-z0-9._:-]++)")
+# The first letters of one in EBCDIC, in which those of all its charsets are the same (appendix F.1).
+_EBCDIC_DECLARATION = "<?xml".encode("cp037")
 # CSS Syntax section 3.2.
 _CSS_CHARSET = re.compile(rb'@charset "([^"\r\n]++)";')
 
@@ -107,6 +109,9 @@ def charset_of(media_type: MediaType, beginning: bytes) -> str | None:
         return wide
     if media_type.charset is not None:
         charset = by_label(media_type.charset)
+        if charset in _WIDE and not shows:
+            # RFC 2781 section 4.3: without a mark the order is the sender's, and parsers of XML see it.
+            return _by_zeros(beginning) or charset
         return None if shows and charset in _WIDE else charset
     said = _said_within(media_type.essence, beginning)
     if said is not None:
@@ -150,6 +155,8 @@ def _said_within(essence: str, beginning: bytes) -> bytes | None:
     if essence == "text/css":
         match = _CSS_CHARSET.match(beginning)
     elif essence in {"", "text/html"} or essence.endswith(("/xml", "+xml")):
+        if beginning.startswith(_EBCDIC_DECLARATION):
+            beginning = beginning.decode("cp037").encode("latin-1")
         match = _XML_DECLARATION.match(beginning)
         if match is None and b"charset" in beginning.lower():
             match = _META.search(_COMMENT.sub(b"", beginning))

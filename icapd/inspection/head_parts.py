@@ -29,6 +29,7 @@ _STRUCTURED_PREFIXES = (b"sec-",)
 _COOKIE = re.compile(rb"[\s;]*+([^=;]*+)(?:=([^;]*+))?")
 # RFC 3986 section 3: scheme and authority; then the path, up to the query.
 _PATH = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+.\-]*+://[^/?#]*+)?(/[^?#]*+)")
+_IS_ADDRESS = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+.\-]*+:/)?/")
 #: Header values that are remembered with what was found, and bytes of the longest: half a megabyte in all.
 _REMEMBERED, _MAX_REMEMBERED = 1024, 512
 
@@ -103,6 +104,10 @@ def _cookies(value: bytes) -> Iterator[Field]:
 
 
 def _address(value: bytes) -> Iterator[Field]:
+    """The path's segments and the query's values; all of it where it is no address at all."""
+    if _IS_ADDRESS.match(value) is None:
+        yield Field(value, 0, PERCENT)
+        return
     yield from fields_of(value, "url")
     yield from _segments(value)
 

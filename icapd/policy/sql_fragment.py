@@ -31,6 +31,8 @@ class Sign(enum.Flag):
     DELAY = enum.auto()
     COMMENT = enum.auto()
     OPEN_STRING = enum.auto()
+    #: TRUE, NULL, or a variable of the server behind AND or OR.
+    CONSTANT = enum.auto()
 
 
 # Signs that are enough, each set by itself, whatever the value is put into.
@@ -39,7 +41,7 @@ _ENOUGH = (
     (Sign.STATEMENT, Sign.STATEMENT),
     (Sign.SUBSELECT, Sign.LOGIC | Sign.COMPARISON | Sign.ARITHMETIC | Sign.COMMENT | Sign.CALL | Sign.CLAUSE),
     (Sign.DATABASE, Sign.LOGIC | Sign.COMPARISON | Sign.ARITHMETIC | Sign.COMMENT),
-    (Sign.LOGIC, Sign.COMPARISON | Sign.CALL | Sign.COMMENT),
+    (Sign.LOGIC, Sign.COMPARISON | Sign.CALL | Sign.COMMENT | Sign.CONSTANT),
 )
 # Signs that are enough behind a quote that closes the place, and behind a number.
 _ENOUGH_IN_QUOTES = (
@@ -58,8 +60,10 @@ _DATABASE = regex.compile(
     rb"elt|make_set|gtid_subset|row_count|last_insert_id|sysdate|now|count|ctxsys\.\S++|generate_series|"
     rb"current_setting|if|ifnull|instr|(?:char_)?length|find_in_set|regexp_\w++"
 )
+# What stands in the place of a number: a number, a name with a bracket or a comment behind it, or nothing.
 _NUMBER = regex.compile(
-    rb"[\s(]{0,8}+[-+~!]{0,2}+\s{0,4}+(?:0x[0-9a-f]++|\d++(?:\.\d*+)?+(?:e\d*+)?+)(?![\w.])|(?=[)\s]*+\)|\s*+;)",
+    rb"[\s(]{0,8}+[-+~!]{0,2}+\s{0,4}+(?:0x[0-9a-f]++|\d++(?:\.\d*+)?+(?:e\d*+)?+)(?![\w.])|(?=\s*+[);])"
+    rb"|\w{1,40}+(?=\s*+(?:\)|/\*))|(?=\s*+(?:(?:order|group)\s++by|having)\s++\d)",
     regex.IGNORECASE,
 )
 _EXPRESSION = regex.compile(
@@ -136,7 +140,10 @@ class _Fragment:
     def _operand(self, token: Token, before: Kind) -> bool | None:
         """Whether an operand is wanted behind this token in the place of one; None: it can't stand there."""
         match token.kind:
-            case Kind.NUMBER | Kind.STRING | Kind.CONSTANT | Kind.WORD:
+            case Kind.NUMBER | Kind.STRING | Kind.WORD:
+                return False
+            case Kind.CONSTANT:
+                self.signs |= Sign.CONSTANT if before in (Kind.LOGIC, Kind.PREFIX) else Sign(0)
                 return False
             case Kind.CALL:
                 self._note_call(token, before)

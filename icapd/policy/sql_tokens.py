@@ -85,7 +85,7 @@ _PATTERNS: tuple[tuple[Kind, bytes], ...] = (
             rb"load data\b",
             rb"grant \w++",
             rb"handler \S++ open\b",
-            rb"call \w++\s*+\(",
+            rb"call \w++(?:\.\w++)*+\s*+\(",
             rb"attach database\b",
             rb"begin (?:declare\b|\w++\.\w)",
             rb"do \w++\s*+\(",

@@ -45,6 +45,14 @@ CASES = [
         b"application/xml", b'<?xml version="1.0" encoding="EUC-JP"?><a/>', "euc_jp", id="xml-declaration"
     ),
     pytest.param(b"image/svg+xml", b"<?xml version='1.0' encoding='gbk'?>", "gb18030", id="xml-suffix"),
+    pytest.param(
+        b"application/xml", '<?xml version="1.0" encoding="cp500"?>'.encode("cp500"), "cp500", id="xml-ebcdic"
+    ),
+    pytest.param(
+        b"application/xml", '<?xml version="1.0"?>'.encode("cp037"), None, id="xml-ebcdic-of-no-name"
+    ),
+    pytest.param(b"text/xml; charset=utf-16", "<?xml version='1.0'?>".encode(BE), BE, id="xml-order-shows"),
+    pytest.param(b"text/xml; charset=utf-16", "<?xml version='1.0'?>".encode(LE), LE, id="xml-order-as-said"),
     pytest.param(b"text/css", b'@charset "gbk";', "gb18030", id="css"),
     pytest.param(b"application/json", b'{"a": 1}', None, id="json"),
     pytest.param(b"application/json", '{"a": 1}'.encode(LE), LE, id="json-le"),

@@ -39,6 +39,7 @@ def inspector(directory: Path, action: str = "block") -> Inspector:
         pytest.param(b"Cookie", b"b=evil word", b"evil word", id="last-cookie"),
         pytest.param(b"Referer", b"https://a.example/x?q=evil+word&r=1", b"evil+word", id="referer-query"),
         pytest.param(b"Referer", b"https://a.example/x/evil%20word?q", b"evil%20word", id="referer-path"),
+        pytest.param(b"Referer", b"evil%20word", b"evil%20word", id="referer-that-is-no-address"),
         pytest.param(b"User-Agent", b"Mozilla/5.0 evil word", b"evil word", id="behind-a-product"),
         pytest.param(b"User-Agent", b"evil word", b"evil word", id="user-agent"),
     ],

@@ -31,6 +31,14 @@ INJECTIONS = [
     "x' and 'a' in ('a', 'b')#",
     "1 and @@version like '5%'",
     "' and not exists (select * from t)--",
+    "1 or true",
+    "' or null is null -- x",
+    "1;call dbms_lock.sleep(3)--",
+    "); begin dbms_lock.sleep(3); end",
+    "bob) or f(x)=1 -- ",
+    "bob/**/&&/**/1/**/in/**/(1,2)#",
+    "order by 7-- -",
+    "having 1=1#",
 ]
 
 
@@ -64,6 +72,11 @@ HARMLESS = [
     "1/2 cup",
     "10 in (or 25 cm)",
     "C# and 'F#' are languages",
+    "2 or more; true",
+    "f(a) or g(b)",
+    "order by phone -- or by mail",
+    "int x /* = 1 */ = 2;",
+    "a) first and (b) second",
 ]
 
 
