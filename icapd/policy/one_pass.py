@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import hyperscan
 
-from icapd.policy.relaxed import relaxed
+from icapd.policy.relaxed import SEPARATOR, relaxed
 from icapd.policy.width import REMEMBERED_PATTERNS
 
 #: A pattern in Hyperscan's syntax, and its flags.
@@ -22,6 +22,9 @@ Expression = tuple[bytes, int]
 #: Of a pattern that begins with any of so many words, Hyperscan makes an automaton that is slower than all
 #: the rest of a database; the words themselves it finds in no time.
 MANY_KEYWORDS = 16
+
+# Among some others, Hyperscan 5.4 misses a short word at the very end of a text of 17 to 34 bytes.
+_END = bytes([SEPARATOR])
 
 # An expression is reported once, however often it occurs.
 _WORD = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
@@ -99,7 +102,7 @@ class OnePass:
         if self._database is not None:
             add = found.add
             self._database.scan(
-                text, match_event_handler=lambda number, *_: add(number), scratch=self._scratch()
+                text + _END, match_event_handler=lambda number, *_: add(number), scratch=self._scratch()
             )
         return found
 
@@ -116,7 +119,7 @@ class OnePass:
             return len(found) > most
 
         with contextlib.suppress(hyperscan.ScanTerminated):
-            self._database.scan(text, match_event_handler=add, scratch=self._scratch())
+            self._database.scan(text + _END, match_event_handler=add, scratch=self._scratch())
         found.sort()
         return found if len(found) <= most else None
 

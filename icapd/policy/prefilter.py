@@ -15,6 +15,8 @@ from icapd.policy.shapes import MAX_REACH, SHAPES, ShapedPass, has_shape
 
 # Bytes. In a longer text a keyword is looked for where the rule is run.
 _SHORT = 4096
+# Bytes. Behind a shorter word that is to be reported once, Hyperscan 5.4 misses what else begins with it.
+_MIN_WORD = 2
 # Fewer patterns are looked for with all others.
 _MIN_SHAPED = 4
 
@@ -164,6 +166,8 @@ def _expressions(
             return (expression,), _is_shaped(rule, rule.pattern.pattern)
     if rule.near is not None and not rule.rule.keywords:
         return tuple(chain.from_iterable(map(one_pass.near_word, sorted(rule.keywords)))), False
+    if any(len(keyword) < _MIN_WORD for keyword in rule.keywords):
+        return (), False
     return tuple(map(one_pass.word, sorted(rule.keywords))), False
 
 
