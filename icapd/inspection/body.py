@@ -23,8 +23,6 @@ from icapd.inspection.scanning import layers_of, scan_fields, scan_views, values
 from icapd.inspection.views import Views
 from icapd.policy import REPLACEMENT, RuleSet
 
-# Bytes. In a shorter JSON text the values are not collected before it is known that they matter.
-_LONG = 2048
 #: A multipart body in a part of another, base64 in base64, and so on; what lies deeper is read as it stands.
 MAX_DEPTH = 3
 
@@ -118,8 +116,9 @@ def _scan_text(
 def _fields_may_match(text: bytes, kind: TextFormat, views: Views, rules: RuleSet, budget: Budget) -> bool:
     if not rules.field_rules:
         return False
-    if kind == "json" and len(text) > _LONG:
-        return values_may_match(rules, json_values(text), budget)
+    if kind == "json":
+        values = json_values(text).union(field.value for field in single_value(text, kind))
+        return values_may_match(rules, values, budget)
     return rules.fields_may_match(layers_of(views))
 
 

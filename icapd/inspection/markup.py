@@ -30,6 +30,13 @@ _ATTRIBUTE_VALUE = re.compile(rb"""=\s*+(?:"([^"]*+)|'([^']*+)|([^\s>"'][^\s>]*+
 # Declarations have quoted values without an equals sign: <!ENTITY name "value">.
 _QUOTED = re.compile(rb""""([^"]*+)|'([^']*+)""")
 _NAME = re.compile(rb"[^\s<>/=\"'!?\[\]&;]++")
+# A tag whose end is there, and one that breaks off within a value; what ends a value or a text.
+_INSIDE = rb"""<[A-Za-z/](?:[^<>="']++|=\s*+(?:"[^"<>]*+"|'[^'<>]*+'|(?=[^\s"'<>])[^\s"'<>]++(?=[\s>])))*+"""
+_WHOLE_TAG = re.compile(_INSIDE + b">")
+_IN_VALUE = re.compile(_INSIDE + rb"""=\s*+(?:"[^"<>]*+|'[^'<>]*+|[^\s"'<>]*+)""")
+_MEANINGFUL = re.compile(rb"""[<>"'=\s]""")
+# Bytes before a span that are looked at.
+_NEAR = 1024
 # Any number of texts and whole tags, as far as nothing stands in them that takes a closer look.
 _PLAIN = re.compile(
     rb"""(?:[^<]++|<(?=[^A-Za-z/!?])|<(?!(?:script|style)[\s/>])/?"""
@@ -117,6 +124,8 @@ class MarkupCutter:
         self._ahead: deque[Token] = deque()
 
     def cut(self, passage: Passage, start: int, end: int) -> list[Piece]:
+        if _is_plain(passage.text, start - passage.base, end - passage.base):
+            return _piece(passage, start, end)
         if self._source is not passage.text:
             self._source = passage.text
             self._text = self._tail + passage.text[self._position - passage.base :]
@@ -161,6 +170,17 @@ class MarkupCutter:
         if len(self._tail) > MAX_TAG or (self._tail and _token(self._tail, 0).end < len(self._tail)):
             self._tail = b""
         self._position, self._source = to, None
+
+
+def _is_plain(text: bytes, start: int, end: int) -> bool:
+    """Whether a span surely lies within a text or a value, as most do: it shows without all tags before it.
+
+    It stands behind a tag that is closed, or in a value of one; no value is taken to hold a `<`.
+    """
+    opening = text.rfind(b"<", max(0, start - _NEAR), start)
+    if opening < 0 or _MEANINGFUL.search(text, start, end):
+        return False
+    return bool(_WHOLE_TAG.match(text, opening, start) or _IN_VALUE.fullmatch(text, opening, start))
 
 
 def _piece(passage: Passage, start: int, end: int, replacement: bytes = REPLACEMENT) -> list[Piece]:

@@ -2,8 +2,9 @@
 
 import html
 import json
+import string
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote_from_bytes
 
 from icapd.inspection.budget import Budget
@@ -11,12 +12,20 @@ from icapd.inspection.budget import Budget
 #: Bytes. A secret of this length is taken out wherever else it stands; a shorter one may be a word there.
 MIN_REPEATED_SECRET = 12
 
+# RFC 3986 section 2.3; JSON and HTML have no other way to write these either.
+_WRITTEN_AS_IT_IS = (string.ascii_letters + string.digits + "-._~").encode()
+
 # Up to so many secrets are looked for one after the other; beyond, all at once takes less time.
 _FEW = 32
+# Bytes by which secrets are alike, and places at which these are looked for.
+_PREFIX, _MAX_STARTS = 4, 200
 
 
 def spellings_of(secret: bytes) -> set[bytes]:
     """The secret, and how it is written in formats other than the one that it was found in."""
+    in_base64 = {b64encode(secret).rstrip(b"="), urlsafe_b64encode(secret).rstrip(b"=")}
+    if not secret.translate(None, _WRITTEN_AS_IT_IS):
+        return {secret} | in_base64
     text = secret.decode("utf-8", "surrogateescape")
     percent = quote_from_bytes(secret, safe="")
     escaped = html.escape(text)
@@ -28,7 +37,6 @@ def spellings_of(secret: bytes) -> set[bytes]:
         json.dumps(text)[1:-1],
         json.dumps(text, ensure_ascii=False)[1:-1],
     }
-    in_base64 = {b64encode(secret).rstrip(b"="), urlsafe_b64encode(secret).rstrip(b"=")}
     return {secret} | {each.encode("utf-8", "surrogateescape") for each in written} | in_base64
 
 
@@ -42,13 +50,43 @@ def occurrences(secrets: Mapping[bytes, str], text: bytes, budget: Budget) -> It
 
 
 def _one_by_one(secrets: Mapping[bytes, str], text: bytes, budget: Budget) -> Iterator[tuple[int, int]]:
-    for secret, rule_id in secrets.items():
-        budget.check(rule_id)
-        start = text.find(secret)
-        while start >= 0:
+    alike: dict[bytes, list[bytes]] = {}
+    for secret in secrets:
+        alike.setdefault(secret[:_PREFIX], []).append(secret)
+    for prefix, members in alike.items():
+        budget.check(secrets[members[0]])
+        # Tokens of one kind begin alike.
+        starts = _places_of(prefix, text) if len(members) > 1 else None
+        for secret in members:
+            yield from _each(secret, text) if starts is None else _each_at(starts, secret, text)
+
+
+def _each(secret: bytes, text: bytes) -> Iterator[tuple[int, int]]:
+    start = text.find(secret)
+    while start >= 0:
+        end = start + len(secret)
+        yield start, end
+        start = text.find(secret, end)
+
+
+def _each_at(starts: Iterable[int], secret: bytes, text: bytes) -> Iterator[tuple[int, int]]:
+    end = 0
+    for start in starts:
+        if start >= end and text.startswith(secret, start):
             end = start + len(secret)
             yield start, end
-            start = text.find(secret, end)
+
+
+def _places_of(prefix: bytes, text: bytes) -> list[int] | None:
+    """Where it stands; None where that is nearly everywhere."""
+    starts: list[int] = []
+    start = text.find(prefix)
+    while start >= 0:
+        starts.append(start)
+        if len(starts) > _MAX_STARTS:
+            return None
+        start = text.find(prefix, start + 1)
+    return starts
 
 
 def _all_at_once(secrets: Mapping[bytes, str], text: bytes, budget: Budget) -> Iterator[tuple[int, int]]:

@@ -1,7 +1,5 @@
 """A quick look whether a text has what asks for a closer one, and where."""
 
-import threading
-
 import hyperscan
 
 from icapd.policy.one_pass import OnePass, compile_database
@@ -27,24 +25,12 @@ class OneOf:
 class EndsOf:
     """One pattern of which each place is asked for."""
 
-    __slots__ = ("_database", "_of_thread")
+    __slots__ = ("_pass",)
 
     def __init__(self, pattern: bytes) -> None:
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(expressions=[pattern], ids=[0], flags=[hyperscan.HS_FLAG_DOTALL])
-        # A scratch is what a scan works with; two threads must not share one.
-        self._of_thread = threading.local()
+        self._pass = OnePass(compile_database([(pattern, hyperscan.HS_FLAG_DOTALL)]))
 
-    def within(self, text: bytes) -> list[int]:
-        """Where a match ends, every one of them, in order."""
-        try:
-            scratch: hyperscan.Scratch = self._of_thread.scratch
-        except AttributeError:
-            scratch = self._of_thread.scratch = hyperscan.Scratch(self._database)
-        ends: list[int] = []
-
-        def note(number: int, start: int, end: int, flags: int, context: object) -> None:
-            ends.append(end)
-
-        self._database.scan(text, match_event_handler=note, scratch=scratch)
-        return ends
+    def within(self, text: bytes, most: int | None = None) -> list[int] | None:
+        """Where a match ends, every one of them, in order; None when there are more than `most`."""
+        ends = self._pass.ends(text, len(text) if most is None else most)
+        return None if ends is None else [end for end, _ in ends]

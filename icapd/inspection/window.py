@@ -183,9 +183,14 @@ class WindowStage:
         for _, hit in hits:
             if hit.place not in self._logged:
                 self._logged.add(hit.place)
-                self._log.add(replace(hit, start=hit.start + self._offset, end=hit.end + self._offset))
+                self._log.add(self._as_counted(hit))
         # What later blocks find begins behind this one.
         self._logged = {place for place in self._logged if place.start >= decided}
+
+    def _as_counted(self, hit: Hit) -> Hit:
+        """With a span that counts from where the whole stream began."""
+        offset = self._offset
+        return replace(hit, start=hit.start + offset, end=hit.end + offset) if offset else hit
 
     def _write(self, until: int) -> bytes:
         passage = self._views.passage

@@ -2,7 +2,6 @@
 
 import math
 import string
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 # RFC 4648 sections 4 to 7; base 36 and 62 are what generators make of digits and letters.
@@ -31,7 +30,7 @@ def entropy(secret: Sequence[int]) -> float:
     if not length:
         return 0.0
     # The sum of p log p over p = count / length, with what does not change taken out of the loop.
-    counts = Counter(secret).values()
+    counts = map(secret.count, set(secret))
     return math.log2(length) - sum([count * math.log2(count) for count in counts if count > 1]) / length
 
 

@@ -16,7 +16,7 @@ from icapd.policy.nearness import Nearness
 from icapd.policy.one_pass import MANY_KEYWORDS
 from icapd.policy.places import Places
 from icapd.policy.rule import Action, Mode, Rule, Severity
-from icapd.policy.text import Text
+from icapd.policy.text import Characters, Text, next_word
 from icapd.policy.validators import Validator, find_validator
 from icapd.policy.width import longest_reach
 from icapd.policy.words import PLACEHOLDER, expanded
@@ -29,7 +29,6 @@ MAX_REACH = 64 * 1024
 #: Bytes in the longest character of UTF-8 (RFC 3629 section 3).
 MAX_CHARACTER_LENGTH = 4
 
-_NO_WORD = regex.compile(rb"[^0-9A-Za-z_\x80-\xFF]")
 _BODY_TARGETS = frozenset({"body", "field"})
 
 
@@ -65,7 +64,7 @@ class CompiledRule:
     #: such, with words beside it that must stand near.
     is_known_by_words: bool
     unicode: bool
-    keywords: frozenset[bytes]
+    keywords: tuple[bytes, ...]
     places: Places
     #: None for rules on `size` alone. Over bytes, or over characters when `unicode`.
     pattern: regex.Pattern[Any] | None
@@ -117,7 +116,7 @@ class CompiledRule:
                 if match is None:
                     break
                 position = match.full_start + 1
-                if self.keywords:
+                if self.keywords and not self._holds_keyword(text, match):
                     keywords = keywords or KeywordSearch(self.keywords, text.lowered)
                     if not keywords.within(*self._around(match)):
                         continue
@@ -126,7 +125,7 @@ class CompiledRule:
                     if self._accepts(text.raw, match, deadline):
                         matches.append(match)
                     else:
-                        resume = _next_word(text.raw, match.full_start, match.full_end)
+                        resume = next_word(text.raw, match.full_start, match.full_end)
                 position = max(position, resume)
         return matches, resume
 
@@ -138,29 +137,52 @@ class CompiledRule:
     def _search(self, text: Text, start: int, stop: int, deadline: float) -> Match | None:
         """The first match that begins in `start` <= byte < `stop`."""
         assert self.pattern is not None, "rules on size have no pattern to search for"
-        # A budget is all that needs a clock down here. `regex` takes a negative one for none.
-        timeout = max(0.0, deadline - monotonic())
-        characters = text.characters if self.unicode else None
-        subject = text.raw if characters is None else characters.string
-        first = start if characters is None else characters.index(start)
+        if self.unicode:
+            return self._search_characters(text.characters, start, stop, deadline)
         # What begins in front of `stop`, and what it looks at, ends within the reach behind it.
-        last = stop + self.max_length if self.is_bounded and characters is None else len(subject)
+        last = stop + self.max_length if self.is_bounded else len(text.raw)
         # Where a match may begin in one place only, it is not looked for behind that.
         search = self.pattern.search if stop - start > 1 else self.pattern.match
         try:
-            found = search(subject, first, last, concurrent=True, timeout=timeout)
+            # A budget is all that needs a clock down here. `regex` takes a negative one for none.
+            found = search(text.raw, start, last, concurrent=True, timeout=max(0.0, deadline - monotonic()))
         except TimeoutError:
             raise ScanTimeout(self.id) from None
         if found is None:
             return None
-        full, secret = found.span(), found.span(self.secret_group)
-        # A group that took no part has the span (-1, -1).
-        secret = secret if secret[0] >= 0 else full
-        offset = int if characters is None else characters.offset
-        full_start = offset(full[0])
+        begin, end = found.span()
+        return Match(self, *self._secret_of(found), begin, end) if begin < stop else None
+
+    def _search_characters(
+        self, characters: Characters, start: int, stop: int, deadline: float
+    ) -> Match | None:
+        assert self.pattern is not None, "as in `_search`"
+        try:
+            timeout = max(0.0, deadline - monotonic())
+            found = self.pattern.search(
+                characters.string, characters.index(start), concurrent=True, timeout=timeout
+            )
+        except TimeoutError:
+            raise ScanTimeout(self.id) from None
+        if found is None:
+            return None
+        offset = characters.offset
+        full_start = offset(found.start())
         if full_start >= stop:
             return None
-        return Match(self, offset(secret[0]), offset(secret[1]), full_start, offset(full[1]))
+        start, end = self._secret_of(found)
+        return Match(self, offset(start), offset(end), full_start, offset(found.end()))
+
+    def _secret_of(self, found: regex.Match[Any]) -> tuple[int, int]:
+        span = found.span(self.secret_group)
+        # A group that took no part has the span (-1, -1).
+        return span if span[0] >= 0 else found.span()
+
+    def _holds_keyword(self, text: Text, match: Match) -> bool:
+        """Whether one stands in the match itself, as nearly always."""
+        lowered = text.raw[match.full_start : match.full_end].lower()
+        # Of a thousand names the one that it begins with is found in a moment.
+        return lowered.startswith(self.keywords) or holds_one(self.keywords, lowered)
 
     def _around(self, match: Match) -> tuple[int, int]:
         """Where a keyword may stand: in the match, or around it as far as a stream sees it."""
@@ -199,16 +221,6 @@ class CompiledRule:
         return b"".join([*pieces, text[position:]])
 
 
-def _next_word(text: bytes, start: int, end: int) -> int:
-    """Where in a match the next word begins behind its first byte; its end when none does.
-
-    Any byte in front of which no letter or digit stands counts: within a word, the rest of what was refused
-    would be taken for something else.
-    """
-    before = _NO_WORD.search(text, start, end)
-    return before.end() if before is not None else end
-
-
 def holds_one(keywords: Iterable[bytes], lowered: bytes) -> bool:
     """Whether a text, in lower case, holds one of the keywords."""
     return any(keyword in lowered for keyword in keywords)
@@ -232,7 +244,7 @@ def compile_rule(rule: Rule, *, mode: Mode = "enforce", in_order: bool = False) 
     is_word_list = PLACEHOLDER in (rule.pattern or "") and len(rule.keywords) > MANY_KEYWORDS
     # What must stand near a match is as good as keywords.
     words = rule.keywords or (near.literals if near else ())
-    keywords = frozenset(word.encode() for word in words)
+    keywords = tuple(sorted({word.encode() for word in words}))
     return CompiledRule(
         rule=rule,
         id=rule.id,

@@ -13,7 +13,8 @@ from functools import lru_cache
 
 import hyperscan
 
-from icapd.policy.relaxed import SEPARATOR, relaxed
+from icapd.policy.hyperscan_syntax import SEPARATOR
+from icapd.policy.relaxed import relaxed
 from icapd.policy.width import REMEMBERED_PATTERNS
 
 #: A pattern in Hyperscan's syntax, and its flags.
@@ -33,12 +34,13 @@ _PATTERN = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hypersc
 
 
 @lru_cache(maxsize=REMEMBERED_PATTERNS)
-def as_expression(pattern: bytes, ignore_case: bool) -> Expression | None:
+def as_expression(pattern: bytes, ignore_case: bool, most: int | None = None) -> Expression | None:
     """The pattern as an expression that occurs wherever it matches; None when there is no telling.
 
+    `most`: bytes of a match that take part, from its beginning on.
     Whether Hyperscan takes it, `compile_database` tells.
     """
-    expression = relaxed(pattern)
+    expression = relaxed(pattern, most=most)
     if expression is None:
         return None
     return expression, _PATTERN | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import hyperscan
 
@@ -11,12 +11,15 @@ from icapd.policy.databases import Databases
 from icapd.policy.matching import CompiledRule, holds_one
 from icapd.policy.one_pass import Expression
 from icapd.policy.relaxed import searchable, together
+from icapd.policy.rule import VALUE_TARGETS
 from icapd.policy.shapes import MAX_REACH, SHAPES, ShapedPass, has_shape
 
 # Bytes. In a longer text a keyword is looked for where the rule is run.
 _SHORT = 4096
 # Bytes. Behind a shorter word that is to be reported once, Hyperscan 5.4 misses what else begins with it.
 _MIN_WORD = 2
+# Bytes of a match that are looked for: the windows of a body overlap by no more on this account.
+_MAX_LENGTH = 1024
 # Fewer patterns are looked for with all others.
 _MIN_SHAPED = 4
 
@@ -39,23 +42,26 @@ class Prefilter:
     Nearly every text has no candidate at all.
     """
 
-    __slots__ = ("_always", "_of_values", "_rules", "_told")
+    __slots__ = ("_always", "_margin", "_of_values", "_rules", "_told")
 
     def __init__(
         self,
         rules: Sequence[CompiledRule],
         told: Sequence[_Told],
         always: frozenset[int],
+        margin: int,
         *,
         of_values: bool,
     ) -> None:
         """`always`: the numbers of the rules that no expression speaks for.
 
+        `margin`: bytes on either side of where a match begins, within which its rule is seen.
         `of_values`: texts are single values, to which the rules' limits on values apply.
         """
         self._rules = rules
         self._told = told
         self._always = always
+        self._margin = margin
         self._of_values = of_values
 
     def narrowed(self, rules: Iterable[CompiledRule]) -> "Prefilter":
@@ -67,7 +73,8 @@ class Prefilter:
             for one, numbers_of in self._told
             if not numbers.isdisjoint(chain.from_iterable(numbers_of))
         ]
-        return Prefilter(self._rules, told, self._always & numbers, of_values=self._of_values)
+        always = self._always & numbers
+        return Prefilter(self._rules, told, always, self._margin, of_values=self._of_values)
 
     def may_match_within(self, text: bytes) -> bool:
         """False when surely no part of the text has a candidate.
@@ -87,9 +94,10 @@ class Prefilter:
         """The rules that run on every text, because neither keywords nor the one pass speak for them."""
         return tuple(self._rules[number] for number in sorted(self._always))
 
-    def candidates(self, text: bytes) -> Sequence[CompiledRule]:
-        """The rules that can have a match in the text, in their order."""
-        numbers = self._numbers(searchable(text))
+    def candidates(self, text: bytes, start: int = 0, stop: int | None = None) -> Sequence[CompiledRule]:
+        """The rules that can have a match that begins in `start` <= byte < `stop`, in their order."""
+        last = len(text) if stop is None else stop + self._margin
+        numbers = self._numbers(searchable(text[max(0, start - self._margin) : last]))
         if not numbers:
             return ()
         rules: Iterable[CompiledRule] = map(self._rules.__getitem__, sorted(numbers))
@@ -115,32 +123,40 @@ class Prefilter:
                 yield rule
 
 
-def make_prefilter(
-    rules: Sequence[CompiledRule], databases: Databases | None, *, of_values: bool
-) -> Prefilter:
-    """The prefilter of these rules; without `databases` one that leaves nothing out."""
+class _Sought(NamedTuple):
+    """What is looked for on a rule's account: nothing when it always has to run."""
+
+    expressions: tuple[Expression, ...]
+    #: Bytes on either side of where a match begins, within which it stands.
+    margin: int
+    is_shaped: bool = False
+
+
+def make_prefilter(rules: Sequence[CompiledRule], databases: Databases | None, target: str) -> Prefilter:
+    """The prefilter of these rules on a target; without `databases` one that leaves nothing out."""
+    of_values, most = target in VALUE_TARGETS, _MAX_LENGTH if target == "body" else None
     every = frozenset(range(len(rules)))
     if databases is None:
-        return Prefilter(rules, (), every, of_values=of_values)
+        return Prefilter(rules, (), every, 0, of_values=of_values)
+    sought = [_sought(rule, most, lambda _: True) for rule in rules]
     try:
-        told = _tell(rules, databases, lambda _: True)
+        told = _tell(sought, databases)
     except hyperscan.error:
         # One of them is too much for it, and it does not say which.
-        told = _tell(rules, databases, databases.takes)
+        sought = [_sought(rule, most, databases.takes) for rule in rules]
+        told = _tell(sought, databases)
     always = every.difference(*(members for _, numbers_of in told for members in numbers_of))
-    return Prefilter(rules, told, always, of_values=of_values)
+    margin = max((each.margin for each in sought), default=0)
+    return Prefilter(rules, told, always, margin, of_values=of_values)
 
 
-def _tell(
-    rules: Sequence[CompiledRule], databases: Databases, takes: Callable[[Expression], bool]
-) -> list[_Told]:
-    """The passes for rules; `takes`: whether something can be an expression of one."""
+def _tell(sought: Sequence[_Sought], databases: Databases) -> list[_Told]:
+    """The passes that look for it all."""
     shaped: dict[Expression, set[int]] = {}
     others: dict[Expression, set[int]] = {}
-    for number, rule in enumerate(rules):
-        expressions, is_shaped = _expressions(rule, takes)
-        for expression in expressions:
-            (shaped if is_shaped else others).setdefault(expression, set()).add(number)
+    for number, each in enumerate(sought):
+        for expression in each.expressions:
+            (shaped if each.is_shaped else others).setdefault(expression, set()).add(number)
     if len(shaped) < _MIN_SHAPED:
         others |= shaped
         shaped = {}
@@ -153,22 +169,19 @@ def _tell(
     return told
 
 
-def _expressions(
-    rule: CompiledRule, takes: Callable[[Expression], bool]
-) -> tuple[tuple[Expression, ...], bool]:
-    """What is to be looked for on the rule's account, and whether it has a shape.
-
-    Nothing when the rule always has to run.
-    """
+def _sought(rule: CompiledRule, most: int | None, takes: Callable[[Expression], bool]) -> _Sought:
+    """What to look for on the rule's account; `takes`: whether something can be an expression of a pass."""
     if rule.pattern is not None and not rule.unicode and not rule.is_known_by_words:
-        expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case)
+        expression = one_pass.as_expression(rule.pattern.pattern, rule.rule.ignore_case, most)
         if expression is not None and takes(expression):
-            return (expression,), _is_shaped(rule, rule.pattern.pattern)
+            margin = min(rule.max_length, _MAX_LENGTH)
+            return _Sought((expression,), margin, _is_shaped(rule, rule.pattern.pattern))
+    words = rule.keywords
     if rule.near is not None and not rule.rule.keywords:
-        return tuple(chain.from_iterable(map(one_pass.near_word, sorted(rule.keywords)))), False
-    if any(len(keyword) < _MIN_WORD for keyword in rule.keywords):
-        return (), False
-    return tuple(map(one_pass.word, sorted(rule.keywords))), False
+        return _Sought(tuple(chain.from_iterable(map(one_pass.near_word, words))), rule.max_length)
+    if any(len(keyword) < _MIN_WORD for keyword in words):
+        words = ()
+    return _Sought(tuple(map(one_pass.word, words)), rule.max_length)
 
 
 def _is_shaped(rule: CompiledRule, pattern: bytes) -> bool:

@@ -8,7 +8,7 @@ from time import monotonic
 from icapd.policy.databases import Databases
 from icapd.policy.matching import CompiledRule, Match
 from icapd.policy.prefilter import Prefilter, make_prefilter
-from icapd.policy.rule import VALUE_TARGETS, Action
+from icapd.policy.rule import Action
 from icapd.policy.text import Text
 
 #: Seconds that one call may take: some three hundred times what a clean body of 100 KB needs.
@@ -63,8 +63,7 @@ class RuleSet:
                 # The largest of the databases serves here too.
                 self._prefilters[target] = self._prefilters["field"].narrowed(members)
             else:
-                of_values = target in VALUE_TARGETS
-                self._prefilters[target] = make_prefilter(members, databases, of_values=of_values)
+                self._prefilters[target] = make_prefilter(members, databases, target)
         self._named_headers = _by_name(self._prefilters, "header:")
         self._exact_headers = _by_name(self._prefilters, "header-exact:")
         self._by_selection: dict[Selection, RuleSet] = {}
@@ -203,7 +202,7 @@ def _scan(
     *,
     empty: bool = False,
 ) -> list[Match]:
-    candidates = [rule for prefilter in prefilters for rule in prefilter.candidates(text)]
+    candidates = [rule for prefilter in prefilters for rule in prefilter.candidates(text, start, stop)]
     if not candidates:
         return []
     deadline = monotonic() + timeout

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
+from icapd.policy.hyperscan_syntax import SEPARATOR, byte_set
 from icapd.policy.one_pass import Expression, OnePass
 from icapd.policy.parsed import REPEATS, parse
-from icapd.policy.relaxed import SEPARATOR, byte_set
 
 #: Nine digits with one sign at most between two of them, which is more than a date has: where a row of digits
 #: begins, and each place of a long one; two capital letters and two digits, or one and seven. For a capital

@@ -2,6 +2,10 @@
 
 from bisect import bisect_left
 
+import regex
+
+_NO_WORD = regex.compile(rb"[^0-9A-Za-z_\x80-\xFF]")
+
 
 class Text:
     """The bytes of a text; what else a rule may ask for is made once, when the first one does."""
@@ -15,7 +19,7 @@ class Text:
 
     @property
     def lowered(self) -> bytes:
-        """The bytes with ASCII letters in lower case."""
+        """In lower case, as keywords are compared."""
         if self._lowered is None:
             self._lowered = self.raw.lower()
         return self._lowered
@@ -62,3 +66,13 @@ class Characters:
         if self._errors is None or offset == 0:
             return offset
         return bisect_left(range(len(self.string) + 1), offset, key=self.offset)
+
+
+def next_word(text: bytes, start: int, end: int) -> int:
+    """Where in a match the next word begins behind its first byte; its end when none does.
+
+    Any byte in front of which no letter or digit stands counts: within a word, the rest of what was refused
+    would be taken for something else.
+    """
+    before = _NO_WORD.search(text, start, end)
+    return before.end() if before is not None else end

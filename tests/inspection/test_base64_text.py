@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inspecting import FORM, HTML, JSON, PLAIN, inspector, policy, rule
 
 from icapd.http.media_types import MediaType
-from icapd.inspection import Inspector
+from icapd.inspection import Inspector, base64_text
 from icapd.inspection.base64_text import MAX_RUN, MAX_TOTAL, runs_in
 
 KEY = "KEY-ABCDEF123456"
@@ -192,3 +192,19 @@ def test_redacted_runs_keep_a_manifest_whole(tmp_path: Path) -> None:
     redacted = json.loads(inspecting.inspect_body(json.dumps(manifest).encode(), JSON).text)
     assert base64.b64decode(redacted["data"].pop("a")) == b"[REDACTED]"
     assert redacted["data"] == {"b": data["b"]}
+
+
+RUNS = st.sampled_from(["password=hunter2 and more", "x" * 40, "KEY-ABCDEF123456 " * 20]).map(b64)
+BETWEEN = st.sampled_from(
+    [" ", "", ".", "/", "=", "\n", '"', "abc", "0123456789abcdef" * 2, "a+b/", "+" * 300, "QUJD" * 90, "\xe9"]
+)
+
+
+@given(st.lists(RUNS | BETWEEN, max_size=8).map(lambda pieces: "".join(pieces).encode()))
+def test_few_words_and_many_are_told_from_runs_alike(text: bytes) -> None:
+    """Behind a word that is long enough to be looked at, as they are where words are many."""
+    text = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ\n" + text
+    by_words = [(run.start, run.end) for run in runs_in(text)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base64_text, "_FEW_ENDS", 0)
+        assert by_words == [(run.start, run.end) for run in runs_in(text)]

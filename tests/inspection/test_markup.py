@@ -5,12 +5,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from inspecting import HTML, bytewise, inspector, pieces_of, policy, rule, through
 
 from icapd.http.media_types import MediaType
-from icapd.inspection import Inspector
+from icapd.inspection import Inspector, markup
 from icapd.inspection.markup import MarkupCutter, tokens
 from icapd.inspection.redaction import Span, redact
 
@@ -188,3 +188,35 @@ def test_redacted_xml_is_xml(tmp_path: Path) -> None:
     inspecting = inspector(policy(tmp_path, rule("all", r"<key.{1,40}", "<key>x", more="max_length = 64")))
     redacted = inspecting.inspect_body(b"<a><key>secret</key><b/></a>", MediaType("text/xml")).text
     assert ElementTree.tostring(ElementTree.fromstring(redacted)) == b"<a><key>[REDACTED]</key><b /></a>"
+
+
+PIECES = st.sampled_from(
+    [
+        "<p>",
+        "</p>",
+        "<a href=",
+        '"',
+        "'",
+        "x",
+        " ",
+        "=",
+        ">",
+        "<!-- ",
+        " -->",
+        "<script>",
+        "</script>",
+        "< 1 ",
+        "b",
+        *["«KEY-1»", "«KEY-1»", '<i t="', "<b c='d'>", "<br/>", "&amp;", "/", "KEY-«2»", " "],
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=14).map("".join).filter(lambda text: "»«" not in text))
+def test_what_shows_at_once_is_what_all_tags_before_it_say(text: str) -> None:
+    plain = text.replace("«", "").replace("»", "").encode()
+    assume(not any(plain.find(b"<", token.start + 1, token.end) > 0 for token in tokens(plain)))
+    at_once = cut(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(markup, "_is_plain", lambda *_: False)
+        assert at_once == cut(text)

@@ -15,7 +15,7 @@ Make = Callable[..., CompiledRule]
 
 
 def names(rules: list[CompiledRule], text: bytes, *, databases: Databases | None = None) -> list[str]:
-    prefilter = make_prefilter(rules, databases or Databases(), of_values=False)
+    prefilter = make_prefilter(rules, databases or Databases(), "body")
     return [rule.id for rule in prefilter.candidates(text)]
 
 
@@ -40,7 +40,7 @@ def test_a_word_at_the_end_of_a_text_of_any_length(compiled: Make) -> None:
     """Of a text of 17 to 34 bytes, Hyperscan 5.4 itself misses this one."""
     patterns = ["(?i:api|secret|k1)", r"(?i:k1)[\x00-\xfe]{0,10}[0-9]{3}"]
     rules = [compiled(id=f"t.n{number}", pattern=pattern) for number, pattern in enumerate(patterns)]
-    prefilter = make_prefilter(rules, Databases(), of_values=False)
+    prefilter = make_prefilter(rules, Databases(), "body")
     for length in range(200):
         assert prefilter.candidates(b"." * length + b"k1") == [rules[0]]
 
@@ -76,7 +76,7 @@ def expression_of(rule: CompiledRule) -> tuple[bytes, int]:
 def test_narrowed_prefilter_knows_some_of_the_rules(compiled: Make) -> None:
     patterns = {"t.a": "a", "t.b": "b", "t.x": r"\mx"}
     rules = [compiled(id=name, pattern=pattern) for name, pattern in patterns.items()]
-    prefilter = make_prefilter(rules, Databases(), of_values=False)
+    prefilter = make_prefilter(rules, Databases(), "body")
     assert [rule.id for rule in prefilter.narrowed(rules[1:]).candidates(b"ab")] == ["t.b", "t.x"]
     assert prefilter.narrowed(rules[:1]).candidates(b"b") == ()
 

@@ -245,3 +245,27 @@ def aligned(text: bytes, offset: int) -> int:
 def test_as_finditer_finds(compiled: Make, pattern: str, text: str) -> None:
     expected = [found.span() for found in regex.finditer(pattern, text) if found[0]]
     assert [span[1:] for span in spans(RuleSet([compiled(pattern=pattern)]), text.encode())] == expected
+
+
+LONG = [
+    pytest.param({"pattern": "key=[a-z]{40,5000}+!"}, id="the pattern"),
+    pytest.param({"pattern": "(?<=k)ey=(?:[a-z]{5}){8,1000}!"}, id="groups"),
+    pytest.param({"pattern": "key=[a-z]*!", "max_length": 5000}, id="without a bound"),
+    pytest.param(
+        {"pattern": "key=[a-z]{40,5000}+!", "keywords": ["word"], "max_length": 9000}, id="a keyword"
+    ),
+    pytest.param(
+        {"pattern": r"\mkey=[a-z]*!", "keywords": ["word"], "max_length": 9000}, id="by the keyword"
+    ),
+]
+
+
+@pytest.mark.parametrize("keys", LONG)
+def test_a_match_that_is_longer_than_what_is_looked_for(compiled: Make, keys: dict[str, object]) -> None:
+    rules = RuleSet([compiled(**keys)], Databases())
+    text = b"." * 8000 + b"key=" + b"abcde" * 500 + b"!" + b"." * 4000 + b"word"
+    begin = text.index(b"key=") + ("?<=" in str(keys["pattern"]))
+    for start, stop in ((begin, begin + 1), (begin - 3000, begin + 1), (begin, len(text)), (0, len(text))):
+        found = rules.scan("body", text, start=start, stop=stop)
+        assert [(match.full_start, match.full_end) for match in found] == [(begin, text.index(b"!") + 1)]
+    assert rules.scan("body", text, start=0, stop=begin) == []

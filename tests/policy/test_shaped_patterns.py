@@ -65,7 +65,7 @@ def rules(compiled: Callable[..., CompiledRule]) -> list[CompiledRule]:
 def test_what_matches_is_a_candidate(rules: list[CompiledRule], data: st.DataObject) -> None:
     pieces = data.draw(st.lists(st.one_of(FILL, NUMBERS, FILL.map(lambda fill: fill * 9)), max_size=12))
     text = b"x" * 1024 + b"".join(pieces)
-    prefilter = make_prefilter(rules, Databases(), of_values=False)
+    prefilter = make_prefilter(rules, Databases(), "body")
     assert any(isinstance(one, ShapedPass) for one, _ in prefilter._told)
     expected = {rule.id for rule in rules if rule.pattern is not None and rule.pattern.search(text)}
     assert expected <= {rule.id for rule in prefilter.candidates(text)}
