@@ -17,6 +17,8 @@ from icapd.policy.shapes import MAX_REACH, SHAPES, ShapedPass, has_shape
 
 # Bytes. In a longer text a keyword is looked for where the rule is run.
 _SHORT = 4096
+# Bytes. Behind a shorter word that is to be reported once, Hyperscan 5.4 misses what else begins with it.
+_MIN_WORD = 2
 # Bytes of a match that are looked for: the windows of a body overlap by no more on this account.
 _MAX_LENGTH = 1024
 # Fewer patterns are looked for with all others.
@@ -178,6 +180,8 @@ def _sought(rule: CompiledRule, most: int | None, takes: Callable[[Expression], 
     words = rule.keywords
     if rule.near is not None and not rule.rule.keywords:
         return _Sought(tuple(chain.from_iterable(map(one_pass.near_word, words))), rule.max_length)
+    if any(len(keyword) < _MIN_WORD for keyword in words):
+        words = ()
     return _Sought(tuple(map(one_pass.word, words)), rule.max_length)
 
 

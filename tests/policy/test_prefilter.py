@@ -36,6 +36,23 @@ def test_candidates(compiled: Make, keys: dict[str, object], text: bytes, expect
     assert bool(names([compiled(**keys)], text)) is expected
 
 
+def test_a_word_at_the_end_of_a_text_of_any_length(compiled: Make) -> None:
+    """Of a text of 17 to 34 bytes, Hyperscan 5.4 itself misses this one."""
+    patterns = ["(?i:api|secret|k1)", r"(?i:k1)[\x00-\xfe]{0,10}[0-9]{3}"]
+    rules = [compiled(id=f"t.n{number}", pattern=pattern) for number, pattern in enumerate(patterns)]
+    prefilter = make_prefilter(rules, Databases(), "body")
+    for length in range(200):
+        assert prefilter.candidates(b"." * length + b"k1") == [rules[0]]
+
+
+def test_a_keyword_of_one_byte_hides_nothing(compiled: Make) -> None:
+    """Once it was reported, Hyperscan 5.4 itself misses what else begins with it."""
+    by_word = compiled(id="t.word", pattern=r"\m.", keywords=["a", "k1"])
+    pattern = compiled(id="t.pattern", pattern=r"(?i:ab?|k[0-2])[^a].??\d{9}")
+    text = b"\xbfA2\xe2\x84\xaa" + b"." * 29 + b"[K16b" + b"1" * 30
+    assert names([by_word, pattern], text) == ["t.word", "t.pattern"]
+
+
 def test_a_pattern_that_is_too_large_costs_the_others_nothing(compiled: Make) -> None:
     """Hyperscan refuses the whole database then, and does not say whose fault it is."""
     large = "(?:" + "|".join(f"[a-f]{{16}}{number:04}[^x]{{16}}" for number in range(3000)) + ")"
