@@ -140,7 +140,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     #: Findings kept of one message. Redaction has no such limit.
     max_findings: int = 100
     #: Seconds all rules together may take over one text, and over each MiB of a body that flows.
-    scan_timeout: float = 0.25
+    scan_timeout: float = 0.2
 
 
 class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

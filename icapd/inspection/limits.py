@@ -18,7 +18,7 @@ class InspectionLimits:
     #: Findings kept of a message, apart from the first one of each rule. Redaction has no such limit.
     max_findings: int = 100
     #: What all rules together may take over one text with all its views, and over each MiB of a longer one.
-    scan_timeout: float = 0.25
+    scan_timeout: float = 0.2
     #: How long a caller waits who has others to serve: behind it, OutOfPatience is raised.
     patience: float = 0.01
     #: How much of a stream is decided at a time: large enough for the margins to weigh little, and with them

@@ -15,7 +15,7 @@ from icapd.server.session_context import Pending, SessionContext
 from icapd.server.telemetry.internal_error import log_internal_error
 
 #: Seconds after which a turn ends, whatever still waits; one piece of work is never cut.
-TURN = 0.01
+TURN = 0.005
 #: Records in one commit.
 MAX_RECORDS = 64
 
