@@ -122,6 +122,11 @@ PROBLEMS = [
         id="override in a pack that is off",
     ),
     pytest.param(
+        'packs = ["one"]\n[override.one.alpha]\nscore = 1',
+        ': rule "one": key "override": is no id of a rule; write it in quotes: override."pack.rule"',
+        id="override without quotes",
+    ),
+    pytest.param(
         'packs = ["one"]\n[override."one.alpha"]\nscor = 1',
         ': rule "one.alpha": key "scor": unknown key (did you mean "score"?)',
         id="unknown key of an override",
@@ -138,7 +143,7 @@ PROBLEMS = [
     ),
     pytest.param(
         'packs = ["one"]\n[override]\n"one.alpha" = "off"',
-        ': rule "one.alpha": expected `object`, got `str`',
+        ': rule "one.alpha": expected `object`, got `str`; write a table, { key = value }',
         id="override that is no table",
     ),
 ]
