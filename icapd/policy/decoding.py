@@ -67,7 +67,21 @@ def decode(table: object, kind: type[Table], *, file: Place, rule: str | None = 
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
         key = path.removesuffix("`").lstrip(".")
+        missing = _MISSING.fullmatch(problem)
+        if missing is not None and not key and (head := _holder(table, missing["key"])):
+            problem = f'missing: it stands in the table "{head}"; move it above the head of that'
+            raise PolicyError(problem, file=file, rule=rule, key=missing["key"]) from None
         raise _explained(problem, key, kind, file, rule) from None
+
+
+def _holder(table: object, key: str) -> str:
+    """The table in this one that has the key, as what is written below its head; "" where none has."""
+    assert isinstance(table, dict)
+    for name, value in table.items():
+        inner = value if isinstance(value, list) else [value]
+        if any(isinstance(item, dict) and key in item for item in inner):
+            return str(name)
+    return ""
 
 
 @contextmanager

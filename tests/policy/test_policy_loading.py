@@ -95,6 +95,11 @@ def test_overrides(
 
 PROBLEMS = [
     pytest.param("", ': key "packs": missing: it has no default', id="no packs"),
+    pytest.param(
+        '[thresholds]\nblock = 90\npacks = ["one"]',
+        ': key "packs": missing: it stands in the table "thresholds"; move it above the head of that',
+        id="packs below a head",
+    ),
     pytest.param('packs = ["on"]', ': key "packs": no pack "on" (did you mean "one"?)', id="unknown pack"),
     pytest.param(
         'packs = ["../one"]', ': key "packs": no pack "../one" (did you mean "one"?)', id="pack elsewhere"
