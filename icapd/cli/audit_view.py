@@ -18,6 +18,8 @@ from icapd.cli.tables import console
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _VERDICT_STYLES = {"allowed": "green", "logged": "yellow", "redacted": "magenta", "blocked": "bold red"}
+#: Dispositions under which a verdict took nothing out and stopped nothing.
+_NOTHING_DONE = ("unmodified", "echoed", "normalised")
 
 
 def json_text(record: AuditRecord) -> str:
@@ -41,7 +43,7 @@ def print_table(records: Sequence[AuditRecord]) -> None:
         table.add_row(
             Text(instants.iso(record.occurred_at)[:19].replace("T", " ")),
             _text(record.method_icap),
-            _verdict(record),
+            _verdict(record, with_outcome=True),
             _text(record.http_status),
             _text(record.client_ip),
             _text(record.client_user),
@@ -75,8 +77,11 @@ def _text(value: object) -> Text:
     return Text("" if value is None else printable(str(value)))
 
 
-def _verdict(record: AuditRecord) -> Text:
-    return Text(printable(record.verdict), style=_VERDICT_STYLES.get(record.verdict, ""))
+def _verdict(record: AuditRecord, with_outcome: bool = False) -> Text:
+    """The verdict; on wish with a word where it changed nothing, as of rules that only watch."""
+    undone = record.verdict in ("redacted", "blocked") and record.disposition in _NOTHING_DONE
+    suffix = " (not done)" if with_outcome and undone else ""
+    return Text(printable(record.verdict) + suffix, style=_VERDICT_STYLES.get(record.verdict, ""))
 
 
 def _request(record: AuditRecord) -> str:
@@ -89,6 +94,9 @@ def _request(record: AuditRecord) -> str:
 
 
 def _rules(record: AuditRecord) -> str:
-    """The rules that found something, each with how often when more than once."""
+    """The rules that found something, each with how often when more than once; why something was not read."""
     counts = Counter(finding.rule_id for finding in record.findings)
-    return ", ".join(rule if count == 1 else f"{rule} x{count}" for rule, count in counts.items())
+    rules = [rule if count == 1 else f"{rule} x{count}" for rule, count in counts.items()]
+    if record.skip_reason:
+        rules.append(f"({record.skip_reason})")
+    return ", ".join(rules)

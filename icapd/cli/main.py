@@ -77,6 +77,7 @@ class IcapdGroup(click.Group):
 @click.option(
     "--config",
     envvar="ICAPD_CONFIG",
+    show_envvar=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help="Settings file. Default: icapd.toml here, when there is one.",
 )

@@ -38,6 +38,8 @@ class PackReport(msgspec.Struct, frozen=True):
     rules: int = 0
     fault: str | None = None
     notes: tuple[Note, ...] = ()
+    #: Whether policy.toml or a scope of it names the pack; None where that is not known.
+    in_use: bool | None = None
 
 
 @click.command("check")
@@ -50,9 +52,9 @@ class PackReport(msgspec.Struct, frozen=True):
 def check_rules(settings: Settings, directory: Path | None, screen: bool, output_format: str) -> None:
     """Check every pack of a directory, in use or not, and its policy.toml.
 
-    Prints a line for each, and below it what is slow: rules that run on every text, those that a hostile text
-    keeps busy, those that make streams hold back much. Exit code 3 when one has a fault; a pattern that takes
-    for ever on a line of text is one.
+    Prints a line for each, with whether policy.toml names it, and below it what is slow: rules that run on
+    every text, those that a hostile text keeps busy, those that make streams hold back much. Exit code 3 when
+    one has a fault; a pattern that takes for ever on a line of text is one.
     """
     directory = directory or rules_directory(settings)
     packs = sorted(path.stem for path in directory.glob("*.toml") if path.stem != "policy")
@@ -72,6 +74,8 @@ def check_rules(settings: Settings, directory: Path | None, screen: bool, output
 
 
 def _reports(directory: Path, packs: Sequence[str], screened: bool, faults: set[str]) -> Iterator[PackReport]:
+    whole, problem = _whole(directory)
+    used = {name for _, scope in whole.scopes for name in scope.packs} | set(whole.packs) if whole else None
     for pack in packs:
         try:
             policy = load_policy(directory, [pack])
@@ -81,16 +85,22 @@ def _reports(directory: Path, packs: Sequence[str], screened: bool, faults: set[
             continue
         notes = (*_always_run(policy), *_long_reaching(policy), *(_slow(policy.rules) if screened else ()))
         faults |= {f"{note.rule}: {note.problem}" for note in notes if note.fault}
-        yield PackReport(pack, len(policy.rules), notes=notes)
+        in_use = None if used is None else pack in used
+        yield PackReport(pack, len(policy.rules), notes=notes, in_use=in_use)
+    if whole is not None:
+        notes = tuple(Note("", "expiry", line) for line in expiry_of(whole, datetime.now(UTC).date()).lines)
+        yield PackReport(f"policy.toml ({', '.join(whole.packs)})", len(whole.rules), notes=notes)
+    elif problem not in faults:
+        faults.add(problem)
+        yield PackReport("policy.toml", fault=problem)
+
+
+def _whole(directory: Path) -> tuple[Policy | None, str]:
+    """What policy.toml makes of the packs, or what is wrong."""
     try:
-        policy = load_policy(directory)
+        return load_policy(directory), ""
     except PolicyError as error:
-        if str(error) not in faults:
-            faults.add(str(error))
-            yield PackReport("policy.toml", fault=str(error))
-    else:
-        notes = tuple(Note("", "expiry", line) for line in expiry_of(policy, datetime.now(UTC).date()).lines)
-        yield PackReport(f"policy.toml ({', '.join(policy.packs)})", len(policy.rules), notes=notes)
+        return None, str(error)
 
 
 def _always_run(policy: Policy) -> Iterator[Note]:
@@ -137,6 +147,8 @@ def _print(report: PackReport) -> None:
         click.echo(f"FAULT {report.fault}")
         return
     mark = "FAULT" if any(note.fault for note in report.notes) else "ok   "
-    click.echo(f"{mark} {report.name}: {report.rules} rules")
+    number = f"{report.rules} rule{'' if report.rules == 1 else 's'}"
+    unused = ", not in use: policy.toml does not name it in packs" if report.in_use is False else ""
+    click.echo(f"{mark} {report.name}: {number}{unused}")
     for note in report.notes:
         click.echo(f"      {note.rule}: {note.problem}" if note.rule else f"      {note.problem}")

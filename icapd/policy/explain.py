@@ -183,7 +183,7 @@ def _unmet(condition: Condition, facts: Facts) -> str:
     fact: Sequence[str] | str = getattr(facts, condition.fact)
     known = fact if isinstance(fact, str) else ", ".join(fact)
     words = ", ".join(condition.words[:_SHOWN]) + (" ..." if len(condition.words) > _SHOWN else "")
-    return f"{condition.key}: {known or 'unknown'} is none of {words}"
+    return f"{condition.key}: {known or 'not known, so it'} is none of {words}"
 
 
 #: Words of a condition that an answer shows.

@@ -24,8 +24,8 @@ Expression = tuple[bytes, int]
 #: the rest of a database; the words themselves it finds in no time.
 MANY_KEYWORDS = 16
 
-# Among some others, Hyperscan 5.4 misses a short word at the very end of a text of 17 to 34 bytes: short
-# texts get one byte more.
+# Among some others, Hyperscan 5.4 misses a short word at the very end of a text of 17 to 34 bytes: texts
+# up to so many get one byte more.
 _SHORT, _END = 1024, bytes([SEPARATOR])
 
 # An expression is reported once, however often it occurs.

@@ -143,6 +143,10 @@ def _exemption(table: dict[str, Any], number: int, path: Path) -> Exemption:
 
 
 def _overrides(tables: dict[str, Any], place: Place) -> dict[str, Override]:
+    for name in tables:
+        if "." not in name:
+            problem = 'is no id of a rule; write it in quotes: override."pack.rule"'
+            raise PolicyError(problem, file=place, rule=name, key="override")
     return {name: decode(table, Override, file=place, rule=name) for name, table in tables.items()}
 
 

@@ -91,7 +91,8 @@ def _unlike_output(rule: CompiledRule, rules: RuleSet, example: RedactExample) -
         position = match.end
     output = b"".join([*pieces, text[position:]])
     if output != example.output.encode():
-        yield f"becomes {_shortened(output.decode(errors='replace'))}"
+        shown = output.decode(errors="replace")
+        yield f"becomes {_shortened(shown)}{_parting(shown, example.output)}"
 
 
 def _scan(rule: CompiledRule, rules: RuleSet, example: str | MatchExample) -> list[Match]:
@@ -126,6 +127,15 @@ def text_of(example: str | MatchExample) -> bytes:
     if isinstance(example, str):
         return example.encode()
     return bytes.fromhex(example.hex) if example.hex else example.text.encode()
+
+
+def _parting(found: str, wanted: str) -> str:
+    """Where two texts part, when a message shows too little of them to see it."""
+    if len(found) <= _LONG:
+        return ""
+    pairs = enumerate(zip(found, wanted, strict=False), 1)
+    place = next((number for number, (a, b) in pairs if a != b), min(len(found), len(wanted)) + 1)
+    return f", which is not the output from character {place} on"
 
 
 def _shortened(example: str | MatchExample | RedactExample) -> str:

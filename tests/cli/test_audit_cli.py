@@ -129,6 +129,31 @@ def test_a_table_has_a_row_per_record(database_url: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"verdict": "redacted", "findings": (FINDING,)}, "redacted (not done) 192.0.2.7"),
+        ({"verdict": "blocked", "disposition": "echoed"}, "blocked (not done)"),
+        ({"verdict": "redacted", "disposition": "redacted"}, "redacted 192.0.2.7"),
+        (
+            {
+                "verdict": "blocked",
+                "disposition": "blocked",
+                "inspection": "skipped",
+                "skip_reason": "unknown-coding",
+            },
+            "(unknown-coding)",
+        ),
+    ],
+)
+def test_a_table_tells_what_was_not_done_and_not_inspected(
+    database_url: str, changes: dict[str, Any], shown: str
+) -> None:
+    with AuditWriter.open(database_url) as writer:
+        writer.write(make_record(0, **changes))
+    assert shown in " ".join(icapd_audit(database_url, "search", "--limit", "1").stdout.split())
+
+
 def test_a_full_table_says_that_there_may_be_more(database_url: str) -> None:
     result = icapd_audit(database_url, "search", "--limit", "2")
     assert len(result.stdout.splitlines()) == 3

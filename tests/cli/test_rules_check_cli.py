@@ -36,6 +36,17 @@ def test_clean_rules_have_a_line_each(directory: Path) -> None:
     )
 
 
+def test_pack_that_nothing_names_is_told(directory: Path) -> None:
+    pack = RULES.replace("demo.", "spare.")
+    (directory / "spare.toml").write_text(pack)
+    result = check(directory, "--no-screen")
+    assert "ok    demo: 6 rules\n" in result.stdout
+    assert "ok    spare: 6 rules, not in use: policy.toml does not name it in packs\n" in result.stdout
+    policy = directory / "policy.toml"
+    policy.write_text(policy.read_text() + '[[scope]]\nname = "a"\ngroups = ["a"]\nadd_packs = ["spare"]\n')
+    assert "ok    spare: 6 rules\n" in check(directory, "--no-screen").stdout
+
+
 def test_pattern_that_blows_up_is_a_fault(directory: Path) -> None:
     (directory / "demo.toml").write_text(with_note("(?:a|aa|aaa){1,60}(?=b)", "aab"))
     result = check(directory)

@@ -79,7 +79,7 @@ def test_first_condition_that_does_not_hold_is_named(directory: Path) -> None:
     answer = explained(directory, "--host", "other.example", "--user", "ann")
     assert (answer["scope"], answer["mode"]) == ("", "enforce")
     assert [scope["because"] for scope in answer["scopes"]] == [
-        "groups: unknown is none of pilot",
+        "groups: not known, so it is none of pilot",
         "hosts: other.example is none of bank.example, www.example.com",
     ]
 

@@ -95,6 +95,11 @@ def test_overrides(
 
 PROBLEMS = [
     pytest.param("", ': key "packs": missing: it has no default', id="no packs"),
+    pytest.param(
+        '[thresholds]\nblock = 90\npacks = ["one"]',
+        ': key "packs": missing: it stands in the table "thresholds"; move it above the head of that',
+        id="packs below a head",
+    ),
     pytest.param('packs = ["on"]', ': key "packs": no pack "on" (did you mean "one"?)', id="unknown pack"),
     pytest.param(
         'packs = ["../one"]', ': key "packs": no pack "../one" (did you mean "one"?)', id="pack elsewhere"
@@ -122,6 +127,11 @@ PROBLEMS = [
         id="override in a pack that is off",
     ),
     pytest.param(
+        'packs = ["one"]\n[override.one.alpha]\nscore = 1',
+        ': rule "one": key "override": is no id of a rule; write it in quotes: override."pack.rule"',
+        id="override without quotes",
+    ),
+    pytest.param(
         'packs = ["one"]\n[override."one.alpha"]\nscor = 1',
         ': rule "one.alpha": key "scor": unknown key (did you mean "score"?)',
         id="unknown key of an override",
@@ -138,7 +148,7 @@ PROBLEMS = [
     ),
     pytest.param(
         'packs = ["one"]\n[override]\n"one.alpha" = "off"',
-        ': rule "one.alpha": expected `object`, got `str`',
+        ': rule "one.alpha": expected `object`, got `str`; write a table, { key = value }',
         id="override that is no table",
     ),
 ]

@@ -95,6 +95,17 @@ CASES = [
         id="another output",
     ),
     pytest.param(
+        {"pattern": "b", "redacts": [{"input": LONG + "b", "output": LONG}]},
+        [
+            (
+                "redacts",
+                "example 1 ('secret=aaaaa'... of 48 characters) becomes 'secret=aaaaa'... of 57 characters,"
+                " which is not the output from character 48 on",
+            )
+        ],
+        id="another output that is long",
+    ),
+    pytest.param(
         {"pattern": "b", "match": [LONG]},
         [("match", f"example 1 ('secret=aaaaa'... of 47 characters) {NO_MATCH}")],
         id="a long example is shortened",

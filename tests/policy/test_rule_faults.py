@@ -43,7 +43,16 @@ CASES = [
     pytest.param("a = '''", ": not TOML: Expected \"'''\" (at end of document)", id="TOML cut off"),
     pytest.param("a = '\udcff'", ": is not UTF-8 (byte 5); save it as UTF-8", id="not UTF-8"),
     pytest.param("[[rules]]", ': key "rules": unknown key (did you mean "rule"?)', id="unknown table"),
-    pytest.param("[rule]", ': key "rule": expected `array`, got `object`', id="one rule, not a list"),
+    pytest.param(
+        "[rule]",
+        ': key "rule": expected `array`, got `object`; write its head in two pairs of brackets: [[...]]',
+        id="one rule, not a list",
+    ),
+    pytest.param(
+        '[[rule]]\npattern = "\\d"\n',
+        ":2: not TOML: Unescaped '\\' in a string; write patterns between ''' and '''",
+        id="pattern in double quotes",
+    ),
     pytest.param("[[rule]]", ': rule "#1": key "id": missing: it has no default', id="no id"),
     pytest.param(
         '[pack]\nredaction = "inorder"',
@@ -53,7 +62,16 @@ CASES = [
     # The keys of a rule and their types.
     pytest.param(rule(patern="'a'"), at("patern", 'unknown key (did you mean "pattern"?)'), id="unknown key"),
     pytest.param(rule(severity=None), at("severity", "missing: it has no default"), id="missing key"),
-    pytest.param(rule(score='"ten"'), at("score", "expected `int`, got `str`"), id="wrong type"),
+    pytest.param(
+        rule(score='"ten"'),
+        at("score", "expected `int`, got `str`; write the number without quotes"),
+        id="wrong type",
+    ),
+    pytest.param(
+        rule(targets='"body"'),
+        at("targets", 'expected `array`, got `str`; write a list: ["..."]'),
+        id="a word for a list",
+    ),
     pytest.param(
         rule(match="[1]"), at("match[0]", "expected `str | object`, got `int`"), id="wrong type within"
     ),
