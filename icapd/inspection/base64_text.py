@@ -94,7 +94,7 @@ def _beginnings_in(text: bytes) -> list[int]:
         first = max(0, end - _FAR)
         start = first + len(text[first:end].rstrip(_ALPHABET))
         if start not in starts:
-            before = text[start - 1 : start]
+            before = text[start - 1 : start] if start else b""
             starts[start] = before not in _NOT_BEFORE and _BEGINNING.match(text, start) is not None
     return [start for start, is_beginning in starts.items() if is_beginning]
 
