@@ -65,6 +65,10 @@ _LABELS = {
 STATEFUL = frozenset(name for name in _TRANSCODED.values() if name.startswith(("iso2022", "hz", "utf_7")))
 #: No browser reads it: who does not know it sees the bytes as ASCII.
 UTF_7 = "utf_7"
+# How labels end that say in which order the bytes are.
+_ORDERED = ("be", "le", "fffe", "feff")
+# Of the characters of a text, so many that the order can't be the other one.
+_MOST = 0.75
 _WIDE = frozenset({"utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be"})
 _EBCDIC = frozenset({"cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140"})
 
@@ -109,9 +113,10 @@ def charset_of(media_type: MediaType, beginning: bytes) -> str | None:
         return wide
     if media_type.charset is not None:
         charset = by_label(media_type.charset)
-        if charset in _WIDE and not shows:
-            # RFC 2781 section 4.3: without a mark the order is the sender's, and parsers of XML see it.
-            return _by_zeros(beginning) or charset
+        if charset in _WIDE and not shows and not media_type.charset.endswith(_ORDERED):
+            # RFC 2781 section 4.3: without a mark the order is the sender's, and parsers of XML see it. Where
+            # a few have a zero on one side, it may be part of something else, as in emoji.
+            return _by_zeros(beginning, _MOST) or charset
         return None if shows and charset in _WIDE else charset
     said = _said_within(media_type.essence, beginning)
     if said is not None:
@@ -165,18 +170,19 @@ def _said_within(essence: str, beginning: bytes) -> bytes | None:
     return match[1] if match else None
 
 
-def _by_zeros(beginning: bytes) -> str | None:
+def _by_zeros(beginning: bytes, share: float = 0.25) -> str | None:
     """UTF-16 or UTF-32 without a mark, by where its zeros stand; None where there are none, or anywhere.
 
-    A quarter of the characters at least are below U+0100 then, as in any markup and any JSON.
+    `share`: of the characters of UTF-16, so many at least are below U+0100 then: a quarter in any markup and
+    any JSON.
     """
     if b"\x00" not in beginning or len(beginning) < 2:
         return None
-    charset = _wide_by_zeros(beginning)
+    charset = _wide_by_zeros(beginning, share)
     return charset if charset is not None and _is_text_in(charset, beginning) else None
 
 
-def _wide_by_zeros(beginning: bytes) -> str | None:
+def _wide_by_zeros(beginning: bytes, share: float) -> str | None:
     units = max(1, len(beginning) // 4)
     zeros = [beginning[at::4].count(0) for at in range(4)]
     if len(beginning) >= 4:
@@ -185,9 +191,9 @@ def _wide_by_zeros(beginning: bytes) -> str | None:
         if zeros[0] == zeros[1] == units and zeros[3] < units:
             return "utf_32_be"
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
-    if not even and 2 * odd >= units:
+    if not even and odd >= 2 * units * share:
         return "utf_16_le"
-    if not odd and 2 * even >= units:
+    if not odd and even >= 2 * units * share:
         return "utf_16_be"
     return None
 

@@ -53,6 +53,8 @@ CASES = [
     ),
     pytest.param(b"text/xml; charset=utf-16", "<?xml version='1.0'?>".encode(BE), BE, id="xml-order-shows"),
     pytest.param(b"text/xml; charset=utf-16", "<?xml version='1.0'?>".encode(LE), LE, id="xml-order-as-said"),
+    pytest.param(b"text/plain; charset=utf-16be", ("😀" * 99).encode(BE), BE, id="order-that-is-said-stands"),
+    pytest.param(b"text/plain; charset=utf-16", ("😀" * 99).encode(LE), LE, id="emoji-show-no-order"),
     pytest.param(b"text/css", b'@charset "gbk";', "gb18030", id="css"),
     pytest.param(b"application/json", b'{"a": 1}', None, id="json"),
     pytest.param(b"application/json", '{"a": 1}'.encode(LE), LE, id="json-le"),
