@@ -13,6 +13,7 @@ from icapd.policy.faults import RuleFault
 from icapd.policy.keyword_search import KeywordSearch, holds_one
 from icapd.policy.nearness import Nearness
 from icapd.policy.one_pass import MANY_KEYWORDS
+from icapd.policy.parsed import compiled
 from icapd.policy.places import Places
 from icapd.policy.rule import Action, Mode, Rule, Severity
 from icapd.policy.text import Characters, Text, next_word
@@ -278,13 +279,9 @@ def reach(rule: Rule) -> int | None:
 
 
 def _compile(rule: Rule, key: str, source: str) -> regex.Pattern[Any]:
-    flags = regex.VERSION0 | (regex.IGNORECASE if rule.ignore_case else 0)
     if not rule.unicode and not source.isascii():
         raise RuleFault(
             key, r"holds characters outside ASCII; write their UTF-8 bytes as \xNN, or set unicode = true"
         )
-    try:
-        return regex.compile(source if rule.unicode else source.encode("ascii"), flags)
-    # Of flags that don't go together, or with bytes, `regex` tells by a ValueError.
-    except (regex.error, ValueError, RecursionError) as error:
-        raise RuleFault(key, f"no regular expression: {error}") from None
+    flags = regex.IGNORECASE if rule.ignore_case else 0
+    return compiled(key, source if rule.unicode else source.encode("ascii"), flags)

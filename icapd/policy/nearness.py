@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import regex
 
 from icapd.policy.faults import RuleFault
+from icapd.policy.parsed import compiled
 from icapd.policy.rule import Near
 
 #: Bytes on either side. Further away, words no longer say what a number is.
@@ -62,8 +63,5 @@ def _checked(pattern: str) -> bytes:
     if not pattern.isascii():
         raise RuleFault("near.pattern", r"holds characters outside ASCII; write their UTF-8 bytes as \xNN")
     source = pattern.encode("ascii")
-    try:
-        regex.compile(source, regex.VERSION0)
-    except (regex.error, ValueError, RecursionError) as error:
-        raise RuleFault("near.pattern", f"no regular expression: {error}") from None
+    compiled("near.pattern", source)
     return source

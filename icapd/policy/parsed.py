@@ -1,10 +1,14 @@
-"""Patterns as trees: Python's own parser reads what it understands of the language of `regex`."""
+"""Patterns compiled, and as trees: Python's own parser reads what it knows of the language of `regex`."""
 
 import re
 import re._constants as sre  # type: ignore[import-not-found]
 import re._parser as sre_parser  # type: ignore[import-not-found]
 import warnings
 from typing import Any
+
+import regex
+
+from icapd.policy.faults import RuleFault
 
 #: Items that are repeated, and how: `(least, most, inner)` is the argument of each.
 REPEATS = frozenset({sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT})
@@ -13,7 +17,21 @@ MAXREPEAT: int = sre.MAXREPEAT
 
 #: Fuzzy matching of `regex` (`{e<=1}`, `{i}`), which Python's parser takes for literal braces.
 FUZZY = re.compile(r"(?<!\\)(?:\\\\)*\{[^{}]*[ides][^{}]*\}")
+# Characters that a match has at least: `regex` writes them all out, which takes memory.
+_MAX_SHORTEST = 100_000
 _NAMED_CLASS = re.compile(r"\\[pP]\{\^?\w+\}")
+
+
+def compiled(key: str, source: str | bytes, flags: int = 0) -> "regex.Pattern[Any]":
+    """The pattern that stands under a key of a rule; RuleFault when it is none."""
+    tree = parse(source)
+    if tree is not None and (shortest := tree.getwidth()[0]) > _MAX_SHORTEST:
+        raise RuleFault(key, f"matches nothing shorter than {shortest} characters; repeat less often")
+    try:
+        return regex.compile(source, regex.VERSION0 | flags)
+    # Of flags that don't go together, or with bytes, `regex` tells by a ValueError.
+    except (regex.error, ValueError, RecursionError, MemoryError) as error:
+        raise RuleFault(key, f"no regular expression: {error or type(error).__name__}") from None
 
 
 def parse(pattern: str | bytes) -> Any | None:

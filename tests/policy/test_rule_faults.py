@@ -175,6 +175,14 @@ CASES = [
             ("(?ir)ab", "(?ir)"),
         ]
     ),
+    *(
+        pytest.param(
+            rule(pattern=f"'{pattern}'"),
+            at("pattern", f"matches nothing shorter than {shortest} characters; repeat less often"),
+            id=f"a repeat without measure, {pattern}",
+        )
+        for pattern, shortest in [("a{1000000000}", 1000000000), ("b(?:a{9999}){9999}", 99980002)]
+    ),
     pytest.param(
         rule(pattern="'(?V1)ab'"),
         at("pattern", "no regular expression: VERSION0 and VERSION1 flags are mutually incompatible"),
