@@ -130,5 +130,12 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
         policy=msgspec.structs.replace(
             policy, directory=placed(policy.directory), shadow=placed(policy.shadow)
         ),
-        audit=msgspec.structs.replace(audit, database_url=url, fingerprint_key=placed(audit.fingerprint_key)),
+        audit=msgspec.structs.replace(
+            audit,
+            database_url=url,
+            fingerprint_key=placed(audit.fingerprint_key),
+            outbox=placed(audit.outbox),
+            signing_key=placed(audit.signing_key),
+            anchor_file=placed(audit.anchor_file),
+        ),
     )

@@ -63,6 +63,10 @@ class AuditBusyError(AuditError):
     """Another program holds the audit database for longer than a write may wait."""
 
 
+class OutboxError(AuditError):
+    """One outbox can't be read; others can."""
+
+
 class UnreachableError(IcapdError):
     """A server that should answer does not."""
 

@@ -95,12 +95,27 @@ class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[audit]: where the records go."""
 
-    #: SQLAlchemy URL. Serving writes SQLite.
+    #: SQLAlchemy URL of the database that records are shipped to: SQLite, PostgreSQL or MariaDB.
     database_url: str = "sqlite:///icapd.db"
+    #: When a record counts as kept, before its verdict leaves: `durable` on the local disk; `relaxed` with
+    #: the kernel, which survives the death of the process but not of the machine; `off` keeps none.
+    mode: Literal["durable", "relaxed", "off"] = "durable"
+    #: Directory of the files that keep records until they are in the database.
+    outbox: str = "outbox"
+    #: Bytes of all these files together; when they are full, messages meet fail_mode.
+    outbox_limit: int = 1024 * MiB
+    #: How long a time each partition of the audit tables is for, in PostgreSQL.
+    partitions: Literal["month", "day"] = "month"
     #: File of the key for fingerprints of secrets; made at the first start, readable by its owner only.
     fingerprint_key: str = "fingerprint.key"
-    #: SQLite's synchronous: `normal` survives the death of the process, `full` that of the machine as well.
-    synchronous: Literal["normal", "full"] = "normal"
+    #: File of the key that checkpoints are signed with; made at the first start, readable by its owner only.
+    signing_key: str = "signing.key"
+    #: File that gets a copy of each checkpoint, best on another machine's disk; "" for none.
+    anchor_file: str = ""
+    #: Syslog that gets one: udp://HOST:PORT or unix:/dev/log; "" for none.
+    anchor_syslog: str = ""
+    #: URL that one is sent to by POST; "" for none.
+    anchor_url: str = ""
     #: What a message gets whose record can't be written: `closed` a block page, `open` its verdict.
     fail_mode: FailMode = "closed"
 
@@ -192,6 +207,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return (
             (self.server, "server"),
             (self.policy, "policy"),
+            (self.audit, "audit"),
             (self.limits, "limits"),
             (self.services, "services"),
         )

@@ -21,7 +21,7 @@ def run(connection: Connection) -> None:
             # A database may be shared, and may have indexes of its site's own; a column more in a table of
             # ours is drift.
             return kind == "column"
-        return bool(item.info.get("dialect", connection.dialect.name) == connection.dialect.name)
+        return bool(item.info.get("not_in") != connection.dialect.name)
 
     context.configure(
         connection=connection,

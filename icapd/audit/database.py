@@ -16,13 +16,49 @@ from icapd.errors import AuditError
 
 #: Seconds to wait for a lock; as long as two `icapd db upgrade` may reasonably take one after the other.
 LOCK_TIMEOUT = 30.0
+#: The same for records, which others wait behind.
+_BUSY_TIMEOUT = 5.0
 
-_EXAMPLES = "sqlite:////var/lib/icapd/icapd.db or postgresql+psycopg://user@host/database"
+#: Seconds. A server that can't be reached, or that says nothing any more, is given up then.
+CONNECT_TIMEOUT, SILENCE_TIMEOUT = 5, 30
+
+_EXAMPLES = (
+    "sqlite:////var/lib/icapd/icapd.db, postgresql://user@host/database or mariadb://user@host/database"
+)
+#: What SQLAlchemy calls them -> the driver, what installs it, and what bounds its waits.
+_SERVERS: dict[str, tuple[str, str, dict[str, object]]] = {
+    "postgresql": (
+        "postgresql+psycopg",
+        "icapd[postgresql]",
+        {
+            "connect_timeout": CONNECT_TIMEOUT,
+            "keepalives_idle": CONNECT_TIMEOUT,
+            "keepalives_interval": CONNECT_TIMEOUT,
+            "tcp_user_timeout": SILENCE_TIMEOUT * 1000,
+        },
+    ),
+    "mariadb": (
+        "mariadb+pymysql",
+        "icapd[mariadb]",
+        {
+            "charset": "utf8mb4",
+            # Whatever the server's own are: what does not fit is refused and not cut, and its clock is UTC.
+            "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
+            "init_command": "SET time_zone = '+00:00'",
+            "connect_timeout": CONNECT_TIMEOUT,
+            "read_timeout": SILENCE_TIMEOUT,
+            "write_timeout": SILENCE_TIMEOUT,
+        },
+    ),
+}
+_SERVERS["mysql"] = _SERVERS["mariadb"]
+#: Of them, those that a statement must keep to which only takes its time.
+_WITHIN_STATEMENTS = ("read_timeout", "write_timeout")
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A SQLite file or a PostgreSQL database."""
+    """A SQLite file, or a database of PostgreSQL or MariaDB."""
 
     url: URL
     #: The SQLite file; None for a server.
@@ -36,8 +72,8 @@ class Database:
             backend = url.get_backend_name()
         except (ArgumentError, ValueError):
             raise AuditError(f"[audit] database_url is no database address; write {_EXAMPLES}") from None
-        if backend == "postgresql":
-            return cls(url.set(drivername="postgresql+psycopg"), None)
+        if backend in _SERVERS:
+            return cls(url.set(drivername=_SERVERS[backend][0]), None)
         if backend != "sqlite":
             raise AuditError(f"[audit] database_url: {backend} is not supported; write {_EXAMPLES}")
         if not url.database or url.database == ":memory:":
@@ -56,35 +92,54 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction, committed at the end. In SQLite nobody else can write meanwhile."""
-        with self._connection("rw", "BEGIN IMMEDIATE") as connection:
+    def write(self, *, waits: bool = False) -> Iterator[Connection]:
+        """One transaction, committed at the end. In SQLite nobody else can write meanwhile.
+
+        `waits`: for a statement that may take long, as those do that change large tables.
+        """
+        with self._connection("rw", "BEGIN IMMEDIATE", waits=waits) as connection:
             yield connection
             connection.commit()
 
     @contextmanager
-    def _connection(self, mode: sqlite.Mode, begin: str) -> Iterator[Connection]:
-        with self._errors():
-            engine = self._engine(mode, begin)
+    def _connection(self, mode: sqlite.Mode, begin: str, *, waits: bool = False) -> Iterator[Connection]:
+        with self.errors():
+            engine = self._engine(mode, begin, waits=waits)
             with engine.connect() as connection:
                 if self.file is None and mode == "ro":
-                    connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                    connection.execution_options(isolation_level="REPEATABLE READ")
+                    if engine.dialect.name == "postgresql":
+                        connection.execution_options(postgresql_readonly=True)
                 yield connection
 
-    def _engine(self, mode: sqlite.Mode, begin: str) -> Engine:
+    def connect(self) -> Connection:
+        """A connection to write with that is kept, each transaction begun by its first statement.
+
+        Raises AuditError. Errors of what is done with it `failure` translates.
+        """
+        with self.errors():
+            return self._engine("rw", "BEGIN IMMEDIATE", _BUSY_TIMEOUT).connect()
+
+    def _engine(
+        self, mode: sqlite.Mode, begin: str, busy_timeout: float = LOCK_TIMEOUT, *, waits: bool = False
+    ) -> Engine:
         if self.file is None:
+            _, extra, options = _SERVERS[self.url.get_backend_name()]
+            if waits:
+                options = {name: value for name, value in options.items() if name not in _WITHIN_STATEMENTS}
             try:
-                return create_engine(self.url, poolclass=NullPool)
+                return create_engine(self.url, poolclass=NullPool, connect_args=options)
             except ModuleNotFoundError:
-                raise AuditError(f"{self.name}: needs a driver: pip install 'icapd[postgresql]'") from None
-        connect = partial(sqlite.connect, self.file, mode, busy_timeout=LOCK_TIMEOUT)
+                raise AuditError(f"{self.name}: needs a driver: pip install '{extra}'") from None
+        connect = partial(sqlite.connect, self.file, mode, busy_timeout=busy_timeout)
         engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
         # Python's sqlite3 begins transactions of its own accord, but not before DDL: so this begins them.
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         return engine
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def errors(self) -> Iterator[None]:
+        """Errors of the driver become AuditErrors that name the database and the remedy."""
         try:
             yield
         except DBAPIError as error:

@@ -4,7 +4,7 @@ The order of the fields is the order of the keys in `icapd audit search --format
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -23,6 +23,9 @@ Disposition = Literal[
 ]
 #: How much of the message was looked at; anything but `complete` has a `skip_reason`.
 Inspection = Literal["complete", "partial", "skipped", "error"]
+#: Of a finding, from the least to the gravest: what rules may have (`icapd.policy.rule`).
+Severity = Literal["info", "low", "medium", "high", "critical"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,15 @@ class AuditRecord:
     policy_digest: str
     #: From the end of the request's heads to this record.
     latency_us: int
+    #: How many transactions the record stands for: of a flood of equal ones, one record.
+    repeats: int = 1
     findings: tuple[FindingRecord, ...] = ()
 
 
 def as_json(record: AuditRecord) -> dict[str, object]:
     """The record as a JSON object: the keys in order, the time as ISO 8601 in UTC."""
     values: dict[str, object] = msgspec.to_builtins(record)
+    if record.repeats == 1:
+        # Nearly all stand for themselves.
+        del values["repeats"]
     return {**values, "occurred_at": instants.iso(record.occurred_at)}

@@ -9,10 +9,14 @@ from icapd.audit.database import Database
 from icapd.errors import AuditError
 
 #: The newest revision in migrations/versions. Revisions are numbered, to tell older from newer.
-HEAD = "0002"
+HEAD = "0005"
 
 #: Where Alembic notes a database's revision. Not its usual `alembic_version`: others may use the database.
 VERSION_TABLE = "audit_schema_version"
+#: Whoever changes tables of a PostgreSQL holds it. Such locks are numbers that all programs of a database
+#: share: "icapd" in ASCII.
+ADVISORY_LOCK = int.from_bytes(b"icapd", "big")
+
 _version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
@@ -25,7 +29,11 @@ def revision(connection: Connection) -> str | None:
 
 def require_head(connection: Connection, database: Database) -> None:
     """AuditError, with what to do, unless the database is at HEAD."""
-    found = revision(connection)
+    require(revision(connection), database)
+
+
+def require(found: str | None, database: Database) -> None:
+    """The same for a revision that was found."""
     if found is None:
         raise AuditError(f"{database.name}: has no audit tables; make them with `icapd db upgrade`")
     if found < HEAD:

@@ -1,4 +1,4 @@
-"""Reads records back, newest first, from SQLite or PostgreSQL, in constant memory."""
+"""Which records someone asks for, and reading them back, newest first, in constant memory."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, exists, or_
 
 from icapd.audit import schema
 from icapd.audit.database import Database
-from icapd.audit.record import AuditRecord, FindingRecord, Verdict
+from icapd.audit.record import SEVERITIES, AuditRecord, FindingRecord, Severity, Verdict
 from icapd.audit.tables import audit_event, audit_finding
 
 #: Rows fetched at a time.
@@ -18,8 +18,8 @@ _BATCH = 500
 
 #: The key, in the order of results: by time; the rest makes the order of equal times a definite one.
 _KEY = ("occurred_at", "writer_id", "writer_seq")
-_FINDING_FIELDS = [field.name for field in fields(FindingRecord)]
-_EVENT_FIELDS = [field.name for field in fields(AuditRecord) if field.name != "findings"]
+FINDING_FIELDS = [field.name for field in fields(FindingRecord)]
+EVENT_FIELDS = [field.name for field in fields(AuditRecord) if field.name != "findings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,12 @@ class Filters:
     host: str | None = None
     user: str | None = None
     client: str | None = None
-    #: The id of a rule that made at least one of the findings.
-    rule: str | None = None
     verdict: Verdict | None = None
+    #: Of one and the same finding: its rule's id, the least it must weigh, the fingerprint of its secret.
+    rule: str | None = None
+    severity: Severity | None = None
+    fingerprint: str | None = None
+    txn: str | None = None
     #: A txn_id or an event_id.
     identity: str | None = None
     #: The newest so many.
@@ -53,17 +56,18 @@ def search(database_url: str, filters: Filters) -> Iterator[AuditRecord]:
 
 def _statement(filters: Filters) -> Select[*tuple[Any, ...]]:
     """One row per finding, and one for an event without any; those of one event stand together."""
-    events = select(audit_event).where(*_conditions(filters))
+    events = select(audit_event).where(*conditions(filters))
     chosen = events.order_by(*_newest_first(audit_event)).limit(filters.limit).subquery()
     columns = [
-        *(chosen.c[name] for name in (*_KEY, *_EVENT_FIELDS)),
-        *(audit_finding.c[name] for name in _FINDING_FIELDS),
+        *(chosen.c[name] for name in (*_KEY, *EVENT_FIELDS)),
+        *(audit_finding.c[name] for name in FINDING_FIELDS),
     ]
-    joined = chosen.outerjoin(audit_finding, _same_key(chosen))
+    joined = chosen.outerjoin(audit_finding, same_key(chosen))
     return select(*columns).select_from(joined).order_by(*_newest_first(chosen), audit_finding.c.item_no)
 
 
-def _conditions(filters: Filters) -> Iterator[ColumnElement[bool]]:
+def conditions(filters: Filters) -> Iterator[ColumnElement[bool]]:
+    """What rows of audit_event have to meet, all but the limit."""
     event = audit_event.c
     if filters.since is not None:
         yield event.occurred_at >= filters.since
@@ -74,13 +78,35 @@ def _conditions(filters: Filters) -> Iterator[ColumnElement[bool]]:
         (event.client_user, filters.user),
         (event.client_ip, filters.client),
         (event.verdict, filters.verdict),
+        (event.txn_id, filters.txn),
     ):
         if wanted is not None:
             yield column == wanted
-    if filters.rule is not None:
-        yield exists().where(_same_key(audit_event), audit_finding.c.rule_id == filters.rule)
     if filters.identity is not None:
         yield _has_identity(filters.identity)
+    # Another name, for statements that have the findings themselves in them, too.
+    one = audit_finding.alias("one")
+    if about := list(about_findings(filters, one)):
+        yield exists().where(same_key(audit_event, one), *about, *in_time(filters, one))
+
+
+def about_findings(filters: Filters, findings: FromClause = audit_finding) -> Iterator[ColumnElement[bool]]:
+    """What a row of `findings` has to meet to be one that is asked for, but for its time."""
+    finding = findings.c
+    if filters.rule is not None:
+        yield finding.rule_id == filters.rule
+    if filters.severity is not None:
+        yield finding.severity.in_(SEVERITIES[SEVERITIES.index(filters.severity) :])
+    if filters.fingerprint is not None:
+        yield finding.fingerprint == filters.fingerprint
+
+
+def in_time(filters: Filters, findings: FromClause = audit_finding) -> Iterator[ColumnElement[bool]]:
+    """That findings are of the time that is asked for, as their events are: so a search can begin there."""
+    if filters.since is not None:
+        yield findings.c.occurred_at >= filters.since
+    if filters.until is not None:
+        yield findings.c.occurred_at < filters.until
 
 
 def _has_identity(identity: str) -> ColumnElement[bool]:
@@ -93,8 +119,9 @@ def _has_identity(identity: str) -> ColumnElement[bool]:
     return or_(is_txn, audit_event.c.event_id == event_id)
 
 
-def _same_key(events: FromClause) -> ColumnElement[bool]:
-    return and_(*(events.c[name] == audit_finding.c[name] for name in _KEY))
+def same_key(events: FromClause, findings: FromClause = audit_finding) -> ColumnElement[bool]:
+    """Of a finding and its event."""
+    return and_(*(events.c[name] == findings.c[name] for name in _KEY))
 
 
 def _newest_first(events: FromClause) -> list[ColumnElement[Any]]:
@@ -103,7 +130,7 @@ def _newest_first(events: FromClause) -> list[ColumnElement[Any]]:
 
 def _record(rows: Sequence[Row[*tuple[Any, ...]]]) -> AuditRecord:
     """The record of one event's rows."""
-    start, end = len(_KEY), len(_KEY) + len(_EVENT_FIELDS)
+    start, end = len(_KEY), len(_KEY) + len(EVENT_FIELDS)
     # The outer join gives an event without findings one row whose finding is all NULL.
     findings = tuple(FindingRecord(*row[end:]) for row in rows if row[end] is not None)
-    return AuditRecord(**dict(zip(_EVENT_FIELDS, rows[0][start:end], strict=True)), findings=findings)
+    return AuditRecord(**dict(zip(EVENT_FIELDS, rows[0][start:end], strict=True)), findings=findings)

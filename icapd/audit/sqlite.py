@@ -71,6 +71,15 @@ def connect(file: Path, mode: Mode, *, busy_timeout: float) -> sqlite3.Connectio
     return connection
 
 
+def identity(file: Path) -> tuple[int, int] | None:
+    """Which file that is; None when there is none. One that was put in its place is another."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def failure(file: Path, error: sqlite3.Error) -> AuditError:
     """The error as its user needs it: the file, what is wrong, what to do. SQLite's texts hold no values."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE

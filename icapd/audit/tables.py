@@ -1,20 +1,22 @@
 """The audit tables. migrations/ makes them; `icapd db check` compares a database with this page.
 
-**The key** of a row is (writer_id, occurred_at, writer_seq). A writer is one run of one server process; it
-numbers what it commits from 1 without a gap, over events and administrative rows together, so a missing row
-shows. No key is given by a database: a row can be copied from a server's own file to a site's database as
-often as need be and stays one row, and the key holds the columns by which such a table is partitioned
-(time) or distributed (writer). For the same reason no foreign key ties the tables: rows arrive in batches,
-and partitions leave one at a time.
+**The key** of a row is (writer_id, occurred_at, writer_seq). A writer is one run of one worker; it numbers
+what it commits from 1 without a gap, over events, administrative and shadow rows together, so a missing row
+shows. No key is given by a database: a row can be shipped from an outbox as often as need be and stays one
+row, and the key holds the columns by which such a table is partitioned (time) or distributed (writer). For
+the same reason no foreign key ties the tables: rows arrive in batches, and partitions leave one at a time.
+
+**The chain** of a numbered row holds all rows of its writer before it (`canonical`).
 
 **Indexes** cost a hot path: each that a commit touches is one more page in SQLite's log, about 5 µs where
 it grows at its end and 10 µs where it grows anywhere. So a server's own SQLite file has only the two that
-grow at their end (time, transaction); PostgreSQL, which takes rows in batches, has them all.
+grow at their end (time, transaction); PostgreSQL and MariaDB have them all.
 
 Secrets are in none of these columns: `path` and `excerpt` arrive masked, `fingerprint` is keyed.
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -23,30 +25,43 @@ from sqlalchemy import (
     Dialect,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
     TypeDecorator,
+    func,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.types import TypeEngine
 
 from icapd.audit import instants
 
 metadata = MetaData()
 
-#: `Index(info=POSTGRESQL_ONLY)`: an index that a server's own SQLite file does without.
-POSTGRESQL_ONLY = {"dialect": "postgresql"}
+#: `Index(info=OF_SERVERS)`: an index that a server's own SQLite file does without.
+OF_SERVERS = {"not_in": "sqlite"}
 
 #: A UUID where the database has such a type, its usual text elsewhere; a str in Python.
 _UUID = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+#: MariaDB's own TEXT ends at 64 KiB.
+_TEXT = Text().with_variant(mysql.LONGTEXT(), "mariadb")
 
 
 class Instant(TypeDecorator[int]):
-    """Microseconds since 1970-01-01 UTC in Python; timestamptz in PostgreSQL, UTC as text in SQLite."""
+    """Microseconds since 1970-01-01 UTC in Python.
+
+    timestamptz in PostgreSQL, UTC as text in SQLite, UTC as datetime(6) in MariaDB.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """MariaDB's own would have whole seconds."""
+        of_mariadb = mysql.DATETIME(fsp=6)
+        return dialect.type_descriptor(of_mariadb if dialect.name == "mariadb" else DateTime(timezone=True))
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> datetime | None:
         """To the database."""
@@ -63,6 +78,15 @@ def _key() -> list[Column[int]]:
         Column("occurred_at", Instant, primary_key=True),
         Column("writer_seq", BigInteger, primary_key=True, autoincrement=False),
     ]
+
+
+def _octets(length: int) -> TypeEngine[bytes]:
+    return LargeBinary(length).with_variant(mysql.BINARY(length), "mariadb")
+
+
+def _chain() -> Column[bytes]:
+    # Rows of a time before there was a chain have none.
+    return Column("chain", _octets(32))
 
 
 #: One row per ICAP transaction; the columns after the key are the fields of AuditRecord.
@@ -91,20 +115,28 @@ audit_event = Table(
     Column("risk_score", Integer, nullable=False),
     Column("policy_digest", String(64), nullable=False),
     Column("latency_us", BigInteger, nullable=False),
+    #: How many transactions the row stands for.
+    Column("repeats", Integer, nullable=False, server_default="1"),
+    #: What binds the chain to client_ip, client_user and path, without holding them.
+    Column("subject_salt", _octets(16)),
+    Column("subject_commitment", _octets(32)),
+    _chain(),
+    #: By the database's clock.
+    Column("recorded_at", Instant, nullable=False, server_default=func.current_timestamp()),
 )
 Index("audit_event_occurred_at", audit_event.c.occurred_at)
 Index("audit_event_txn_id", audit_event.c.txn_id)
-Index("audit_event_event_id", audit_event.c.event_id, info=POSTGRESQL_ONLY)
-Index("audit_event_host", audit_event.c.host, audit_event.c.occurred_at, info=POSTGRESQL_ONLY)
-Index("audit_event_client_ip", audit_event.c.client_ip, audit_event.c.occurred_at, info=POSTGRESQL_ONLY)
-Index("audit_event_client_user", audit_event.c.client_user, audit_event.c.occurred_at, info=POSTGRESQL_ONLY)
+Index("audit_event_event_id", audit_event.c.event_id, info=OF_SERVERS)
+Index("audit_event_host", audit_event.c.host, audit_event.c.occurred_at, info=OF_SERVERS)
+Index("audit_event_client_ip", audit_event.c.client_ip, audit_event.c.occurred_at, info=OF_SERVERS)
+Index("audit_event_client_user", audit_event.c.client_user, audit_event.c.occurred_at, info=OF_SERVERS)
 # Nearly every row is `allowed`; nobody looks for those by their verdict.
 Index(
     "audit_event_verdict",
     audit_event.c.verdict,
     audit_event.c.occurred_at,
     postgresql_where=audit_event.c.verdict != "allowed",
-    info=POSTGRESQL_ONLY,
+    info=OF_SERVERS,
 )
 
 #: One row per finding of an event, in the order of their places in the message.
@@ -120,9 +152,9 @@ audit_finding = Table(
     Column("excerpt", String(64), nullable=False),
     Column("fingerprint", String(64), nullable=False),
 )
-Index("audit_finding_rule_id", audit_finding.c.rule_id, audit_finding.c.occurred_at, info=POSTGRESQL_ONLY)
+Index("audit_finding_rule_id", audit_finding.c.rule_id, audit_finding.c.occurred_at, info=OF_SERVERS)
 # "Where else did this key go?"
-Index("audit_finding_fingerprint", audit_finding.c.fingerprint, info=POSTGRESQL_ONLY)
+Index("audit_finding_fingerprint", audit_finding.c.fingerprint, info=OF_SERVERS)
 
 #: Who wrote: one row per run of a server process.
 audit_writer = Table(
@@ -133,6 +165,8 @@ audit_writer = Table(
     Column("process_id", Integer, nullable=False),
     Column("version", String(32), nullable=False),
     Column("started_at", Instant, nullable=False),
+    #: Of the machine, since when it runs.
+    Column("boot_id", String(36), nullable=False, server_default=""),
 )
 
 #: What was done to the audit itself (`start`, `stop`) and to the policy (`policy-taken`, `policy-refused`).
@@ -142,7 +176,8 @@ audit_admin = Table(
     *_key(),
     Column("action", String(32), nullable=False),
     #: A JSON object; text and not jsonb, which reorders keys and rewrites numbers.
-    Column("detail", Text, nullable=False),
+    Column("detail", _TEXT, nullable=False),
+    _chain(),
 )
 
 #: What a shadow policy would have done with a message, where that is something else than what was done.
@@ -155,19 +190,49 @@ audit_shadow = Table(
     Column("live_effect", String(16), nullable=False),
     Column("shadow_effect", String(16), nullable=False),
     #: Ids of the rules that fired, with blanks between them.
-    Column("live_rules", Text, nullable=False),
-    Column("shadow_rules", Text, nullable=False),
+    Column("live_rules", _TEXT, nullable=False),
+    Column("shadow_rules", _TEXT, nullable=False),
     Column("live_digest", String(64), nullable=False),
     Column("shadow_digest", String(64), nullable=False),
+    _chain(),
 )
 Index("audit_shadow_occurred_at", audit_shadow.c.occurred_at)
 
-#: Streams under way: what their record would be if the server died now. Empty when no server runs.
-audit_open = Table(
-    "audit_open",
+#: How far each writer's outbox is shipped: moved in the transactions that bring the rows.
+audit_shipment = Table(
+    "audit_shipment",
     metadata,
     Column("writer_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("event_id", _UUID, primary_key=True),
-    #: An AuditRecord as JSON.
-    Column("record", Text, nullable=False),
+    Column("shipped_seq", BigInteger, nullable=False),
+    Column("shipped_at", Instant, nullable=False),
+)
+
+#: Rows that the database refused, as they were in the outbox. The chain goes on through them.
+audit_dead_letter = Table(
+    "audit_dead_letter",
+    metadata,
+    *_key(),
+    Column("kind", String(16), nullable=False),
+    Column("body", _TEXT, nullable=False),
+    Column("salt", _octets(16)),
+    Column("commitment", _octets(32)),
+    Column("chain", _octets(32), nullable=False),
+    Column("problem", _TEXT, nullable=False),
+    Column("failed_at", Instant, nullable=False),
+)
+
+#: Views on these tables, for reports (docs/compliance.md).
+VIEWS = frozenset(
+    {"audit_finding_detail", "audit_daily", "audit_daily_finding", "audit_read", "audit_writer_state"}
+)
+
+#: Signed statements of how far a writer's chain has come: C2SP signed notes.
+audit_checkpoint = Table(
+    "audit_checkpoint",
+    metadata,
+    Column("writer_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("signed_at", Instant, primary_key=True),
+    Column("writer_seq", BigInteger, nullable=False),
+    Column("chain", _octets(32), nullable=False),
+    Column("note", _TEXT, nullable=False),
 )

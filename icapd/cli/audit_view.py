@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from icapd.audit import instants
+from icapd.audit.formats.text import printable
 from icapd.audit.record import AuditRecord, as_json
 from icapd.cli.tables import console
 
@@ -27,9 +28,19 @@ def json_text(record: AuditRecord) -> str:
     return json.dumps(as_json(record))
 
 
-def printable(text: str) -> str:
-    """The text with every character that is not printed (controls, direction marks ...) as its escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def line(record: AuditRecord) -> str:
+    """The record on one line, without colours."""
+    cells = (
+        instants.iso(record.occurred_at)[:19].replace("T", " "),
+        f"{record.method_icap:7}",
+        f"{_verdict(record, with_outcome=True).plain:8}",
+        str(record.http_status or "-"),
+        record.client_ip or "-",
+        record.client_user or "-",
+        _request(record),
+        _rules(record),
+    )
+    return printable("  ".join(cells)).rstrip()
 
 
 def print_table(records: Sequence[AuditRecord]) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
-from icapd.audit import migrations
+from icapd.audit import migrations, partitions
 from icapd.audit.database import Database
+from icapd.audit.evidence.anchors import anchors_for
+from icapd.audit.evidence.notes import load_signer
 from icapd.errors import ConfigurationError, IcapdError
 from icapd.policy import load_policy
 from icapd.policy.expiry import expiry_of
@@ -26,7 +28,12 @@ def check(ctx: click.Context) -> None:
     config: Path | None = ctx.meta["icapd.config"]
     # The settings were read before any command: a fault in them ends the program there.
     click.echo(f"ok    configuration: {config or 'defaults'}")
-    checks = [("rules", _rules), ("database", _database), ("fingerprint key", _key)]
+    checks = [
+        ("rules", _rules),
+        ("database", _database),
+        ("fingerprint key", _key),
+        ("signing key", _signing_key),
+    ]
     if settings.server.listen_tls:
         checks.append(("certificate", _certificate))
     faults = sum(not _passes(name, examine, settings) for name, examine in checks)
@@ -53,17 +60,32 @@ def _rules(settings: Settings) -> str:
 def _database(settings: Settings) -> str:
     database = Database.parse(settings.audit.database_url)
     migrations.check(settings.audit.database_url)
-    return f"{database.name}{'' if database.file else ' (to be searched; serving writes SQLite)'}"
+    if problem := partitions.problem(database):
+        click.echo(f"note  database: {problem}")
+    return database.name
 
 
 def _key(settings: Settings) -> str:
     path = Path(settings.audit.fingerprint_key)
     if not path.exists():
-        if not os.access(path.parent, os.W_OK):
-            raise ConfigurationError(f"{path}: can't be made: {path.parent} can't be written")
-        return f"{path} will be made at the first start"
+        return _key_to_be_made(path)
     load_or_create_key(path)
     return str(path)
+
+
+def _signing_key(settings: Settings) -> str:
+    """And where copies of what it signs go."""
+    path = Path(settings.audit.signing_key)
+    anchors_for(settings.audit.anchor_file, settings.audit.anchor_syslog, settings.audit.anchor_url)
+    if not path.exists():
+        return _key_to_be_made(path)
+    return f"{path}; public key {load_signer(path).verifier}"
+
+
+def _key_to_be_made(path: Path) -> str:
+    if not os.access(path.parent, os.W_OK):
+        raise ConfigurationError(f"{path}: can't be made: {path.parent} can't be written")
+    return f"{path} will be made at the first start"
 
 
 def _certificate(settings: Settings) -> str:

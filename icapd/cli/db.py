@@ -1,8 +1,10 @@
 """`icapd db`: the audit database's schema."""
 
+from datetime import UTC, datetime
+
 import click
 
-from icapd.audit import migrations, schema
+from icapd.audit import migrations, partitions, roles, schema
 from icapd.audit.database import Database
 from icapd.settings import Settings
 
@@ -18,6 +20,7 @@ def upgrade(settings: Settings) -> None:
     """Bring the database to this icapd's schema; a SQLite file is made if there is none."""
     url = settings.audit.database_url
     before, after = migrations.upgrade(url)
+    partitions.make(Database.parse(url), settings.audit.partitions, datetime.now(UTC))
     match before:
         case None:
             done = f"made, at {after}"
@@ -44,3 +47,9 @@ def check(settings: Settings) -> None:
     url = settings.audit.database_url
     migrations.check(url)
     click.echo(f"{Database.parse(url).name}: at {schema.HEAD}, its tables as they should be")
+
+
+@db.command("roles")
+def print_roles() -> None:
+    """Print SQL that makes PostgreSQL's roles icapd_ingest, icapd_read and icapd_retention."""
+    click.echo(roles.sql(), nl=False)

@@ -2,6 +2,8 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from icapd.errors import ConfigurationError
@@ -16,15 +18,27 @@ def load_or_create_key(path: Path) -> bytes:
     Raises ConfigurationError. A lost key makes old fingerprints incomparable with new ones, so a broken file
     is never replaced.
     """
-    try:
+    with _errors(path):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            return _parsed(path, path.read_text("ascii"))
+            return load_key(path)
         key = secrets.token_bytes(KEY_SIZE)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(key.hex() + "\n")
         return key
+
+
+def load_key(path: Path) -> bytes:
+    """The key in the file; ConfigurationError when there is none."""
+    with _errors(path):
+        return _parsed(path, path.read_text("ascii"))
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigurationError(f"audit.fingerprint_key: {path}: {reason}") from None

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import IO
 
 import structlog
@@ -77,8 +78,12 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = 0
         self._emptied = asyncio.Event()
+        workers = settings.server.workers or len(os.sched_getaffinity(0))
+        # Of the room for outboxes a part is for what dead workers left.
         self._audit = AuditWriter.open(
-            settings.audit.database_url, synchronous=settings.audit.synchronous, reserved=True
+            Path(settings.audit.outbox),
+            max_size=settings.audit.outbox_limit // (workers + 1),
+            mode=settings.audit.mode,
         )
         self._shadow = Shadow(self._metrics, self._audit, settings.policy.shadow_share)
 

@@ -1,23 +1,18 @@
 """The audit tables: events, findings, writers, administrative rows, open streams."""
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
+from icapd.migrations.columns import INSTANT, OPTIONS, TEXT, UUID, key
 
 revision = "0001"
 down_revision = None
-
-UUID = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
-INSTANT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
     """From an empty database."""
     op.create_table(
         "audit_event",
-        *_key(),
+        *key(),
         sa.Column("event_id", UUID, nullable=False),
         sa.Column("txn_id", sa.String(64), nullable=False),
         sa.Column("method_icap", sa.String(8), nullable=False),
@@ -39,10 +34,11 @@ def upgrade() -> None:
         sa.Column("risk_score", sa.Integer, nullable=False),
         sa.Column("policy_digest", sa.String(64), nullable=False),
         sa.Column("latency_us", sa.BigInteger, nullable=False),
+        **OPTIONS,
     )
     op.create_table(
         "audit_finding",
-        *_key(),
+        *key(),
         sa.Column("item_no", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("rule_id", sa.String(128), nullable=False),
         sa.Column("severity", sa.String(16), nullable=False),
@@ -50,6 +46,7 @@ def upgrade() -> None:
         sa.Column("target", sa.String(128), nullable=False),
         sa.Column("excerpt", sa.String(64), nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
+        **OPTIONS,
     )
     op.create_table(
         "audit_writer",
@@ -58,22 +55,25 @@ def upgrade() -> None:
         sa.Column("process_id", sa.Integer, nullable=False),
         sa.Column("version", sa.String(32), nullable=False),
         sa.Column("started_at", INSTANT, nullable=False),
+        **OPTIONS,
     )
     op.create_table(
         "audit_admin",
-        *_key(),
+        *key(),
         sa.Column("action", sa.String(32), nullable=False),
-        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("detail", TEXT, nullable=False),
+        **OPTIONS,
     )
     op.create_table(
         "audit_open",
         sa.Column("writer_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("event_id", UUID, primary_key=True),
-        sa.Column("record", sa.Text, nullable=False),
+        sa.Column("record", TEXT, nullable=False),
+        **OPTIONS,
     )
     op.create_index("audit_event_occurred_at", "audit_event", ["occurred_at"])
     op.create_index("audit_event_txn_id", "audit_event", ["txn_id"])
-    if op.get_context().dialect.name == "postgresql":
+    if op.get_context().dialect.name != "sqlite":
         _create_indexes_of_a_site()
 
 
@@ -81,14 +81,6 @@ def downgrade() -> None:
     """Back to an empty database: every record goes."""
     for table in ("audit_open", "audit_admin", "audit_writer", "audit_finding", "audit_event"):
         op.drop_table(table)
-
-
-def _key() -> list[sa.Column[Any]]:
-    return [
-        sa.Column("writer_id", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("occurred_at", INSTANT, primary_key=True),
-        sa.Column("writer_seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    ]
 
 
 def _create_indexes_of_a_site() -> None:

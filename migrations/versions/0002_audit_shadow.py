@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from icapd.migrations.columns import OPTIONS, TEXT, key
 
 revision = "0002"
 down_revision = "0001"
@@ -11,17 +12,16 @@ def upgrade() -> None:
     """Adds the table, empty."""
     op.create_table(
         "audit_shadow",
-        sa.Column("writer_id", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("occurred_at", sa.DateTime(timezone=True), primary_key=True),
-        sa.Column("writer_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+        *key(),
         sa.Column("txn_id", sa.String(64), nullable=False),
         sa.Column("method_icap", sa.String(8), nullable=False),
         sa.Column("live_effect", sa.String(16), nullable=False),
         sa.Column("shadow_effect", sa.String(16), nullable=False),
-        sa.Column("live_rules", sa.Text, nullable=False),
-        sa.Column("shadow_rules", sa.Text, nullable=False),
+        sa.Column("live_rules", TEXT, nullable=False),
+        sa.Column("shadow_rules", TEXT, nullable=False),
         sa.Column("live_digest", sa.String(64), nullable=False),
         sa.Column("shadow_digest", sa.String(64), nullable=False),
+        **OPTIONS,
     )
     op.create_index("audit_shadow_occurred_at", "audit_shadow", ["occurred_at"])
 

@@ -16,6 +16,7 @@ from icapd.errors import AuditError
         pytest.param("postgresql://u@h/d", "postgresql+psycopg://u@h/d", id="postgresql"),
         pytest.param("postgresql+psycopg2://u@h/d", "postgresql+psycopg://u@h/d", id="another-driver"),
         pytest.param("postgresql://u:hunter2@h/d", "postgresql+psycopg://u:***@h/d", id="password-hidden"),
+        pytest.param("mysql://u:hunter2@h/d", "mariadb+pymysql://u:***@h/d", id="mariadb"),
     ],
 )
 def test_an_address_is_named_without_its_password(database_url: str, name: str) -> None:
@@ -54,10 +55,13 @@ def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_missing_driver_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "psycopg", None)
+@pytest.mark.parametrize(("kind", "driver"), [("postgresql", "psycopg"), ("mariadb", "pymysql")])
+def test_a_missing_driver_is_named_with_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch, kind: str, driver: str
+) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)
     with (
-        pytest.raises(AuditError, match=r"pip install 'icapd\[postgresql\]'"),
-        Database.parse("postgresql://u@h/d").read(),
+        pytest.raises(AuditError, match=rf"pip install 'icapd\[{kind}\]'"),
+        Database.parse(f"{kind}://u@h/d").read(),
     ):
         pass

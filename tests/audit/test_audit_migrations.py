@@ -1,4 +1,4 @@
-"""Upgrading, checking and downgrading, on SQLite and on real PostgreSQL."""
+"""Upgrading, checking and downgrading, on SQLite, and on real PostgreSQL and MariaDB."""
 
 import importlib.util
 import shutil
@@ -70,14 +70,16 @@ def test_three_upgrades_at_once_are_one(empty_url: str) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param("DROP TABLE audit_finding", id="table-gone"),
+        pytest.param("DROP TABLE audit_checkpoint", id="table-gone"),
         pytest.param("DROP INDEX audit_event_txn_id", id="index-gone"),
         pytest.param("ALTER TABLE audit_event ADD COLUMN remark varchar(10)", id="column-more"),
-        pytest.param("ALTER TABLE audit_event RENAME COLUMN host TO hostname", id="column-renamed"),
+        pytest.param("ALTER TABLE audit_event RENAME COLUMN latency_us TO latency", id="column-renamed"),
     ],
 )
 def test_drift_is_noticed(empty_url: str, damage: str) -> None:
     migrations.upgrade(empty_url)
+    if damage.startswith("DROP INDEX") and empty_url.startswith("mariadb"):
+        damage += " ON audit_event"
     execute(empty_url, damage)
     with pytest.raises(
         AuditError, match=r"its tables were changed by something other than `icapd db upgrade`"
@@ -85,12 +87,47 @@ def test_drift_is_noticed(empty_url: str, damage: str) -> None:
         migrations.check(empty_url)
 
 
+def test_a_view_that_is_gone_is_noticed(empty_url: str) -> None:
+    migrations.upgrade(empty_url)
+    execute(empty_url, "DROP VIEW audit_read")
+    with pytest.raises(AuditError, match="lacks the views audit_read"):
+        migrations.check(empty_url)
+
+
 @pytest.mark.postgresql
 def test_a_narrower_column_is_noticed(postgresql_url: str) -> None:
     migrations.upgrade(postgresql_url)
-    execute(postgresql_url, "ALTER TABLE audit_event ALTER COLUMN host TYPE varchar(100)")
-    with pytest.raises(AuditError, match="host"):
+    execute(postgresql_url, "ALTER TABLE audit_shadow ALTER COLUMN live_digest TYPE varchar(10)")
+    with pytest.raises(AuditError, match="live_digest"):
         migrations.check(postgresql_url)
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("host varchar(100)", id="narrower"),
+        pytest.param("chain blob", id="bytes-of-any-length"),
+    ],
+)
+def test_a_column_of_another_type_is_noticed_in_mariadb(mariadb_url: str, damage: str) -> None:
+    migrations.upgrade(mariadb_url)
+    execute(mariadb_url, f"ALTER TABLE audit_event MODIFY {damage}")
+    with pytest.raises(AuditError, match=damage.partition(" ")[0]):
+        migrations.check(mariadb_url)
+
+
+@pytest.mark.mariadb
+def test_an_upgrade_of_mariadb_does_not_wait_for_ever_for_another(
+    mariadb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", 0.1)
+    with (
+        migrations.locked(Database.parse(mariadb_url)),
+        pytest.raises(AuditError, match="another icapd changes its tables; try again"),
+    ):
+        migrations.upgrade(mariadb_url)
+    migrations.upgrade(mariadb_url)
 
 
 def test_a_site_s_own_tables_and_indexes_are_none_of_our_business(empty_url: str) -> None:
@@ -99,7 +136,7 @@ def test_a_site_s_own_tables_and_indexes_are_none_of_our_business(empty_url: str
         empty_url,
         "CREATE TABLE site (id integer)",
         "CREATE TABLE alembic_version (version_num varchar(32))",
-        "CREATE INDEX site_path ON audit_event (path)",
+        "CREATE INDEX site_type ON audit_event (content_type)",
     )
     migrations.check(empty_url)
 

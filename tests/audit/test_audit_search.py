@@ -9,15 +9,13 @@ import pytest
 from audit_records import FINDING, NOON, make_record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, select
+from support.trail import Trail
 
-from icapd.audit import AuditRecord, AuditWriter, migrations
-from icapd.audit.database import Database
+from icapd.audit import AuditRecord
 from icapd.audit.search import Filters, search
-from icapd.audit.tables import metadata
 
 SECOND = 1_000_000
-OTHER_RULE = replace(FINDING, rule_id="attacks.demo", fingerprint="cd" * 16)
+OTHER_RULE = replace(FINDING, rule_id="attacks.demo", severity="medium", fingerprint="cd" * 16)
 
 PLAIN = make_record(occurred_at=NOON)
 #: The answer to PLAIN: same transaction, a moment later.
@@ -54,26 +52,12 @@ STRANGE = make_record(
 )
 
 
-def fill(url: str, records: list[AuditRecord], scratch: Path) -> None:
-    """Writes records to a SQLite file, and copies its rows when the database is another."""
-    database = Database.parse(url)
-    written = url if database.file else f"sqlite:///{scratch}/written.db"
-    for one in {url, written}:
-        migrations.upgrade(one)
-    with AuditWriter.open(written) as writer:
-        for record in records:
-            writer.write(record)
-    if url != written:
-        with Database.parse(written).read() as source, database.write() as target:
-            for table in metadata.sorted_tables:
-                if rows := source.execute(select(table)).mappings().all():
-                    target.execute(insert(table), [dict(row) for row in rows])
-
-
 @pytest.fixture
 def filled_url(empty_url: str, tmp_path: Path) -> str:
     # Not in the order of time.
-    fill(empty_url, [BLOCKED, PLAIN, STRANGE, ANSWER], tmp_path)
+    trail = Trail.make(tmp_path, empty_url)
+    trail.write(BLOCKED, PLAIN, STRANGE, ANSWER)
+    trail.ship()
     return empty_url
 
 
@@ -94,6 +78,14 @@ def filled_url(empty_url: str, tmp_path: Path) -> str:
         pytest.param({"verdict": "redacted"}, [ANSWER], id="verdict"),
         pytest.param({"rule": "attacks.demo"}, [BLOCKED, ANSWER], id="rule-keeps-the-other-findings"),
         pytest.param({"rule": "credentials.demo-key", "user": "bob"}, [], id="all-filters-must-match"),
+        pytest.param({"severity": "critical"}, [ANSWER], id="severity"),
+        pytest.param({"severity": "low"}, [BLOCKED, ANSWER], id="severity-at-least"),
+        pytest.param({"fingerprint": "cd" * 16}, [BLOCKED, ANSWER], id="fingerprint"),
+        pytest.param({"fingerprint": "cd" * 16, "severity": "high"}, [], id="of-one-and-the-same-finding"),
+        pytest.param({"rule": "attacks.demo", "since": NOON + 2}, [BLOCKED], id="rule-since"),
+        pytest.param({"rule": "attacks.demo", "until": NOON + 2}, [ANSWER], id="rule-until"),
+        pytest.param({"txn": "node-2"}, [BLOCKED], id="txn"),
+        pytest.param({"txn": BLOCKED.event_id}, [], id="txn-is-no-event"),
         pytest.param({"identity": "node-1"}, [ANSWER, PLAIN], id="both-halves-of-a-transaction"),
         pytest.param({"identity": BLOCKED.event_id}, [BLOCKED], id="event"),
         pytest.param({"identity": BLOCKED.event_id.upper()}, [BLOCKED], id="event-in-capitals"),
@@ -113,24 +105,26 @@ def test_every_field_comes_back_as_it_was_stored(filled_url: str) -> None:
     assert strange == replace(STRANGE, path=path, client_user="o'hara\ufffd\\\"%_")
 
 
-def test_a_search_shows_one_state_while_records_are_written(sqlite_url: str) -> None:
-    with AuditWriter.open(sqlite_url) as writer:
-        for _ in range(3):
-            writer.write(make_record())
-        found = search(sqlite_url, Filters())
-        next(found)
-        writer.write(make_record())
-        assert len(list(found)) == 2
+def test_a_search_shows_one_state_while_records_come(tmp_path: Path) -> None:
+    trail = Trail.make(tmp_path)
+    trail.write(*(make_record() for _ in range(3)))
+    trail.ship()
+    found = search(trail.url, Filters())
+    next(found)
+    trail.write(make_record())
+    trail.ship()
+    assert len(list(found)) == 2
+    assert len(trail.records()) == 4
 
 
-def test_records_stream_in_constant_memory(sqlite_url: str) -> None:
+def test_records_stream_in_constant_memory(tmp_path: Path) -> None:
+    trail = Trail.make(tmp_path)
     path = "/" + "x" * 2000
-    with AuditWriter.open(sqlite_url) as writer:
-        for number in range(3000):
-            writer.write(make_record(path=path, occurred_at=NOON + number))
+    trail.write(*(make_record(path=path, occurred_at=NOON + number) for number in range(3000)))
+    trail.ship()
     tracemalloc.start()
     try:
-        assert sum(1 for _ in search(sqlite_url, Filters())) == 3000
+        assert sum(1 for _ in search(trail.url, Filters())) == 3000
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -139,18 +133,16 @@ def test_records_stream_in_constant_memory(sqlite_url: str) -> None:
 
 
 @pytest.fixture
-def writer(sqlite_url: str) -> Any:
-    with AuditWriter.open(sqlite_url) as opened:
-        yield opened
+def trail(tmp_path: Path) -> Trail:
+    return Trail.make(tmp_path)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(host=st.text(max_size=300), user=st.text(st.characters(exclude_categories=()), max_size=300))
-def test_whatever_was_stored_is_found_by_its_stored_value(
-    writer: AuditWriter, sqlite_url: str, host: str, user: str
-) -> None:
+def test_whatever_was_stored_is_found_by_its_stored_value(trail: Trail, host: str, user: str) -> None:
     record = make_record(host=host, client_user=user)
-    writer.write(record)
-    (stored,) = search(sqlite_url, Filters(identity=record.event_id))
-    by_values = search(sqlite_url, Filters(host=stored.host, user=stored.client_user))
+    trail.write(record)
+    trail.ship()
+    (stored,) = search(trail.url, Filters(identity=record.event_id))
+    by_values = search(trail.url, Filters(host=stored.host, user=stored.client_user))
     assert record.event_id in {found.event_id for found in by_values}

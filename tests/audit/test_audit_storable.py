@@ -64,7 +64,7 @@ RECORDS = st.builds(
     **{
         column.name: ANY_TEXT if isinstance(column.type, String) else ANY_NUMBER
         for column in audit_event.c
-        if not column.primary_key
+        if column.name in AuditRecord.__slots__ and column.name != "occurred_at"
     },
 )
 

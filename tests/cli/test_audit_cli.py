@@ -3,15 +3,16 @@
 import json
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from support.trail import Trail
 
-from icapd.audit import AuditRecord, AuditWriter, FindingRecord, migrations, uuid7
+from icapd.audit import AuditRecord, FindingRecord, uuid7
 from icapd.cli.audit import audit
 from icapd.errors import AuditError
+from icapd.settings import Audit, Settings
 
 MINUTE = 60_000_000
 HIDES_THE_SCREEN = "/\x1b[2J\x9b31m[red]\u202efdp.exe\r\n"
@@ -55,16 +56,15 @@ HOSTILE = make_record(1, txn_id="node-3", path=HIDES_THE_SCREEN, client_user="[b
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/icapd.db"
-    migrations.upgrade(url)
-    with AuditWriter.open(url) as writer:
-        for record in (OLD, REQUEST, RESPONSE, HOSTILE):
-            writer.write(record)
-    return url
+    trail = Trail.make(tmp_path)
+    trail.write(OLD, REQUEST, RESPONSE, HOSTILE)
+    trail.ship()
+    return trail.url
 
 
 def icapd_audit(database_url: str, *arguments: str) -> Result:
-    settings = SimpleNamespace(audit=SimpleNamespace(database_url=database_url))
+    outbox = Path(database_url.removeprefix("sqlite:///")).parent / "outbox"
+    settings = Settings(audit=Trail(outbox, database_url).settings)
     return CliRunner(env={"COLUMNS": "300"}).invoke(audit, arguments, obj=settings)
 
 
@@ -147,11 +147,12 @@ def test_a_table_has_a_row_per_record(database_url: str) -> None:
     ],
 )
 def test_a_table_tells_what_was_not_done_and_not_inspected(
-    database_url: str, changes: dict[str, Any], shown: str
+    tmp_path: Path, changes: dict[str, Any], shown: str
 ) -> None:
-    with AuditWriter.open(database_url) as writer:
-        writer.write(make_record(0, **changes))
-    assert shown in " ".join(icapd_audit(database_url, "search", "--limit", "1").stdout.split())
+    trail = Trail.make(tmp_path)
+    trail.write(make_record(0, **changes))
+    trail.ship()
+    assert shown in " ".join(icapd_audit(trail.url, "search", "--limit", "1").stdout.split())
 
 
 def test_a_full_table_says_that_there_may_be_more(database_url: str) -> None:
@@ -230,7 +231,7 @@ def test_a_missing_database_is_a_configuration_error(tmp_path: Path) -> None:
     ],
 )
 def test_filter_that_no_record_can_meet_is_wrong_usage(arguments: list[str]) -> None:
-    settings = SimpleNamespace(audit=SimpleNamespace(database_url="sqlite:///nowhere.db"))
+    settings = Settings(audit=Audit(database_url="sqlite:///nowhere.db"))
     result = CliRunner().invoke(audit, ["search", *arguments], obj=settings)
     assert result.exit_code == 2
     assert arguments[0] in result.output

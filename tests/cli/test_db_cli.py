@@ -13,7 +13,7 @@ from icapd.errors import AuditError
 
 
 def icapd_db(file: Path, command: str) -> Result:
-    settings = SimpleNamespace(audit=SimpleNamespace(database_url=f"sqlite:///{file}"))
+    settings = SimpleNamespace(audit=SimpleNamespace(database_url=f"sqlite:///{file}", partitions="month"))
     return CliRunner().invoke(db, [command], obj=settings)
 
 

@@ -253,17 +253,20 @@ def test_check_has_a_line_for_each_part(directory: Path) -> None:
         "ok    rules",
         "ok    database",
         "ok    fingerprint key",
+        "ok    signing key",
     ]
 
 
 def test_check_tells_every_fault(directory: Path) -> None:
     (directory / "fingerprint.key").write_text("short")
+    (directory / "signing.key").write_text("short")
     (directory / "rules" / "policy.toml").write_text('packs = ["gone"]\n')
     result = icapd("check")
     assert result.exit_code == 3
     assert "FAULT rules: " in result.stdout
     assert "FAULT database: " in result.stdout
     assert "FAULT fingerprint key: " in result.stdout
+    assert "FAULT signing key: " in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,7 @@ import os
 import resource
 import select
 import signal
-import socket
 import sqlite3
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,11 +17,10 @@ from support.faults import (
     limited,
     page,
     processes,
-    query,
     settings,
     until,
 )
-from support.icapd import ICAPD, PATIENCE, ask, read_reply, serving
+from support.icapd import ask, read_reply, serving
 from support.places import free_port
 
 CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
@@ -38,16 +35,16 @@ def test_disk_full_blocks_until_there_is_room_again(directory: Path) -> None:
             for request in (CLEAN, REQUEST):
                 reply = ask(connection, request)
                 assert b"HTTP/1.1 503 " in reply and NOT_RECORDED in reply
-            server.wait_for_log("event=audit-failed.*icapd.db.*look at the disk")
+            server.wait_for_log("event=audit-failed.*outbox.*look at the disk")
             until(lambda: page(port, "/readyz")[0] == 503)
-            assert "icapd.db" in page(port, "/readyz")[1]
+            assert ".outbox" in page(port, "/readyz")[1]
             assert page(port, "/healthz")[0] == page(port, "/metrics")[0] == 200
         # Nobody sends anything meanwhile: it finds out by itself.
         until(lambda: page(port, "/readyz")[0] == 200)
         assert is_inspected(connection)
-        # What was refused has no row, and no number is missing.
-        assert query(server, "SELECT writer_seq FROM audit_event ORDER BY 1") == [(2,), (3,)]
-        assert query(server, "SELECT count(*) FROM audit_open") == [(0,)]
+        # What was refused has no row of its own, no number is missing, and the gap is on record.
+        assert server.query("SELECT writer_seq FROM audit_event ORDER BY 1") == [(2,), (4,)]
+        assert server.query("SELECT writer_seq FROM audit_admin WHERE action = 'gap'") == [(3,)]
     assert "Traceback" not in server.log
 
 
@@ -60,9 +57,8 @@ def test_disk_full_lets_messages_pass_where_that_is_set(directory: Path) -> None
             assert ask(connection, CLEAN).startswith(b"ICAP/1.0 204")
             # The verdict stands, recorded or not.
             assert is_inspected(connection)
-            assert query(server, "SELECT count(*) FROM audit_event") == [(0,)]
         assert is_inspected(connection)
-        assert query(server, "SELECT verdict FROM audit_event") == [("redacted",)]
+        assert server.query("SELECT verdict FROM audit_event") == [("redacted",)]
 
 
 def move(directory: Path, source: str, target: str) -> None:
@@ -72,58 +68,64 @@ def move(directory: Path, source: str, target: str) -> None:
             (directory / f"{source}{end}").rename(directory / f"{target}{end}")
 
 
-def test_database_that_is_gone_is_used_again_once_it_is_back(directory: Path) -> None:
+def test_database_that_is_gone_holds_nothing_up_and_gets_all_once_it_is_back(directory: Path) -> None:
     port = free_port()
     with serving(directory, settings(http_port=port)) as server, server.connect() as connection:
         assert is_inspected(connection)
+        assert server.query("SELECT count(*) FROM audit_event") == [(1,)]
         move(directory, "icapd.db", "elsewhere.db")
-        assert NOT_RECORDED in ask(connection, CLEAN)
-        server.wait_for_log("event=audit-failed.*icapd.db.*put it back, or restart icapd")
-        until(lambda: page(port, "/readyz")[0] == 503)
-        assert "put it back" in page(port, "/readyz")[1]
+        assert ask(connection, CLEAN).startswith(b"ICAP/1.0 204")
+        assert is_inspected(connection)
+        server.wait_for_log("event=audit-not-shipped.*icapd.db: does not exist")
+        until(lambda: b"does not exist" in page(port, "/readyz")[1].encode())
+        assert page(port, "/readyz")[0] == 200
         assert not server.database.exists()
         move(directory, "elsewhere.db", "icapd.db")
+        server.wait_for_log("event=audit-shipped-again")
+        assert server.query("SELECT count(*) FROM audit_event") == [(3,)]
+        until(lambda: "does not exist" not in page(port, "/readyz")[1])
+
+
+def test_checkpoints_whose_copies_go_nowhere_hold_nothing_up(directory: Path) -> None:
+    port, away = free_port(), directory / "away"
+    audit = f'[audit]\nanchor_file = "{away}/anchors"\n'
+    with serving(directory, settings(http_port=port) + audit) as server, server.connect() as connection:
+        until(lambda: "event=not-anchored" in server.log)
+        until(lambda: "anchor_file" in page(port, "/readyz")[1])
+        assert page(port, "/readyz")[0] == 200
         assert is_inspected(connection)
-        until(lambda: page(port, "/readyz")[0] == 200)
-        assert query(server, "SELECT count(*) FROM audit_event") == [(2,)]
+        assert server.query("SELECT count(*) FROM audit_event") == [(1,)]
+        away.mkdir()
+        assert server.stop() == 0
+    # The end of each writer is anchored.
+    assert server.verify("--anchors", str(away / "anchors")) == 0
 
 
-def test_server_with_a_locked_database_is_alive(directory: Path) -> None:
-    """systemd would end it otherwise, and the next one could not start."""
+def test_server_with_a_locked_database_serves_on(directory: Path) -> None:
+    port = free_port()
     with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+        serving(directory, settings(http_port=port)) as server,
+        server.connect() as connection,
         contextlib.closing(sqlite3.connect(directory / "icapd.db", isolation_level=None)) as other,
     ):
-        manager.bind(str(directory / "notify"))
-        manager.settimeout(PATIENCE)
-        port = free_port()
-        environment = {"NOTIFY_SOCKET": str(directory / "notify"), "WATCHDOG_USEC": "200000"}
-        with serving(directory, settings(http_port=port), environment=environment):
-            other.execute("BEGIN IMMEDIATE")
-            until(lambda: page(port, "/readyz")[0] == 503)
-            assert "locked by another program" in page(port, "/readyz")[1]
-            manager.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                while manager.recv(4096):
-                    pass
-            manager.settimeout(PATIENCE)
-            assert [manager.recv(4096) for _ in range(2)] == [b"WATCHDOG=1"] * 2
-            assert page(port, "/readyz")[0] == 503
-            other.execute("ROLLBACK")
-            until(lambda: page(port, "/readyz")[0] == 200)
+        other.execute("BEGIN IMMEDIATE")
+        for _ in range(20):
+            assert is_inspected(connection)
+        until(lambda: "audit: " in page(port, "/readyz")[1])
+        assert page(port, "/readyz")[0] == 200
+        other.execute("ROLLBACK")
+        assert server.query("SELECT count(*) FROM audit_event") == [(20,)]
+        until(lambda: "audit: " not in page(port, "/readyz")[1])
 
 
-def test_database_that_was_replaced_is_used_after_a_restart(directory: Path) -> None:
+def test_outbox_that_was_replaced_is_not_written_to(directory: Path) -> None:
     """Records never go where nobody looks for them: to a file without a name, or one that is another's."""
     with serving(directory, settings()) as server:
         with server.connect() as connection:
             assert is_inspected(connection)
-            move(directory, "icapd.db", "elsewhere.db")
-            subprocess.run(
-                [ICAPD, "--config", directory / "icapd.toml", "db", "upgrade"],
-                check=True,
-                capture_output=True,
-            )
+            assert server.query("SELECT count(*) FROM audit_event") == [(1,)]
+            (outbox,) = (directory / "outbox").glob("*.outbox")
+            move(directory / "outbox", outbox.name, "elsewhere")
             assert NOT_RECORDED in ask(connection, CLEAN)
             server.wait_for_log("event=audit-failed.*replaced while in use.*restart icapd")
         # What the remedy says.
@@ -132,7 +134,7 @@ def test_database_that_was_replaced_is_used_after_a_restart(directory: Path) -> 
         server.wait_for_log("event=ready")
         with server.connect() as connection:
             assert is_inspected(connection)
-        assert query(server, "SELECT count(*) FROM audit_event") == [(1,)]
+        assert server.query("SELECT count(*) FROM audit_event") == [(2,)]
 
 
 def test_restart_is_refused_while_there_are_no_descriptors(directory: Path) -> None:

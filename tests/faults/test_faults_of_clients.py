@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import wire
-from support.faults import is_inspected, peak_memory, processes, query, settings, until
+from support.faults import is_inspected, peak_memory, processes, settings, until
 from support.icapd import PATIENCE, Server, read_reply, serving
 
 IMAGE = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"
@@ -47,7 +47,7 @@ def test_client_that_never_reads_is_stopped_and_loses_its_place(directory: Path)
                     assert is_inspected(other)
         assert peak_memory(worker) - before < ALLOWED
         until(lambda: has_place(server))
-        assert query(server, "SELECT count(*) FROM audit_event WHERE disposition = 'cut'") == [(1,)]
+        assert server.query("SELECT count(*) FROM audit_event WHERE disposition = 'cut'") == [(1,)]
 
 
 def has_place(server: Server) -> bool:

@@ -3,13 +3,14 @@
 import contextlib
 import datetime
 import email.utils
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import wire
-from support.faults import REDACTED, SECRET_BODY, is_inspected, query, settings
+from support.faults import REDACTED, SECRET_BODY, is_inspected, settings
 from support.icapd import Server, ask, serving
 
 DAY = 86400
@@ -71,18 +72,16 @@ def test_stepped_clock_neither_closes_nor_holds_up_anything(directory: Path) -> 
             received += streaming.recv(65536)
         assert received.count(REDACTED) == 2
         assert server.stop() == 0
-    rows = query(
-        server,
-        "SELECT writer_seq, julianday(occurred_at), disposition, latency_us FROM audit_event ORDER BY 1",
+    rows = server.query(
+        "SELECT writer_seq, julianday(occurred_at), disposition, latency_us FROM audit_event ORDER BY 1"
     )
-    # `start` has 1 and `stop` the last: no number is missing, and their order is that of the commits.
-    assert [row[0] for row in rows] == list(range(2, 11))
+    # No number is missing, their order is that of the commits, and each step is on record.
+    assert [row[0] for row in rows] == [2, 3, 5, 6, 8, 9, 11, 12, 13]
     assert {row[2] for row in rows} == {"redacted"}
-    assert query(server, "SELECT action, writer_seq FROM audit_admin ORDER BY 2") == [
-        ("start", 1),
-        ("stop", 11),
-    ]
-    assert query(server, "SELECT count(*) FROM audit_open") == [(0,)]
+    admin = server.query("SELECT action, writer_seq FROM audit_admin ORDER BY 2")
+    assert admin == [("start", 1), *(("clock-step", number) for number in (4, 7, 10)), ("stop", 14)]
+    steps = server.query("SELECT detail FROM audit_admin WHERE action = 'clock-step' ORDER BY writer_seq")
+    assert [round(json.loads(detail)["seconds"] / DAY) for (detail,) in steps] == [1, -2, 1]
     # The time of a row is the clock's, right or wrong; what was measured is not.
     first = rows[0][1]
     assert [round(row[1] - first) for row in rows] == [0, 0, 1, 1, -1, -1, 0, 0, 0]

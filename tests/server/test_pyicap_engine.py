@@ -3,12 +3,11 @@
 import asyncio
 import os
 import socket
-import sqlite3
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import trustme
 from support import wire
 from support.icapd import PATIENCE, ask, read_reply
 from support.policies import KEY, RULES, SECRET, demo_policy
+from support.trail import Trail
 
 from icapd.audit import migrations
 from icapd.server.engine import LOCAL, Peer
@@ -58,8 +58,9 @@ class Bench:
 
     def recorded(self, column: str = "skip_reason") -> list[str]:
         """That column of all records."""
-        with closing(sqlite3.connect(self.database)) as database:
-            return [row[0] for row in database.execute(f"SELECT {column} FROM audit_event")]
+        trail = Trail(self.database.with_name("outbox"), f"sqlite:///{self.database}")
+        trail.ship()
+        return [value for (value,) in trail.rows(f"SELECT {column} FROM audit_event")]
 
 
 @contextmanager

@@ -260,6 +260,7 @@ def test_close_cuts_what_does_not_end_and_records_it(directory: Path) -> None:
         ask(connection, wire.respmod(TEXT, wire.chunked(b"KEY-"), Preview="4"))
         icapd.close()
         assert connection.recv(1) == b""
+    # Shipped before `close` returned.
     with closing(sqlite3.connect(directory / "icapd.db")) as database:
         assert database.execute("SELECT skip_reason FROM audit_event").fetchall() == [("server-stopped",)]
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sqlite3
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from support.icapd import PATIENCE, Server, ask, serving
 from support.persistent import loaded
 from support.places import free_port
 from support.policies import RULES, SECRET, demo_policy
-from support.processes import children, lives
+from support.processes import lives, workers_under
 
 JSON = b'{"key": "KEY-%b"}' % SECRET
 RESPMOD = wire.respmod(wire.OK, wire.chunked(JSON, ieof=True), Preview="1024")
@@ -74,18 +73,16 @@ def test_restarts_under_load_lose_no_transaction(server: Server, kind: str) -> N
     with loaded(connect, RESPMOD) as load:
         for _ in range(3):
             load.wait_for_more(100)
-            old = children(pid)
+            old = workers_under(pid)
             restart(server)
             load.wait_for_more(100)
             wait_for_ends(server, 2)
-            assert len(children(pid)) == 2
+            assert len(workers_under(pid)) == 2
             assert not any(map(lives, old))
     assert not load.failures
     assert not load.retried
     assert server.stop() == 0
-    with sqlite3.connect(server.database) as database:
-        recorded = [row[0].encode() for row in database.execute("SELECT txn_id FROM audit_event")]
-        assert database.execute("SELECT count(*) FROM audit_open").fetchone() == (0,)
+    recorded = [txn_id.encode() for (txn_id,) in server.query("SELECT txn_id FROM audit_event")]
     assert sorted(recorded) == sorted(load.answered)
 
 
@@ -94,7 +91,7 @@ def test_restart_takes_new_settings_and_new_rules(server: Server) -> None:
     (server.directory / "rules" / "demo.toml").write_text(RULES.replace("KEY-", "TOKEN-"))
     restart(server)
     wait_for_ends(server, 2)
-    assert len(children(server.process.pid)) == 3
+    assert len(workers_under(server.process.pid)) == 3
     with server.connect() as connection:
         assert ask(connection, RESPMOD).startswith(b"ICAP/1.0 204")
 
@@ -131,33 +128,31 @@ def taken_address(server: Server) -> str:
 
 @pytest.mark.parametrize("break_it", [broken_settings, broken_rules, taken_address])
 def test_restart_that_could_not_work_is_refused(server: Server, break_it: "type[broken_settings]") -> None:  # type: ignore[valid-type]
-    workers = children(server.process.pid)
+    workers = workers_under(server.process.pid)
     problem = break_it(server)
     with server.connect() as connection:
         server.process.send_signal(signal.SIGUSR2)
         line = server.wait_for_log("event=restart-refused.*")[0]
         assert problem in line.replace('\\"', '"')
         assert b"Connection: close" not in ask(connection, RESPMOD)
-    assert children(server.process.pid) == workers
+    assert workers_under(server.process.pid) == workers
 
 
 def test_old_workers_serve_on_when_the_new_ones_can_not_start(server: Server) -> None:
-    """What only a worker's own start finds out: a record in the way of opening the audit trail."""
-    with sqlite3.connect(server.database) as database:
-        database.execute("INSERT INTO audit_open VALUES (1, 'some-event', '{}')")
-    workers = children(server.process.pid)
+    """What only a worker's own start finds out: no place for its records."""
+    (server.directory / "icapd.toml").write_text(settings() + '[audit]\noutbox = "icapd.toml"\n')
+    workers = workers_under(server.process.pid)
     with server.connect() as connection:
         ask(connection, wire.options())
         server.process.send_signal(signal.SIGUSR2)
-        server.wait_for_log("event=restart-failed.*some-event")
+        server.wait_for_log("event=restart-failed.*Not a directory")
         assert b"Connection: close" not in ask(connection, RESPMOD)
         with server.connect() as new:
             assert b"KEY-[REDACTED]" in ask(new, RESPMOD)
-    with sqlite3.connect(server.database) as database:
-        database.execute("DELETE FROM audit_open")
+    (server.directory / "icapd.toml").write_text(settings())
     restart(server)
     wait_for_ends(server, 2)
-    assert not set(workers) & set(children(server.process.pid))
+    assert not set(workers) & set(workers_under(server.process.pid))
 
 
 def test_signals_that_come_while_programs_change_are_kept(server: Server) -> None:

@@ -10,6 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -205,19 +206,24 @@ def test_no_secret_is_left_anywhere(server: Server) -> None:
         connection.sendall(b"REQMOD icap://h/reqmod ICAP/1.0\r\nHost: h\r\nKEY-%b\r\n\r\n" % SECRET)
         assert connection.recv(100).startswith(b"ICAP/1.0 400")
     assert server.stop() == 0
-    for path in server.directory.glob("icapd.db*"):
+    for path in (*server.directory.glob("icapd.db*"), *server.directory.glob("outbox/*")):
         assert SECRET not in path.read_bytes()
     assert SECRET.decode() not in server.log
 
 
+def break_outboxes(server: Server) -> None:
+    for file in (server.directory / "outbox").glob("*.outbox"):
+        with closing(sqlite3.connect(file)) as outbox, outbox:
+            outbox.execute("DROP TABLE entry")
+
+
 def test_record_that_can_not_be_written_blocks_the_message(server: Server) -> None:
     with server.connect() as connection:
-        with sqlite3.connect(server.database) as database:
-            database.execute("DROP TABLE audit_event")
+        break_outboxes(server)
         reply = ask(connection, respmod(b"{}"))
         assert b"HTTP/1.1 503 " in reply
         assert b"could not be recorded" in reply
-    server.wait_for_log("event=audit-failed.*icapd.db")
+    server.wait_for_log("event=audit-failed.*outbox")
 
 
 def test_record_that_can_not_be_written_lets_the_message_pass_where_that_is_set(directory: Path) -> None:
@@ -225,8 +231,7 @@ def test_record_that_can_not_be_written_lets_the_message_pass_where_that_is_set(
         serving(directory, POLICY + '[audit]\nfail_mode = "open"\n') as server,
         server.connect() as connection,
     ):
-        with sqlite3.connect(server.database) as database:
-            database.execute("DROP TABLE audit_event")
+        break_outboxes(server)
         assert ask(connection, respmod(b"{}")).startswith(b"ICAP/1.0 204")
 
 
@@ -257,6 +262,7 @@ def test_every_verdict_seen_before_a_kill_has_its_row(server: Server) -> None:
     recorded = [row["txn_id"] for row in server.rows()]
     assert set(seen) <= set(recorded)
     assert len(recorded) == len(set(recorded))
+    assert server.verify() == 0
 
 
 STARTS = [
@@ -265,6 +271,8 @@ STARTS = [
     pytest.param('[audit]\ndatabase_url = "sqlite:////nowhere/x.db"\n', "/nowhere", id="no such directory"),
     pytest.param('[audit]\ndatabase_url = "sqlite:///new.db"\n', "icapd db upgrade", id="database not made"),
     pytest.param('[audit]\nfingerprint_key = "icapd.toml"\n', "is not a key of 32", id="broken key"),
+    pytest.param('[audit]\nsigning_key = "icapd.toml"\n', "signing_key", id="broken signing key"),
+    pytest.param('[audit]\nanchor_syslog = "here"\n', "write udp://HOST:PORT", id="no syslog"),
 ]
 
 

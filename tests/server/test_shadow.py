@@ -13,7 +13,9 @@ from support.adapting import adapt, catalogue_of, respmod_of
 from support.icapd import ask, serving, until
 from support.policies import KEY, RULES, demo_policy
 from support.sessions import Workbench
+from support.trail import Trail
 
+from icapd.audit import migrations
 from icapd.audit.shadow import ShadowRecord, counts, examples
 from icapd.cli import main
 from icapd.icap import Connection, ModRequest
@@ -41,7 +43,8 @@ class Shadowed:
     def __init__(self, directory: Path) -> None:
         live, candidate = policies(directory)
         self.bench = Workbench(live, directory)
-        self.url = f"sqlite:///{directory}/icapd.db"
+        self.trail = Trail(directory, f"sqlite:///{directory}/icapd.db")
+        migrations.upgrade(self.trail.url)
         self.metrics = self.bench.context.metrics
         self.shadow = Shadow(self.metrics, self.bench.audit, share=1.0)
         self.bench.context = replace(self.bench.context, over=self.shadow.offer)
@@ -61,7 +64,8 @@ class Shadowed:
 
     def rows(self) -> list[ShadowRecord]:
         self.shadow.close()
-        return list(examples(self.url, None, 100))
+        self.trail.ship()
+        return list(examples(self.trail.url, None, 100))
 
 
 @pytest.fixture
@@ -100,7 +104,7 @@ def test_what_it_would_do_is_counted_and_what_is_otherwise_stored(shadowed: Shad
             shadow_digest=shadowed.candidate.policy.digest,
         )
     ]
-    (kind,) = counts(shadowed.url, None)
+    (kind,) = counts(shadowed.trail.url, None)
     assert (kind.live_effect, kind.shadow_effect, kind.shadow_rules, kind.count) == (
         "logged",
         "blocked",

@@ -196,16 +196,17 @@ def test_pages_answer_while_the_workers_are_busy(tmp_path: Path) -> None:
 
 
 def test_not_ready_says_why(tmp_path: Path) -> None:
-    """A real server whose audit database goes away."""
+    """A real server whose outbox goes away."""
     port = free_port()
     settings = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:{port}"\nworkers = 1\n'
-    with serving(tmp_path, settings) as server:
+    with serving(tmp_path, settings):
         ready = f"http://127.0.0.1:{port}/readyz"
         with urlopen(ready, timeout=PATIENCE) as answer:
             assert answer.read() == b"ready\n"
-        server.database.rename(tmp_path / "elsewhere.db")
-        assert b"icapd.db" in wait_for(ready, 503)
-        (tmp_path / "elsewhere.db").rename(server.database)
+        (outbox,) = (tmp_path / "outbox").glob("*.outbox")
+        outbox.rename(tmp_path / "elsewhere")
+        assert outbox.name.encode() in wait_for(ready, 503)
+        (tmp_path / "elsewhere").rename(outbox)
         assert wait_for(ready, 200) == b"ready\n"
 
 

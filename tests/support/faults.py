@@ -3,7 +3,6 @@
 import re
 import resource
 import socket
-import sqlite3
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +13,7 @@ from pathlib import Path
 from support import wire
 from support.icapd import PATIENCE, Server, ask
 from support.policies import RULES, SECRET, demo_policy
-from support.processes import children
+from support.processes import workers_under
 
 SECRET_BODY = b'{"key": "KEY-%b"}' % SECRET
 #: A message with something to redact: its answer tells that the server inspects and records.
@@ -63,7 +62,7 @@ def is_inspected(connection: socket.socket) -> bool:
 
 def processes(server: Server) -> list[int]:
     """The supervisor, then its workers."""
-    return [server.process.pid, *children(server.process.pid)]
+    return [server.process.pid, *workers_under(server.process.pid)]
 
 
 @contextmanager
@@ -92,8 +91,3 @@ def peak_memory(pid: int) -> int:
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1]) * 1024
-
-
-def query(server: Server, statement: str) -> list[tuple[object, ...]]:
-    with sqlite3.connect(f"file:{server.database}?mode=ro", uri=True) as database:
-        return database.execute(statement).fetchall()

@@ -3,6 +3,18 @@
 from pathlib import Path
 
 
+def workers_under(pid: int) -> list[int]:
+    """The living workers of a supervisor, the oldest first."""
+    return [child for child in children(pid) if b"icapd.server.worker" in _command(child)]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def children(pid: int) -> list[int]:
     """The living children of a process, the oldest first."""
     found = []

@@ -8,7 +8,7 @@ from typing import Literal
 
 from support.adapting import LIMITS, catalogue_of
 
-from icapd.audit import AuditRecord, AuditWriter, Phase, migrations
+from icapd.audit import AuditRecord, AuditWriter, Phase
 from icapd.icap.limits import CodecLimits
 from icapd.policy import Policy
 from icapd.server.engine import LOCAL, Peer
@@ -52,9 +52,7 @@ class Workbench:
         patience: float = LIMITS.patience,
     ) -> None:
         """`memory`: bytes of all bodies that are held back together. `patience`: below 0, there is none."""
-        url = f"sqlite:///{directory}/icapd.db"
-        migrations.upgrade(url)
-        self.audit = RecordingAudit.open(url)
+        self.audit = RecordingAudit.open(directory, max_size=2**30, mode="relaxed")
         self.memory = BodyMemory(memory)
         self.catalogue: Catalogue = catalogue_of(policy, mode, patience=patience)
         self.context = SessionContext(

@@ -9,7 +9,7 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Self
 
-from icapd.audit import AuditWriter
+from icapd.audit import AuditWriter, require_destination, reserve
 from icapd.configuration import load_settings
 from icapd.errors import ConfigurationError
 from icapd.server.engine import Peer
@@ -21,6 +21,7 @@ from icapd.server.pyicap_engine.handler import METHODS, IcapdRequestHandler
 from icapd.server.pyicap_engine.open_connections import OpenConnections
 from icapd.server.session_context import SessionContext
 from icapd.server.shadow import Shadow
+from icapd.server.shipping import ShippingThread
 from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
 from icapd.services.configured import codec_limits
@@ -45,7 +46,14 @@ class Icapd:
         self._admission = Admission(settings.server, settings.server.max_connections)
         self.metrics.overloaded.set_function(lambda: self._admission.overloaded)
         self._admission_lock = threading.Lock()
-        self._audit = AuditWriter.open(settings.audit.database_url, synchronous=settings.audit.synchronous)
+        require_destination(settings.audit.database_url)
+        outbox = Path(settings.audit.outbox)
+        self._outbox_lock = reserve(outbox)
+        # Of the room for outboxes half is for what servers before this one left.
+        self._audit = AuditWriter.open(
+            outbox, max_size=settings.audit.outbox_limit // 2, mode=settings.audit.mode
+        )
+        self._shipping = ShippingThread(settings.audit)
         self._shadow = Shadow(self.metrics, self._audit, settings.policy.shadow_share)
         self._shadow.judge_by(self._equipment.in_force.candidate)
         self.context = SessionContext(
@@ -111,6 +119,8 @@ class Icapd:
         self.open_connections.end_all(self.settings.shutdown_timeout)
         self._shadow.close()
         self._audit.close()
+        self._shipping.stop()
+        self._outbox_lock.close()
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import socket
+import sys
 from array import array
 from collections import deque
 from collections.abc import Callable
@@ -55,6 +56,22 @@ class Descriptor(Protocol):
 def pair() -> tuple[socket.socket, socket.socket]:
     """Both ends of a new channel."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def spawn(module: str, end: socket.socket) -> int:
+    """Start a program of its own, so that it has the code that is installed now, and that end; its pid.
+
+    Raises OSError.
+    """
+    return os.posix_spawn(
+        sys.executable,
+        # -P: nothing that lies in the working directory is taken for a module.
+        [sys.executable, "-P", "-m", module],
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_DUP2, end.fileno(), WORKER_END)],
+        setsigmask=SUPERVISOR_SIGNALS,
+        setsigdef=SUPERVISOR_SIGNALS,
+    )
 
 
 def receive(end: socket.socket) -> tuple[Message | None, int | None]:

@@ -115,6 +115,21 @@ class Report(_Message, frozen=True):
     unwritable: str
 
 
+class Shipped(_Message, frozen=True):
+    """How far the shipping of audit records is."""
+
+    #: Entries brought to the database since it last said so.
+    shipped: int = 0
+    #: Entries that are not there yet.
+    backlog: int = 0
+    #: When the oldest of them occurred, in seconds since 1970; 0 when there is none.
+    oldest: float = 0.0
+    #: Entries that the database refused since then.
+    dead_letters: int = 0
+    #: Why entries don't get there; "" when they do.
+    problem: str = ""
+
+
 Message = (
     Start
     | Take
@@ -129,5 +144,6 @@ Message = (
     | Prepared
     | Committed
     | Report
+    | Shipped
 )
 Reply = Prepared | Committed | Report

@@ -79,7 +79,7 @@ async def attempt(held: Collection[tuple[Setting, str]]) -> None:
 def rehearse(settings: Settings, held: str) -> None:
     """The trial itself. Raises ConfigurationError and AuditError; `held`: the value of its option."""
     listeners.check(settings.server, set(msgspec.json.decode(held, type=list[tuple[Setting, str]])))
-    audit.serving_file(settings.audit.database_url)
+    audit.require_destination(settings.audit.database_url)
     Equipment(settings)
 
 

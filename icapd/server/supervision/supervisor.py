@@ -26,6 +26,7 @@ from icapd.server.fingerprint_key import load_or_create_key
 from icapd.server.listening.acceptor import Acceptor, capacity
 from icapd.server.listening.admission import Admission
 from icapd.server.listening.listeners import Listeners
+from icapd.server.shipping import LAST
 from icapd.server.supervision import restart
 from icapd.server.supervision.control_plane import ControlPlane
 from icapd.server.supervision.messages import Start
@@ -34,6 +35,8 @@ from icapd.server.supervision.policy_ledger import PolicyLedger
 from icapd.server.supervision.policy_reload import reload_all
 from icapd.server.supervision.pool import Pool
 from icapd.server.supervision.restart import Estate
+from icapd.server.supervision.shipping_process import ShippingProcess
+from icapd.server.supervision.until import done_before
 from icapd.server.supervision.worker_process import WorkerGone, WorkerProcess
 from icapd.server.telemetry.merged_metrics import MergedMetrics
 from icapd.server.telemetry.metrics import SupervisorMetrics
@@ -63,8 +66,13 @@ class Supervisor:
         self._settings = settings
         # Here, so that workers that start together find one and the same.
         load_or_create_key(Path(settings.audit.fingerprint_key))
-        url = settings.audit.database_url
-        self._audit_lock = audit.reserve(url) if estate is None else os.fdopen(estate.audit_lock, "rb")
+        audit.notary_for(settings.audit)
+        if estate is None:
+            if away := audit.require_destination(settings.audit.database_url):
+                log.error("audit-database-away", problem=away, until_then="the outboxes keep the records")
+            self._audit_lock = audit.reserve(Path(settings.audit.outbox))
+        else:
+            self._audit_lock = os.fdopen(estate.audit_lock, "rb")
         estate_listeners = estate.listeners if estate is not None else []
         held = {(setting, address): descriptors for setting, address, descriptors in estate_listeners}
         self._listeners = Listeners(settings.server, held)
@@ -78,8 +86,10 @@ class Supervisor:
         self._capacity = capacity(settings.server, size)
         #: With the capacity instead of what was asked for: OPTIONS tells it.
         own = msgspec.structs.replace(settings.server, max_connections=self._capacity)
+        start = Start(msgspec.structs.replace(settings, server=own), log_format)
+        self._shipping = ShippingProcess(start, self._metrics.observe_shipping)
         self._pool = Pool(
-            Start(msgspec.structs.replace(settings, server=own), log_format),
+            start,
             size,
             on_leave=self._leave,
             on_change=self._note_change,
@@ -106,6 +116,7 @@ class Supervisor:
         for worker in self._pool.all:
             self._acceptor.count(worker.peers.elements())
         self._handle_signals()
+        self._shipping.start()
         try:
             async with self._changing:
                 await self._plane.start(
@@ -114,7 +125,7 @@ class Supervisor:
                     control=self._listeners.sockets("control"),
                     http=self._listeners.sockets("http_listen"),
                 )
-                if not await self._until_stop(self._fill()):
+                if not await done_before(self._stop, self._fill()):
                     return
             self._begin(self._look())
             await self._stop.wait()
@@ -144,6 +155,7 @@ class Supervisor:
         for task in tuple(self._tasks):
             task.cancel()
         await self._pool.stop(self._settings.server.shutdown_timeout)
+        await self._shipping.stop(LAST)
         await self._plane.stop()
         for listener in self._listeners.all:
             listener.close()
@@ -184,6 +196,7 @@ class Supervisor:
             held = self._listeners.held
             try:
                 await restart.attempt(held)
+                await self._shipping.stop(0)
                 workers = await self._pool.hand_on()
                 # What living workers count they tell the next one.
                 counted = MergedMetrics(self._merged.ended)
@@ -193,6 +206,7 @@ class Supervisor:
                 restart.replace_program(Estate(listeners, self._audit_lock.fileno(), workers, counted.ended))
             except RestartError as error:
                 log.error("restart-refused", problem=str(error))
+                self._shipping.start()
                 raise
 
     async def metrics(self) -> str:
@@ -212,7 +226,8 @@ class Supervisor:
         return [str(listener) for listener in self._listeners.all]
 
     def remarks(self) -> list[str]:
-        return self._ledger.remarks
+        shipping = self._shipping.problem
+        return [*self._ledger.remarks, *([f"audit: {shipping}"] if shipping else [])]
 
     def unready(self) -> str | None:
         return "stopping" if self._stopping else self._pool.problem()
@@ -272,19 +287,6 @@ class Supervisor:
         self._notifier.ready(f"{len(self._pool.serving)} workers, policy {policy.istag if policy else ''}")
 
     # --- tasks
-
-    async def _until_stop(self, work: Coroutine[object, object, None]) -> bool:
-        """Do the work; False when told to stop before it was done."""
-        task = asyncio.create_task(work)
-        stop = asyncio.create_task(self._stop.wait())
-        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait((task,))
-            return False
-        task.result()
-        return True
 
     def _begin(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.create_task(self._carry_out(work))

@@ -5,7 +5,6 @@ import itertools
 import os
 import signal
 import socket
-import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -108,15 +107,7 @@ class WorkerProcess:
         ours, theirs = channel.pair()
         with theirs, ExitStack() as undo:
             undo.callback(ours.close)
-            pid = os.posix_spawn(
-                sys.executable,
-                # -P: nothing that lies in the working directory is taken for a module.
-                [sys.executable, "-P", "-m", WORKER_MODULE],
-                os.environ,
-                file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), channel.WORKER_END)],
-                setsigmask=channel.SUPERVISOR_SIGNALS,
-                setsigdef=channel.SUPERVISOR_SIGNALS,
-            )
+            pid = channel.spawn(WORKER_MODULE, theirs)
             undo.pop_all()
         process = cls(owner, pid, ours, since=time.time(), restarts=restarts)
         process._channel.send(start)

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from icapd.audit import AuditRecord
 from icapd.server.control.supervision import WorkerStatus
+from icapd.server.supervision.messages import Shipped
 from icapd.server.telemetry.instruments import Count, Spread, Spreads, Tally
 from icapd.server.telemetry.labels import CLOSED, EXPIRIES, RELOAD_RESULTS, STAGES
 
@@ -141,9 +142,32 @@ class SupervisorMetrics:
             "Workers that ended by themselves and were started again.",
             registry=registry,
         )
+        self._shipped = Counter(
+            "icapd_audit_shipped", "Audit entries brought to the database.", registry=registry
+        )
+        self._dead_letters = Counter(
+            "icapd_audit_dead_letters", "Audit entries that the database refused.", registry=registry
+        )
+        self._backlog = Gauge(
+            "icapd_audit_backlog_entries",
+            "Audit entries that are not in the database yet.",
+            registry=registry,
+        )
+        self._oldest = Gauge(
+            "icapd_audit_backlog_since_seconds",
+            "When the oldest of them occurred, in seconds since 1970; 0 when there is none.",
+            registry=registry,
+        )
         self.overloaded = _overloaded(registry)
         workers = Gauge("icapd_workers", "Workers.", ("state",), registry=registry)
         self._workers = {state: workers.labels(state) for state in sorted(CLOSED["state"])}
+
+    def observe_shipping(self, shipped: Shipped) -> None:
+        """Count what the process that ships audit records has told."""
+        self._shipped.inc(shipped.shipped)
+        self._dead_letters.inc(shipped.dead_letters)
+        self._backlog.set(shipped.backlog)
+        self._oldest.set(shipped.oldest)
 
     def text(self, workers: Sequence[WorkerStatus]) -> str:
         """All of it, as Prometheus text."""

@@ -1,0 +1,19 @@
+"""Evidence: signed statements of how far each writer's chain has come, and the check of the trail by them.
+
+`notes` (a text with signatures, and the keys) -> `checkpoints` (what is stated, and when) -> `anchors`
+(copies outside of the database). The other way: `rows` (the rows of a writer as the links of its chain) ->
+`judgement` (of one writer) -> `verify` (all of them), which tells `faults`.
+"""
+
+from pathlib import Path
+
+from icapd.audit.evidence.anchors import anchors_for
+from icapd.audit.evidence.checkpoints import Notary
+from icapd.audit.evidence.notes import load_or_create_signer
+from icapd.settings import Audit
+
+
+def notary_for(audit: Audit) -> Notary:
+    """As the settings have it. Raises AuditError."""
+    anchors = anchors_for(audit.anchor_file, audit.anchor_syslog, audit.anchor_url)
+    return Notary(load_or_create_signer(Path(audit.signing_key)), anchors)

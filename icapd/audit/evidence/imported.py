@@ -1,0 +1,143 @@
+"""An export of the whole trail as a database, so that it is verified by the very same code.
+
+The rows of JSON lines or Parquet go into a temporary SQLite file, into tables that take anything: what is
+wrong with a row is for the verification to tell.
+"""
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import LargeBinary
+
+from icapd.audit import instants, schema
+from icapd.audit.tables import Instant, audit_event, audit_finding, metadata
+from icapd.errors import AuditError
+
+_PARQUET = b"PAR1"
+#: Characters of a line: a record with all the findings that there may be, and a detail of a megabyte.
+_LONGEST_LINE = 16 * 1024 * 1024
+_KEY = ("writer_id", "occurred_at", "writer_seq")
+
+Row = Mapping[str, Any]
+
+
+@contextmanager
+def database_of(export: Path) -> Iterator[str]:
+    """The address of a database with its rows, until the end. Raises AuditError for what is no export."""
+    with tempfile.TemporaryDirectory(prefix="icapd-export-") as directory:
+        file = f"{directory}/export.db"
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("PRAGMA journal_mode = OFF")
+            _make_tables(database)
+            for row in _rows(export):
+                _insert(database, row)
+            for table in metadata.sorted_tables:
+                database.execute(f"CREATE INDEX {table.name}_writer ON {table.name} (writer_id)")
+        yield f"sqlite:///{file}"
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    for table in metadata.sorted_tables:
+        database.execute(f"CREATE TABLE {table.name} ({', '.join(table.c.keys())})")
+    database.execute(f"CREATE TABLE {schema.VERSION_TABLE} (version_num TEXT)")
+    _run(database, schema.VERSION_TABLE, [schema.HEAD])
+
+
+def _insert(database: sqlite3.Connection, row: Row) -> None:
+    table = metadata.tables[row["table"]]
+    values = [_stored(row.get(column.name), column.type) for column in table.c]
+    _run(database, table.name, values)
+    if table is audit_event:
+        key = values[: len(_KEY)]
+        for item_no, finding in enumerate(row.get("findings") or (), 1):
+            names = list(audit_finding.c.keys())[len(_KEY) + 1 :]
+            _run(
+                database, audit_finding.name, [*key, item_no, *(_stored(finding.get(n), None) for n in names)]
+            )
+
+
+def _run(database: sqlite3.Connection, table: str, values: list[object]) -> None:
+    places = ", ".join("?" * len(values))
+    # The names are those of our own tables.
+    database.execute(f"INSERT INTO {table} VALUES ({places})", values)  # noqa: S608
+
+
+def _stored(value: object, type_: object) -> object:
+    """As SQLite would have it; what is not what the column holds stays, as text."""
+    if isinstance(type_, Instant):
+        return _instant(value)
+    if isinstance(type_, LargeBinary) and isinstance(value, str):
+        try:
+            return bytes.fromhex(value)
+        except ValueError:
+            return value
+    if (isinstance(value, int) and abs(value) >= 2**63) or isinstance(value, list | dict):
+        return json.dumps(value)
+    return value
+
+
+def _instant(value: object) -> object:
+    try:
+        if isinstance(value, datetime):
+            return instants.sqlite_text(instants.from_datetime(value))
+        moment = instants.from_datetime(datetime.fromisoformat(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return str(value)
+    return instants.sqlite_text(moment) if instants.iso(moment) == value else value
+
+
+def _rows(export: Path) -> Iterator[Row]:
+    try:
+        with export.open("rb") as file:
+            is_parquet = file.read(len(_PARQUET)) == _PARQUET
+        yield from _parquet_rows(export) if is_parquet else _json_rows(export)
+    except OSError as error:
+        raise AuditError(f"{export}: {error.strerror or 'is no whole Parquet file'}") from None
+
+
+def _json_rows(export: Path) -> Iterator[Row]:
+    with export.open("rb") as file:
+        number = 0
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            yield _checked(row, f"{export}: line {number}")
+
+
+def _parquet_rows(export: Path) -> Iterator[Row]:
+    try:
+        parquet = import_module("pyarrow.parquet")
+    except ModuleNotFoundError:
+        raise AuditError("Parquet needs pyarrow: pip install 'icapd[parquet]'") from None
+    try:
+        number = 0
+        for batch in parquet.ParquetFile(export).iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield _checked(row, f"{export}: row {number}")
+    except (ValueError, KeyError) as error:
+        # pyarrow's own are ValueErrors.
+        raise AuditError(f"{export}: is no Parquet file that can be read ({type(error).__name__})") from None
+
+
+def _checked(row: object, place: str) -> Row:
+    is_row = isinstance(row, dict) and row.get("table") in metadata.tables
+    findings = row.get("findings") if isinstance(row, dict) else None
+    if not is_row or not (findings is None or isinstance(findings, list)):
+        raise AuditError(
+            f"{place}: is no row of an export by `icapd audit export --format jsonl` or `parquet`"
+        )
+    if not all(isinstance(finding, dict) for finding in findings or ()):
+        raise AuditError(f"{place}: its findings are none")
+    assert isinstance(row, dict)
+    return row

@@ -1,0 +1,172 @@
+"""Verifies a trail: read-only, beside a server at work, in constant memory.
+
+The database sorts; rows are streamed, and what is kept of them is the chain of the last one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, Connection, func, select, union
+
+from icapd.audit import schema
+from icapd.audit.database import Database
+from icapd.audit.evidence.claims import Claims
+from icapd.audit.evidence.faults import Fault, Kind, Report
+from icapd.audit.evidence.judgement import Judgement
+from icapd.audit.evidence.notes import NoteError, Verifier
+from icapd.audit.evidence.rows import LOWEST, NUMBERED, Reader, microseconds
+from icapd.audit.tables import audit_admin, audit_checkpoint, audit_finding, audit_shipment, audit_writer
+from icapd.errors import AuditError
+
+#: Microseconds for which a living writer may be without a checkpoint while others get theirs.
+_SILENCE = 600 * 1_000_000
+#: Bytes of a file with public keys.
+_LONGEST_KEYS = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows; None asks for all. The row before the first one counts, too, for the chain begins there."""
+
+    since: int | None = None
+    until: int | None = None
+    writer_id: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.since is None and self.until is None
+
+
+def verify(
+    database_url: str,
+    verifiers: Mapping[bytes, Verifier],
+    *,
+    anchor_file: Path | None = None,
+    scope: Scope = Scope(),
+    advance: Callable[[int], None] = lambda _: None,
+    expect: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """Everything that is wrong with the trail; AuditError when that can't be told.
+
+    `expect` is told how many rows there should be, `advance` every now and then how many more were looked at.
+    """
+    report = Report()
+    database = Database.parse(database_url)
+    # Before the state of the database that is looked at: what is anchored then is there.
+    claims = Claims(verifiers, anchor_file, report)
+    try:
+        with database.read() as connection:
+            schema.require_head(connection, database)
+            _Verification(connection, claims, scope, report).run(advance, expect)
+    finally:
+        claims.close()
+    return report
+
+
+def read_verifiers(texts: list[str]) -> dict[bytes, Verifier]:
+    """Public keys by their ids: each text is one, or a file with one in each line. Raises AuditError."""
+    verifiers = {}
+    for text in texts:
+        lines = [text] if text.count("+") >= 2 and not Path(text).exists() else _lines_of(Path(text))
+        for line in lines:
+            try:
+                verifier = Verifier.parse(line)
+            except NoteError as error:
+                raise AuditError(f"{text}: {error}; `icapd audit key` prints a public key") from None
+            verifiers[verifier.id] = verifier
+    return verifiers
+
+
+def _lines_of(file: Path) -> list[str]:
+    try:
+        text = file.read_bytes()[:_LONGEST_KEYS].decode()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise AuditError(f"{file}: {reason}; give a public key, or a file of them") from None
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+class _Verification:
+    def __init__(self, connection: Connection, claims: Claims, scope: Scope, report: Report) -> None:
+        self._connection = connection
+        self._reader = Reader(connection)
+        self._claims = claims
+        self._scope = scope
+        self._report = report
+        #: By writer, up to which number its rows were shipped.
+        self._shipped = dict(self._pairs(audit_shipment.c.writer_id, audit_shipment.c.shipped_seq))
+
+    def run(self, advance: Callable[[int], None], expect: Callable[[int], None]) -> None:
+        writers = self._writers() if self._scope.writer_id is None else [self._scope.writer_id]
+        expect(sum(count for writer_id, count in self._shipped.items() if writer_id in writers))
+        newest = self._connection.execute(
+            select(func.max(self._reader.instant(audit_checkpoint.c.signed_at)))
+        ).scalar()
+        for writer_id in writers:
+            if type(writer_id) is not int:
+                self._tell(Kind.ALTERED, writer_id, "", "rows of what is no writer")
+                continue
+            self._report.writers += 1
+            self._identify(writer_id)
+            self._judge(writer_id, microseconds(newest), advance)
+
+    def _identify(self, writer_id: int) -> None:
+        """Whether audit_writer says of the writer what its own first row says."""
+        names = ("node", "process_id", "version", "boot_id")
+        columns = [self._reader.instant(audit_writer.c.started_at), *(audit_writer.c[name] for name in names)]
+        row = self._connection.execute(select(*columns).where(audit_writer.c.writer_id == writer_id)).first()
+        if row is None:
+            self._tell(Kind.MISSING, writer_id, "audit_writer", "the row that says who that writer is")
+            return
+        admin = audit_admin.c
+        of_start = select(admin.detail).where(admin.writer_id == writer_id, admin.writer_seq == 1)
+        told = self._connection.execute(of_start.where(admin.action == "start")).scalar()
+        try:
+            start = msgspec.json.decode(told, type=dict[str, object]) if isinstance(told, str) else {}
+        except (msgspec.MsgspecError, UnicodeEncodeError):
+            # The row itself is told to be altered.
+            return
+        found = dict(zip(("started_at", *names), (microseconds(row[0]), *row[1:]), strict=True))
+        # Of an icapd that had no chains the first row told no more than `version`.
+        if "node" in start and any(start.get(name) != value for name, value in found.items()):
+            self._tell(Kind.ALTERED, writer_id, "audit_writer", "is not what the writer's first row says")
+
+    def _judge(self, writer_id: int, newest: int | None, advance: Callable[[int], None]) -> None:
+        first, lowest, last = 1, LOWEST, None
+        if not self._scope.is_whole:
+            bounds = self._reader.bounds(writer_id, self._scope.since, self._scope.until)
+            if bounds is None:
+                return
+            first = max(1, bounds[0])
+            lowest = first - 1
+            last = bounds[1] if self._scope.until is not None else None
+        claims = self._claims.of(self._reader, writer_id, first if first > 1 else LOWEST, last)
+        judgement = Judgement(
+            writer_id, self._report, claims, first=first, shipped=self._shipped.get(writer_id)
+        )
+        judgement.follow(self._reader.links(writer_id, lowest, last), advance)
+        if last is not None:
+            return
+        has_ended, signed_at = judgement.conclude(), judgement.signed_at
+        if not has_ended and newest is not None and signed_at is not None and newest - signed_at > _SILENCE:
+            self._report.silent += 1
+
+    def _writers(self) -> list[object]:
+        """All that any row is of, and any anchor."""
+        tables = (audit_writer, audit_shipment, audit_checkpoint, *NUMBERED, audit_finding)
+        of_any = union(*(select(table.c.writer_id).distinct() for table in tables))
+        found = {row[0] for row in self._connection.execute(of_any)} | set(self._claims.writers())
+        return sorted(found, key=str)
+
+    def _pairs(self, *columns: Column[Any]) -> Iterator[tuple[int, int]]:
+        """Of numbers; what is none is left out."""
+        for one, other in self._connection.execute(select(*columns)):
+            if type(one) is type(other) is int:
+                yield one, other
+
+    def _tell(self, kind: Kind, writer_id: object, place: str, problem: str) -> None:
+        self._report.add(Fault(kind, writer_id, 0, place, problem))

@@ -1,0 +1,109 @@
+"""The shipper's SQL, for each kind of database: compiled once from the tables, run by its driver.
+
+SQLAlchemy's own execution of a batch takes as long again as the database's (20,900 rows/s for 29,200).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from sqlalchemy import Dialect, Insert, Table
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from icapd.audit import instants
+from icapd.audit.tables import (
+    audit_admin,
+    audit_checkpoint,
+    audit_dead_letter,
+    audit_event,
+    audit_finding,
+    audit_shadow,
+    audit_shipment,
+    audit_writer,
+)
+
+#: Columns that the database fills in itself.
+_OF_DATABASE = frozenset({"recorded_at"})
+_EPOCH = datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """What inserts a row unless it is there. `instant`: microseconds as the driver wants them."""
+
+    event: str
+    finding: str
+    admin: str
+    shadow: str
+    writer: str
+    dead_letter: str
+    checkpoint: str
+    #: The cursor: set, whatever it was.
+    shipment: str
+    instant: Callable[[int], object]
+
+
+def columns_of(table: Table) -> list[str]:
+    """The columns that rows bring, in their order."""
+    return [column.name for column in table.c if column.name not in _OF_DATABASE]
+
+
+@cache
+def statements_for(backend: str) -> Statements:
+    """For `sqlite`, `postgresql` or `mariadb`."""
+    dialect, insert, instant = _KINDS[backend]
+
+    def sql(table: Table, *, replacing: tuple[str, ...] = ()) -> str:
+        statement = insert(table, replacing)
+        return str(statement.compile(dialect=dialect, column_keys=columns_of(table)))
+
+    return Statements(
+        event=sql(audit_event),
+        finding=sql(audit_finding),
+        admin=sql(audit_admin),
+        shadow=sql(audit_shadow),
+        writer=sql(audit_writer),
+        dead_letter=sql(audit_dead_letter),
+        checkpoint=sql(audit_checkpoint),
+        shipment=sql(audit_shipment, replacing=("shipped_seq", "shipped_at")),
+        instant=instant,
+    )
+
+
+def _of_sqlite(table: Table, replacing: tuple[str, ...]) -> Insert:
+    statement = sqlite.insert(table)
+    if replacing:
+        news = {name: statement.excluded[name] for name in replacing}
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=news)
+    return statement.on_conflict_do_nothing()
+
+
+def _of_postgresql(table: Table, replacing: tuple[str, ...]) -> Insert:
+    statement = postgresql.insert(table)
+    if replacing:
+        news = {name: statement.excluded[name] for name in replacing}
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=news)
+    return statement.on_conflict_do_nothing()
+
+
+def _of_mariadb(table: Table, replacing: tuple[str, ...]) -> Insert:
+    # INSERT IGNORE would also cut what is too long, and say nothing.
+    statement = mysql.insert(table)
+    news = {name: statement.inserted[name] for name in replacing or ("writer_id",)}
+    return statement.on_duplicate_key_update(**news)
+
+
+def _naive(instant: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def _aware(instant: int) -> datetime:
+    return _naive(instant).replace(tzinfo=UTC)
+
+
+_KINDS: dict[str, tuple[Dialect, Callable[[Table, tuple[str, ...]], Insert], Callable[[int], object]]] = {
+    "sqlite": (sqlite.dialect(paramstyle="qmark"), _of_sqlite, instants.sqlite_text),
+    "postgresql": (postgresql.dialect(paramstyle="format"), _of_postgresql, _aware),  # type: ignore[no-untyped-call]
+    "mariadb": (mysql.dialect(paramstyle="format"), _of_mariadb, _naive),
+}

@@ -1,0 +1,104 @@
+"""What the commands of `icapd audit` have in common: filters, arrival, and that each read is on record."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from icapd.audit import instants
+from icapd.audit.outbox.directory import as_owner
+from icapd.audit.reads import Read, on_record
+from icapd.audit.record import SEVERITIES, Verdict
+from icapd.audit.search import Filters
+from icapd.audit.shipping.arrival import outstanding
+from icapd.cli.times import instant
+from icapd.settings import Settings
+
+#: What every database takes for a number.
+_MAX_LIMIT = 2**31 - 1
+
+#: Seconds that records may take from an outbox to the database before they are searched without.
+_ARRIVAL = 2.0
+
+
+def printable_text(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    # An argument that is no UTF-8 arrives with surrogates in it, which no database takes.
+    if text is not None and not text.isprintable():
+        raise click.BadParameter(f"{text!a} holds what is no printable text")
+    return text
+
+
+def _host(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    checked = printable_text(context, parameter, text)
+    return checked.lower() if checked else checked
+
+
+def limit_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--limit", type=click.IntRange(1, _MAX_LIMIT), help=help_)
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that are the fields of `search.Filters`, under the same names, but for the limit."""
+    # The last one first, as decorators are applied.
+    for option in (
+        click.option("--txn", metavar="ID", callback=printable_text, help="One transaction: both halves."),
+        click.option(
+            "--fingerprint",
+            metavar="HEX",
+            callback=printable_text,
+            help="The fingerprint of a secret: where else did it go? See `icapd audit fingerprint`.",
+        ),
+        click.option(
+            "--severity", type=click.Choice(SEVERITIES), help="A finding that is at least as grave."
+        ),
+        click.option("--verdict", type=click.Choice(get_args(Verdict)), help="What the policy decided."),
+        click.option("--rule", metavar="ID", callback=printable_text, help="A rule that found something."),
+        click.option("--client", metavar="IP", callback=printable_text, help="The client's address."),
+        click.option(
+            "--user", metavar="NAME", callback=printable_text, help="The user that the proxy authenticated."
+        ),
+        click.option("--host", metavar="NAME", callback=_host, help="The origin's host name."),
+        click.option("--until", metavar="TIME", callback=instant, help="Before this time."),
+        click.option(
+            "--since",
+            metavar="TIME",
+            callback=instant,
+            help="From this time on: 10m, 2h, 7d ago, or ISO 8601 such as 2026-05-17T09:30Z.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def reading(
+    settings: Settings, command: str, filters: Filters, asked: Mapping[str, object] | None = None
+) -> Iterator[Read]:
+    """A read of the audit tables, which have the records of just now, as far as a moment brings them.
+
+    It is on record, with the filters and what else was `asked`; where it can't be, that is said.
+    """
+    outbox = Path(settings.audit.outbox)
+    _await_arrival(settings)
+    given = {
+        name: instants.iso(value) if name in ("since", "until") and value is not None else value
+        for name in Filters.__dataclass_fields__
+        if (value := getattr(filters, name)) is not None
+    }
+    with on_record(outbox, settings.audit.mode, command, {**given, **(asked or {})}) as read:
+        if read.problem:
+            click.echo(f"this read is not on record: {read.problem}", err=True)
+        yield read
+
+
+def _await_arrival(settings: Settings) -> None:
+    outbox = Path(settings.audit.outbox)
+    if not os.access(outbox, os.R_OK | os.X_OK, effective_ids=True):
+        return
+    with as_owner(outbox):
+        missing = outstanding(settings.audit, _ARRIVAL)
+    if missing:
+        click.echo(f"{missing} newer records are not in the database yet; `icapd status` says why", err=True)

@@ -1,0 +1,62 @@
+"""Upgrades and downgrades while records come: the outboxes keep what can't be shipped meanwhile."""
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic import command
+from audit_records import FINDING, make_record
+from support.trail import Trail, tally
+
+from icapd.audit import migrations, schema
+from icapd.audit.database import Database
+from icapd.errors import AuditError
+
+TIMES = 3
+
+
+def ship_until(done: threading.Event, trail: Trail, started: threading.Event) -> int:
+    """Writes and ships; returns how many records that were, and prints how often that had to wait."""
+    count = refused = 0
+    with trail.writer() as writer:
+        while not done.is_set():
+            for _ in range(10):
+                writer.write(make_record(txn_id=f"node-{count}", findings=(FINDING,)))
+                count += 1
+            try:
+                trail.ship()
+            except AuditError:
+                refused += 1
+            else:
+                started.set()
+    sys.stdout.write(f"refused {refused} times\n")
+    return count
+
+
+@pytest.mark.parametrize("revision", ["0002", "0003"])
+def test_nothing_is_lost_or_doubled_while_the_schema_changes(
+    empty_url: str, tmp_path: Path, revision: str
+) -> None:
+    trail = Trail.make(tmp_path, empty_url)
+    done, started = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        shipping = pool.submit(ship_until, done, trail, started)
+        try:
+            for _ in range(TIMES):
+                started.clear()
+                assert started.wait(60)
+                with migrations.locked(Database.parse(empty_url)) as config:
+                    command.downgrade(config, revision)
+                migrations.upgrade(empty_url)
+        finally:
+            done.set()
+    trail.ship()
+    told = [f"node-{number}" for number in range(shipping.result())]
+    stored = [txn_id for (txn_id,) in trail.rows("SELECT txn_id FROM audit_event")]
+    assert tally(told, stored) == (0, 0)
+    assert trail.rows("SELECT count(*) FROM audit_finding") == [(len(told),)]
+    assert trail.rows("SELECT count(*) FROM audit_dead_letter") == [(0,)]
+    assert migrations.current(empty_url) == schema.HEAD
+    migrations.check(empty_url)

@@ -1,0 +1,145 @@
+"""`icapd audit verify`: what it tells people and programs, of the database and of exports."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.trail import Trail
+from tampering import AT, LAST, ROW, SHADOW_ROW, Tampered, delete_a_row, swap
+
+from icapd.audit import instants
+from icapd.audit.evidence.faults import Kind
+from icapd.audit.evidence.notes import Signer
+from icapd.cli import main
+
+
+def run(trail: Trail, *arguments: str) -> tuple[int, str]:
+    configuration = Path(trail.settings.outbox).parent / "icapd.toml"
+    configuration.write_text(f'[audit]\ndatabase_url = "{trail.url}"\n')
+    result = CliRunner().invoke(main, ["--config", str(configuration), "audit", *arguments])
+    return result.exit_code, result.output
+
+
+def test_the_command_tells_people_and_programs(in_sqlite: Tampered) -> None:
+    trail = in_sqlite.trail
+    assert run(trail, "verify") == (0, run(trail, "verify")[1])
+    assert "all is as it was" in run(trail, "verify")[1]
+    code, output = run(trail, "verify", "--format", "json", "--strict")
+    assert (code, json.loads(output)["rows"]) == (0, LAST)
+    delete_a_row(in_sqlite)
+    code, output = run(trail, "verify")
+    assert code == Kind.MISSING
+    assert f"row {ROW}: not there" in output
+    assert f"writer {in_sqlite.writer_id}, row {ROW}" in output
+    code, output = run(trail, "verify", "--format", "json")
+    answer = json.loads(output)
+    assert (code, answer["exit_code"], answer["counts"]) == (2, 2, {"missing": 1})
+    assert (answer["faults"][0]["kind"], answer["faults"][0]["writer_seq"]) == ("missing", ROW)
+
+
+def test_whoever_verifies_elsewhere_needs_the_public_key_only(in_sqlite: Tampered, tmp_path: Path) -> None:
+    trail = in_sqlite.trail
+    code, public = run(trail, "key")
+    assert code == 0
+    assert public.startswith("icapd+")
+    Path(trail.settings.signing_key).unlink()
+    code, output = run(trail, "key")
+    assert (code, "at its first start" in output) == (3, True)
+    code, output = run(trail, "verify")
+    assert (code, "give --public-key" in output) == (7, True)
+    assert run(trail, "verify", "--public-key", public.strip())[0] == 0
+    keys = tmp_path / "keys"
+    keys.write_text(f"# ours\n{public}\n{Signer.generate().verifier}\n")
+    assert run(trail, "verify", "--public-key", str(keys))[0] == 0
+    assert run(trail, "verify", "--public-key", str(Signer.generate().verifier))[0] == Kind.ALTERED
+
+
+def exported(trail: Trail, file: Path, format_: str, *options: str) -> None:
+    code, output = run(trail, "export", str(file), "--format", format_, "--force", *options)
+    assert code == 0, output
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+def test_an_export_verifies_like_the_database(ended: Tampered, tmp_path: Path, format_: str) -> None:
+    file = tmp_path / "export"
+    exported(ended.trail, file, format_)
+    code, output = run(ended.trail, "verify", "--export", str(file), "--format", "json", "--strict")
+    # That the export was made is on record, by a writer of its own.
+    assert (code, json.loads(output)["rows"] >= LAST) == (0, True)
+    swap(ended)
+    exported(ended.trail, file, format_)
+    code, output = run(ended.trail, "verify", "--export", str(file), "--format", "json")
+    assert (code, json.loads(output)["faults"][0]["writer_seq"]) == (Kind.ALTERED, ROW)
+
+
+def test_an_export_of_a_time_verifies_for_that_time(in_sqlite: Tampered, tmp_path: Path) -> None:
+    file = tmp_path / "export"
+    time = ("--since", instants.iso(AT), "--until", instants.iso(AT + 100))
+    exported(in_sqlite.trail, file, "jsonl", *time)
+    code, output = run(in_sqlite.trail, "verify", "--export", str(file), "--format", "json", *time)
+    assert (code, json.loads(output)["rows"]) == (0, 100)
+    assert run(in_sqlite.trail, "verify", "--export", str(file))[0] == Kind.MISSING
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        pytest.param('"host": "api', '"host": "bpi', Kind.ALTERED, id="text"),
+        pytest.param('"port": 443', '"port": [443]', Kind.ALTERED, id="a list"),
+        pytest.param('"port": 443', f'"port": {10**30}', Kind.ALTERED, id="a large number"),
+        pytest.param('"chain": "', '"chain": "no', Kind.ALTERED, id="no bytes"),
+        pytest.param("T10:00:00", "T1?:00:00", Kind.ALTERED, id="no time"),
+        pytest.param('"occurred_at": "2026-05-17T', '"occurred_at": "20260517T', Kind.ALTERED, id="spelling"),
+        pytest.param('"severity": "critical"', '"severity": "low"', Kind.ALTERED, id="a finding"),
+        pytest.param('"table": "audit_event"', '"table": "elsewhere"', 7, id="no table"),
+        pytest.param('"findings": [', '"findings": ["x", ', 7, id="no findings"),
+        pytest.param("{", "", 7, id="no JSON"),
+    ],
+)
+def test_a_changed_line_of_an_export_is_told(
+    in_sqlite: Tampered, tmp_path: Path, old: str, new: str, kind: int
+) -> None:
+    file = tmp_path / "export"
+    exported(in_sqlite.trail, file, "jsonl")
+    lines = file.read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if f'"writer_seq": {ROW},' in line)
+    assert old in lines[place]
+    file.write_text(
+        "\n".join([*lines[:place], lines[place].replace(old, new, 1), *lines[place + 1 :]]) + "\n"
+    )
+    code, output = run(in_sqlite.trail, "verify", "--export", str(file))
+    assert code == kind, output
+    assert str(ROW if kind == Kind.ALTERED else f"line {place + 1}: ") in output
+
+
+def test_a_line_of_an_export_doubled_or_taken_out_is_told(in_sqlite: Tampered, tmp_path: Path) -> None:
+    file = tmp_path / "export"
+    exported(in_sqlite.trail, file, "jsonl")
+    lines = file.read_text().splitlines()
+    shadow = next(line for line in lines if f'"writer_seq": {SHADOW_ROW},' in line)
+    file.write_text("\n".join([*lines, shadow]) + "\n")
+    code, output = run(in_sqlite.trail, "verify", "--export", str(file))
+    assert (code, f"row {SHADOW_ROW}" in output) == (Kind.DUPLICATED, True)
+    file.write_text("\n".join(line for line in lines if line != shadow) + "\n")
+    code, output = run(in_sqlite.trail, "verify", "--export", str(file))
+    assert (code, f"row {SHADOW_ROW}: not there" in output) == (Kind.MISSING, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["--export", "nowhere"], "nowhere: No such file", id="no export"),
+        pytest.param(["--public-key", "icapd+00000000+AAAA"], "is no key of the form", id="no key"),
+        pytest.param(["--public-key", "nowhere"], "nowhere: No such file", id="no file"),
+        pytest.param(["--anchors", "nowhere"], "nowhere: No such file", id="no anchors"),
+        pytest.param(["--since", "sometimes"], "is no time", id="no time"),
+        pytest.param(["--what"], "No such option", id="no option"),
+    ],
+)
+def test_what_could_not_be_verified_has_a_code_of_its_own(
+    in_sqlite: Tampered, arguments: list[str], message: str
+) -> None:
+    code, output = run(in_sqlite.trail, "verify", *arguments)
+    assert code == 7
+    assert message in output
