@@ -64,7 +64,8 @@ def test_settings_for_the_unit_write_where_it_may() -> None:
     settings = load_settings(SYSTEMD / "icapd.toml", environment={})
     assert settings.server.control.startswith("/run/icapd/")
     assert settings.audit.database_url.startswith("sqlite:////var/lib/icapd/")
-    assert settings.audit.fingerprint_key.startswith("/var/lib/icapd/")
+    for path in (settings.audit.fingerprint_key, settings.audit.signing_key, settings.audit.outbox):
+        assert path.startswith("/var/lib/icapd/")
 
 
 def test_serves_without_memory_that_is_written_and_executed(tmp_path: Path) -> None:
