@@ -98,7 +98,7 @@ class Expected:
 
 
 class Icapd(Server):
-    """icapd as it comes: its full default policy, its audit trail on, `synchronous = "normal"`."""
+    """icapd as it comes: its full default policy, its audit trail on, `mode = "durable"`."""
 
     name = "icapd"
     paths: ClassVar = {"REQMOD": "reqmod", "RESPMOD": "respmod"}

@@ -226,6 +226,9 @@ VIEWS = frozenset(
     {"audit_finding_detail", "audit_daily", "audit_daily_finding", "audit_read", "audit_writer_state"}
 )
 
+#: The tables whose rows are numbered and chained together.
+NUMBERED = (audit_event, audit_admin, audit_shadow, audit_dead_letter)
+
 #: Signed statements of how far a writer's chain has come: C2SP signed notes.
 audit_checkpoint = Table(
     "audit_checkpoint",

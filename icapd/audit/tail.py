@@ -13,19 +13,11 @@ from icapd.audit import schema
 from icapd.audit.database import Database
 from icapd.audit.search import Filters
 from icapd.audit.stored import StoredEvent, events_of_writer
-from icapd.audit.tables import (
-    audit_admin,
-    audit_dead_letter,
-    audit_event,
-    audit_shadow,
-    audit_shipment,
-)
+from icapd.audit.tables import NUMBERED, audit_event, audit_shipment
 
 #: Microseconds by which new rows of a writer may be older than its newest and still be found by their key.
 #: What began even earlier is looked for among all rows of the writer.
 _USUAL_AGE = 600 * 1_000_000
-
-_NUMBERED = (audit_event, audit_admin, audit_shadow, audit_dead_letter)
 
 
 class Tail:
@@ -78,7 +70,7 @@ def _newest(connection: Connection, writer_id: int) -> int:
 def _count(connection: Connection, writer_id: int, numbers: range, since: int) -> int:
     """How many rows with these numbers are no older than that."""
     count = 0
-    for table in _NUMBERED:
+    for table in NUMBERED:
         statement = select(func.count()).where(
             table.c.writer_id == writer_id,
             table.c.occurred_at >= since,

@@ -8,9 +8,8 @@ from typing import Any, get_args
 import click
 
 from icapd.audit.export import LineFormat, lines_in
-from icapd.audit.formats.text import printable
 from icapd.audit.forwarding.forwarder import Cursor, Forwarder
-from icapd.audit.forwarding.receivers import receiver_for
+from icapd.audit.forwarding.receivers import receiver_for, shown
 from icapd.audit.search import Filters
 from icapd.cli.audit_options import filter_options, reading
 from icapd.errors import AuditError, UnreachableError
@@ -51,7 +50,7 @@ def forward(
     once: bool,
     **filters: Any,
 ) -> None:
-    """Forward records to a SIEM as they come to the database, each at least once, until Ctrl-C.
+    """Forward records to a SIEM as they come to the database, until Ctrl-C.
 
     \b
     URL is one of
@@ -61,14 +60,16 @@ def forward(
     Grave findings to a SIEM, from now on or from where it stopped:
         icapd audit forward syslog+tls://siem.example.com --severity high --cursor /var/lib/icapd/siem.cursor
 
-    A receiver that is away is tried again, at last once a minute; the cursor keeps the place meanwhile.
+    A receiver that is away is tried again, at last once a minute; the cursor keeps the place meanwhile. A
+    webhook gets each record at least once. Syslog has no answer: what was on its way when a connection broke
+    is sent again as far as it is the last batch, and not after a new start of this command.
     """
     wanted = Filters(**filters)
     token = token_file.read().strip() if token_file else None
     with (
         closing(receiver_for(url, ca_file=ca_file, token=token)) as receiver,
         closing(Cursor(cursor)) as position,
-        reading(settings, "forward", wanted, {"format": format_, "to": printable(url)}) as read,
+        reading(settings, "forward", wanted, {"format": format_, "to": shown(url)}) as read,
     ):
         forwarder = Forwarder(settings.audit.database_url, wanted, lines_in(format_), receiver, position)
         never, wait = Event(), _FIRST_WAIT

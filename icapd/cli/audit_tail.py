@@ -1,6 +1,7 @@
 """`icapd audit tail`: records as they come."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -61,7 +62,7 @@ def tail(settings: Settings, /, last: int, format_: str, **filters: Any) -> None
 
 def _follow(database_url: str, wanted: Filters, last: int) -> Iterator[AuditRecord]:
     tail = Tail(database_url, wanted)
-    older = list(search(database_url, Filters(**{**_fields(wanted), "limit": last})))[::-1] if last else []
+    older = list(search(database_url, replace(wanted, limit=last)))[::-1] if last else []
     yield from older
     # What came between the two is in both.
     told = {record.event_id for record in older}
@@ -72,7 +73,3 @@ def _follow(database_url: str, wanted: Filters, last: int) -> Iterator[AuditReco
                 yield event.record
         told = set()
         never.wait(_INTERVAL)
-
-
-def _fields(filters: Filters) -> dict[str, Any]:
-    return {name: getattr(filters, name) for name in Filters.__dataclass_fields__}

@@ -18,6 +18,8 @@ from icapd.audit.evidence.imported import database_of
 from icapd.audit.evidence.notes import Verifier, load_signer
 from icapd.audit.evidence.verify import Scope, read_verifiers
 from icapd.audit.evidence.verify import verify as verify_trail
+from icapd.audit.formats.text import printable
+from icapd.cli.audit_view import as_text
 from icapd.cli.tables import console
 from icapd.cli.times import instant
 from icapd.errors import AuditError, IcapdError
@@ -160,10 +162,9 @@ def _print(report: Report, exit_code: int) -> None:
     if report.faults:
         faults = Table("fault", "writer", "row", "where", "what", box=None, padding=(0, 1, 0, 0))
         for fault in report.faults:
-            cells = ("" if fault.writer_id is None else fault.writer_id, fault.writer_seq or "", fault.place)
             kind = Text(fault.kind.name.lower(), style="bold red")
-            # A Text and not a str, in which rich would look for its markup.
-            faults.add_row(kind, *(Text(ascii_of(cell)) for cell in cells), Text(ascii_of(fault.problem)))
+            cells = (fault.writer_id, fault.writer_seq or None, fault.place, fault.problem)
+            faults.add_row(kind, *map(as_text, cells))
         output.print(faults)
         left_out = sum(report.counts.values()) - len(report.faults)
         if left_out:
@@ -184,12 +185,7 @@ def _print(report: Report, exit_code: int) -> None:
     output.print(facts)
     if exit_code:
         first = min(report.faults, key=lambda fault: fault.kind, default=None)
-        where = f": writer {ascii_of(first.writer_id)}, row {first.writer_seq}" if first else ""
+        where = f": writer {printable(str(first.writer_id))}, row {first.writer_seq}" if first else ""
         output.print(Text(f"not as it was (exit code {exit_code}){where}", style="bold red"))
     else:
         output.print(Text("all is as it was", style="green"))
-
-
-def ascii_of(value: object) -> str:
-    """Without what a terminal takes for a command."""
-    return str(value).encode("unicode_escape").decode("ascii")

@@ -53,13 +53,13 @@ def print_table(records: Sequence[AuditRecord]) -> None:
     for record in records:
         table.add_row(
             Text(instants.iso(record.occurred_at)[:19].replace("T", " ")),
-            _text(record.method_icap),
+            as_text(record.method_icap),
             _verdict(record, with_outcome=True),
-            _text(record.http_status),
-            _text(record.client_ip),
-            _text(record.client_user),
-            _text(_request(record)),
-            _text(_rules(record)),
+            as_text(record.http_status),
+            as_text(record.client_ip),
+            as_text(record.client_user),
+            as_text(_request(record)),
+            as_text(_rules(record)),
         )
     console().print(table)
 
@@ -71,19 +71,20 @@ def print_details(records: Sequence[AuditRecord]) -> None:
         fields = Table(box=None, show_header=False)
         for name, value in as_json(record).items():
             if name != "findings" and value not in (None, ""):
-                shown = _verdict(record) if name == "verdict" else _text(value)
+                shown = _verdict(record) if name == "verdict" else as_text(value)
                 fields.add_row(Text(name, style="bold"), shown)
         output.print(fields)
         if record.findings:
             findings = Table("rule", "severity", "action", "target", "excerpt", "fingerprint", box=None)
             for finding in record.findings:
                 cells = (finding.rule_id, finding.severity, finding.action, finding.target, finding.excerpt)
-                findings.add_row(*map(_text, cells), _text(finding.fingerprint))
+                findings.add_row(*map(as_text, cells), as_text(finding.fingerprint))
             output.print(findings)
         output.print()
 
 
-def _text(value: object) -> Text:
+def as_text(value: object) -> Text:
+    """A value for a table, printable; of None nothing."""
     # A Text and not a str, in which rich would look for its markup.
     return Text("" if value is None else printable(str(value)))
 

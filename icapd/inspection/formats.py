@@ -43,8 +43,6 @@ WHOLE_ESCAPES: Mapping[TextFormat, tuple[Escapes, ...]] = {
     "script": (SCRIPT, FOLD),
     "text": (FOLD,),
 }
-#: Formats that have no single values.
-WITHOUT_FIELDS = frozenset({"script", "text"})
 #: What a single value is looked through for, once its format is undone: three layers of any escapes.
 LAYERS = (ANY, ANY, ANY, FOLD)
 

@@ -4,7 +4,7 @@ import re._constants as sre  # type: ignore[import-not-found]
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from icapd.policy.parsed import REPEATS, parse
+from icapd.policy.parsed import ASSERTIONS, REPEATS, parse
 
 # Words of one pattern, and bytes of one that are enough to find it by.
 _MAX_WORDS, _LONG = 2000, 24
@@ -12,7 +12,6 @@ _MAX_WORDS, _LONG = 2000, 24
 _MIN_LENGTH = 2
 # A set of more bytes is no part of a word.
 _MAX_SET = 3
-_ASSERTIONS = frozenset({sre.AT, sre.ASSERT, sre.ASSERT_NOT})
 
 
 class Word(NamedTuple):
@@ -46,7 +45,7 @@ def _of_sequence(items: Sequence[tuple[Any, Any]]) -> tuple[frozenset[Word], boo
     """The words that a sequence begins with, and whether each of them is all of a match."""
     words = _NOTHING
     for number, (op, argument) in enumerate(items):
-        if op in _ASSERTIONS:
+        if op in ASSERTIONS:
             if number == 0 and op is sre.ASSERT and argument[0] < 0:
                 words = _looked_behind(argument[1])
             continue

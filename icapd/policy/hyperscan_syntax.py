@@ -9,6 +9,8 @@ import re._constants as sre  # type: ignore[import-not-found]
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from icapd.policy.parsed import ASSERTIONS, REPEATS
+
 # Repetitions of one byte that are counted; beyond, and of what is longer, any number will do. Chosen by what
 # the shipped rules take to compile and to look for.
 _MAX_COUNT = 16
@@ -31,11 +33,8 @@ _CATEGORIES = {
     sre.CATEGORY_WORD: _WORD,
     sre.CATEGORY_NOT_WORD: _BYTES - _WORD,
 }
-REPEATS = frozenset({sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT})
 #: What matches one byte.
 SINGLES = frozenset({sre.LITERAL, sre.NOT_LITERAL, sre.IN, sre.ANY})
-#: What stands for no byte.
-ASSERTIONS = frozenset({sre.AT, sre.ASSERT, sre.ASSERT_NOT})
 # Of what only asserts, this costs nothing to tell.
 _BOUNDARIES = {sre.AT_BOUNDARY: r"\b", sre.AT_NON_BOUNDARY: r"\B"}
 

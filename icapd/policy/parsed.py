@@ -12,6 +12,8 @@ from icapd.policy.faults import RuleFault
 
 #: Items that are repeated, and how: `(least, most, inner)` is the argument of each.
 REPEATS = frozenset({sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT})
+#: What stands for no byte.
+ASSERTIONS = frozenset({sre.AT, sre.ASSERT, sre.ASSERT_NOT})
 #: `most` of a repeat without a bound.
 MAXREPEAT: int = sre.MAXREPEAT
 

@@ -12,15 +12,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from icapd.policy.hyperscan_syntax import (
-    ASSERTIONS,
-    REPEATS,
-    SINGLES,
-    UnknownMeaning,
-    byte_set,
-    written,
-)
-from icapd.policy.parsed import FUZZY
+from icapd.policy.hyperscan_syntax import SINGLES, UnknownMeaning, byte_set, written
+from icapd.policy.parsed import ASSERTIONS, FUZZY, REPEATS
 from icapd.policy.width import longest_match
 
 # Bytes of so many kinds tell something, and so many of those bytes are enough to look for.

@@ -12,7 +12,7 @@ from typing import Any
 
 from icapd.policy.hyperscan_syntax import SEPARATOR, byte_set
 from icapd.policy.one_pass import Expression, OnePass
-from icapd.policy.parsed import REPEATS, parse
+from icapd.policy.parsed import ASSERTIONS, REPEATS, parse
 
 #: Nine digits with one sign at most between two of them, which is more than a date has: where a row of digits
 #: begins, and each place of a long one; two capital letters and two digits, or one and seven. For a capital
@@ -40,7 +40,6 @@ _KINDS = (
     ("S", frozenset(b" ./-")),
 )
 _OTHER = "-"
-_ASSERTIONS = frozenset({sre.AT, sre.ASSERT, sre.ASSERT_NOT})
 _SINGLES = frozenset({sre.LITERAL, sre.IN})
 # Ways through a pattern, and bytes of one, that are looked at.
 _MAX_WAYS, _MAX_COUNT = 64, 32
@@ -87,7 +86,7 @@ def _ways(items: Sequence[tuple[Any, Any]]) -> list[str]:
     """The ways through a sequence, each in letters; where they are too many, one that says nothing."""
     ways = [""]
     for op, argument in items:
-        if op in _ASSERTIONS:
+        if op in ASSERTIONS:
             continue
         following = _ways_of(op, argument)
         if len(ways) * len(following) > _MAX_WAYS:

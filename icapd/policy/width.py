@@ -10,14 +10,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from icapd.policy.parsed import MAXREPEAT, REPEATS, parse
+from icapd.policy.parsed import ASSERTIONS, MAXREPEAT, REPEATS, parse
 
 #: Patterns whose parsing is remembered: each is asked about several times, and again by the next reload.
 REMEMBERED_PATTERNS = 4096
 # `$` sees the end, or a line break and the end behind it; every other anchor one neighbour.
 _ANCHOR_WIDTHS = {sre.AT_END: 2}
-# What asserts and takes no part in the match.
-_AROUND = frozenset({sre.AT, sre.ASSERT, sre.ASSERT_NOT})
 _ONE = frozenset({sre.LITERAL, sre.NOT_LITERAL, sre.IN, sre.ANY, sre.RANGE, sre.CATEGORY})
 
 
@@ -48,7 +46,7 @@ def _item(op: Any, argument: Any, groups: dict[int, float], around: bool) -> flo
     """The reach of one parsed item; `groups` collects the reach of each group for back-references to it."""
     if op in _ONE:
         return 1
-    if op in _AROUND and not around:
+    if op in ASSERTIONS and not around:
         return 0
     if op in REPEATS:
         _, most, item = argument

@@ -7,7 +7,6 @@ is left shipped if the time suffices, or when the supervisor is gone: then the n
 
 import queue
 import select
-import signal
 import socket
 import sys
 import threading
@@ -23,9 +22,9 @@ from icapd.audit.shipping.destination import Destination
 from icapd.audit.shipping.shipper import Shipper
 from icapd.errors import AuditError
 from icapd.server.supervision import backoff
-from icapd.server.supervision.channel import SUPERVISOR_SIGNALS, WORKER_END, receive, send_now
-from icapd.server.supervision.messages import Drain, Shipped, Start, told
-from icapd.server.telemetry.logging import configure_logging
+from icapd.server.supervision.channel import receive, send_now
+from icapd.server.supervision.child import begin
+from icapd.server.supervision.messages import Drain, Shipped, told
 from icapd.server.upkeep import Upkeep
 from icapd.settings import Audit
 
@@ -154,17 +153,10 @@ def waiting_on(end: socket.socket) -> Wait:
 
 def main() -> None:
     """What the process does."""
-    for number in SUPERVISOR_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
-    end = socket.socket(fileno=WORKER_END)
-    end.set_inheritable(False)
-    try:
-        start, _ = receive(end)
-    except (EOFError, OSError):
+    begun = begin()
+    if begun is None:
         return
-    assert isinstance(start, Start)
-    configure_logging(start.log_format, is_worker=True)
+    end, start = begun
     try:
         shipping = Shipping(start.settings.audit, lambda shipped: send_now(end, shipped))
     except AuditError as error:

@@ -8,7 +8,6 @@ is gone: with the requests under way answered, or recorded as `server-stopped`.
 import asyncio
 import gc
 import os
-import signal
 import socket
 import sys
 from contextlib import ExitStack, suppress
@@ -29,7 +28,8 @@ from icapd.server.listening.handshakes import HandshakeFailures
 from icapd.server.pyicap_engine.engine import PyicapEngine
 from icapd.server.session_context import SessionContext
 from icapd.server.shadow import Shadow
-from icapd.server.supervision.channel import SUPERVISOR_SIGNALS, WORKER_END, Channel, receive, send_now
+from icapd.server.supervision.channel import Channel, send_now
+from icapd.server.supervision.child import begin
 from icapd.server.supervision.messages import (
     Commit,
     Committed,
@@ -41,7 +41,6 @@ from icapd.server.supervision.messages import (
     Prepare,
     Prepared,
     Report,
-    Start,
     Started,
     Take,
     Tell,
@@ -49,7 +48,6 @@ from icapd.server.supervision.messages import (
 )
 from icapd.server.supervision.policy_state import state_of
 from icapd.server.telemetry.internal_error import log_internal_error, log_of_loop, place_of
-from icapd.server.telemetry.logging import configure_logging
 from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
 from icapd.services.configured import codec_limits
@@ -240,17 +238,10 @@ class Worker:
 
 def main() -> None:
     """What the process does."""
-    for number in SUPERVISOR_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
-    end = socket.socket(fileno=WORKER_END)
-    end.set_inheritable(False)
-    try:
-        start, _ = receive(end)
-    except (EOFError, OSError):
+    begun = begin()
+    if begun is None:
         return
-    assert isinstance(start, Start)
-    configure_logging(start.log_format, is_worker=True)
+    end, start = begun
     try:
         worker = Worker(start.settings)
     except IcapdError as error:

@@ -16,7 +16,7 @@ from support.trail import Trail
 
 from icapd.audit.export import LineFormat, lines_in
 from icapd.audit.forwarding.forwarder import Cursor, Forwarder
-from icapd.audit.forwarding.receivers import Receiver, receiver_for
+from icapd.audit.forwarding.receivers import Receiver, receiver_for, shown
 from icapd.audit.search import Filters
 from icapd.errors import ConfigurationError, UnreachableError
 
@@ -307,12 +307,34 @@ def test_syslog_over_tls_is_trusted_by_its_certificate_only(sqlite_url: str, tmp
         "https://",
         "https://user:password@siem.example.com/",
         "syslog+tcp://siem.example.com:x",
+        "https://siem.example.com/pass word",
+        "https://siem.example.com/p\xe4ssword",
     ],
 )
 def test_what_is_no_place_is_told_without_repeating_it(url: str) -> None:
     with pytest.raises(ConfigurationError, match="no place to forward to; write") as caught:
         receiver_for(url)
     assert "password" not in str(caught.value)
+    assert "pass word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["", "hush\nhush", "hush\r", "h\xfcsh", "hush\0"])
+def test_a_token_that_fits_no_header_is_not_shown(token: str) -> None:
+    with pytest.raises(ConfigurationError, match="the token is no single line of ASCII; ") as caught:
+        receiver_for("https://siem.example.com/", token=token)
+    assert "sh" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://siem.example.com/hush?key=hush#hush", "https://siem.example.com"),
+        ("http://hush:hush@[::1]:8080/hush", "http://[::1]:8080"),
+        ("syslog+tls://siem.example.com:6514", "syslog+tls://siem.example.com:6514"),
+    ],
+)
+def test_what_is_shown_of_an_address_is_no_secret(url: str, place: str) -> None:
+    assert shown(url) == place
 
 
 def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:

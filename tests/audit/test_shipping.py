@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from audit_records import FINDING, make_record
+from audit_records import FINDING, NOON, make_record
 from support.trail import LIMIT, Trail, tally
 
 from icapd.audit import AuditWriter, migrations, reserve
@@ -139,16 +139,20 @@ def test_an_outbox_that_is_none_is_named_and_one_never_begun_goes(tmp_path: Path
 
 def test_a_database_that_is_away_loses_nothing(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipping, "BATCH", 7)
+    records = [make_record(occurred_at=NOON + number) for number in range(50)]
     away = Trail(trail.outbox, "postgresql://nobody@/nothing?host=/nowhere")
     with trail.writer() as writer:
-        for _ in range(50):
-            writer.write(make_record())
+        for record in records:
+            writer.write(record)
         with pytest.raises(AuditError, match="nobody@/nothing"):
             away.ship()
         assert away_problem(away.url)
         shipper = trail.shipper()
         assert shipper.round() == 7
-        assert shipper.backlog().entries == 51 - 7
+        left = shipper.backlog()
+        assert left.entries == 51 - 7
+        # The chain's beginning and six records are there.
+        assert left.oldest == records[6].occurred_at
         shipper.close()
     assert len(trail.records()) == 50
 

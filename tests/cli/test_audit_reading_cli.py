@@ -348,3 +348,14 @@ def test_forward_once_sends_all_and_is_on_record(trail: Trail) -> None:
     (read,) = reads(trail)
     assert (read["command"], read["rows"]) == ("forward", 1)
     assert read["asked"] == {"user": "bob", "format": "cef", "to": url}
+
+
+def test_forward_records_no_path_of_a_webhook(trail: Trail) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    cursor = trail.outbox.parent / "cursor"
+    result = icapd_audit(trail, "forward", f"{place}/hush?key=hush", "--cursor", str(cursor), "--once")
+    assert isinstance(result.exception, UnreachableError)
+    assert "hush" not in str(result.exception)
+    (read,) = reads(trail)
+    assert read["asked"] == {"format": "cef", "to": place}

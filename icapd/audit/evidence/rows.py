@@ -5,7 +5,7 @@ problem in its place. Rows are streamed in the order of their numbers, a few at 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from heapq import merge
@@ -26,11 +26,12 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from icapd.audit import canonical
+from icapd.audit import canonical, instants
 from icapd.audit.outbox.adoption import DIED, STOP
 from icapd.audit.record import AuditRecord
 from icapd.audit.shadow import ShadowRecord
 from icapd.audit.tables import (
+    NUMBERED,
     audit_admin,
     audit_dead_letter,
     audit_event,
@@ -40,15 +41,11 @@ from icapd.audit.tables import (
 
 #: The lowest number that a column can hold, though none is below 1.
 LOWEST = -(2**63)
-#: The tables whose rows are numbered.
-NUMBERED = (audit_event, audit_admin, audit_shadow, audit_dead_letter)
 #: Rows fetched at a time.
 _BATCH = 1000
 #: Findings of one event that are looked at; icapd itself keeps at most `[limits] max_findings`.
 _MOST_FINDINGS = 10_000
 
-_EPOCH = datetime(1970, 1, 1)
-_MICROSECOND = timedelta(microseconds=1)
 #: Of values that a canonical form has as they are.
 _PLAIN = frozenset({int, str, type(None)})
 
@@ -271,9 +268,10 @@ def microseconds(value: object) -> int | None:
         if isinstance(value, Decimal):
             return int(value)
         if isinstance(value, datetime):
-            return (value - _EPOCH) // _MICROSECOND
+            return instants.from_datetime(value)
         moment = datetime.fromisoformat(value)  # type: ignore[arg-type]
         # The same time in another spelling sorts elsewhere: questions about a time would miss the row.
-        return (moment - _EPOCH) // _MICROSECOND if moment.isoformat(" ", "microseconds") == value else None
+        instant = instants.from_datetime(moment)
+        return instant if instants.sqlite_text(instant) == value else None
     except (TypeError, ValueError, OverflowError):
         return None

@@ -17,8 +17,15 @@ from icapd.audit.evidence.claims import Claims
 from icapd.audit.evidence.faults import Fault, Kind, Report
 from icapd.audit.evidence.judgement import Judgement
 from icapd.audit.evidence.notes import NoteError, Verifier
-from icapd.audit.evidence.rows import LOWEST, NUMBERED, Reader, microseconds
-from icapd.audit.tables import audit_admin, audit_checkpoint, audit_finding, audit_shipment, audit_writer
+from icapd.audit.evidence.rows import LOWEST, Reader, microseconds
+from icapd.audit.tables import (
+    NUMBERED,
+    audit_admin,
+    audit_checkpoint,
+    audit_finding,
+    audit_shipment,
+    audit_writer,
+)
 from icapd.errors import AuditError
 
 #: Microseconds for which a living writer may be without a checkpoint while others get theirs.

@@ -1,4 +1,4 @@
-"""Brings records from the database to a receiver, at least once each: the cursor moves when they are taken.
+"""Brings records from the database to a receiver: the cursor moves when they are taken, as far as it tells.
 
 The cursor is a file, `{"WRITER_ID": WRITER_SEQ, ...}`: up to which number each writer's records are there.
 """

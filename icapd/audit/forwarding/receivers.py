@@ -5,6 +5,7 @@ connection breaks, so a break is noticed before the next batch, and the batch be
 """
 
 import http.client
+import re
 import socket
 import ssl
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ _PRIORITY = 13 * 8 + 5
 _PORTS = {"syslog+tls": 6514, "syslog+tcp": 601, "https": 443, "http": 80}
 #: Characters of a HOSTNAME.
 _LONGEST_NAME = 255
+# What can stand in an address: with anything else `http.client` fails, and shows it.
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,12 @@ class Receiver(Protocol):
         """Let go of the connection."""
 
 
+def shown(url: str) -> str:
+    """The address without what may be secret in it: a webhook's path and query, a password."""
+    place = urlsplit(url)
+    return f"{place.scheme}://{place.netloc.rpartition('@')[2]}"
+
+
 def receiver_for(url: str, *, ca_file: str | None = None, token: str | None = None) -> Receiver:
     """By the scheme of the address; ConfigurationError when it is none of ours.
 
@@ -56,10 +65,14 @@ def receiver_for(url: str, *, ca_file: str | None = None, token: str | None = No
         port = place.port
     except ValueError:
         place, port = urlsplit(""), None
-    if place.scheme not in _PORTS or not place.hostname or place.username is not None:
+    is_place = place.scheme in _PORTS and place.username is None and _VISIBLE.fullmatch(url)
+    if not is_place or not place.hostname:
         raise ConfigurationError(
             "no place to forward to; write syslog+tls://HOST:6514, syslog+tcp://HOST:601 or https://HOST/PATH"
         )
+    if token is not None and not (token and token.isascii() and token.isprintable()):
+        # `http.client` would fail too, and show it.
+        raise ConfigurationError("the token is no single line of ASCII; write nothing else to --token-file")
     port = port or _PORTS[place.scheme]
     context = None
     if place.scheme in ("syslog+tls", "https"):

@@ -27,6 +27,7 @@ import msgspec
 from icapd import __version__
 from icapd.audit import sqlite
 from icapd.audit.outbox import directory as places
+from icapd.audit.outbox.adoption import STOP
 from icapd.audit.outbox.appender import Appender, now
 from icapd.audit.outbox.file import OutboxFile, Writer
 from icapd.audit.outbox.gaps import Clock, Gap
@@ -36,7 +37,7 @@ from icapd.audit.storable import fit_text, storable
 from icapd.errors import AuditError
 
 #: `off`: nothing but what was done to the audit itself and to the policy.
-Mode = Literal["durable", "relaxed", "strict", "off"]
+Mode = Literal["durable", "relaxed", "off"]
 
 #: Entries that one commit forgets at most, and so many that it is worth it.
 _FORGOTTEN_AT_ONCE, _WORTH_IT = 1024, 64
@@ -127,7 +128,7 @@ class AuditWriter:
         if self._closed:
             return
         try:
-            self.note("stop", {})
+            self.note(STOP, {})
         finally:
             self._closed = True
             self._outbox.close()

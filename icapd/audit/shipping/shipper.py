@@ -42,7 +42,6 @@ class _Source:
         self.shipped = 0
         #: Whether nobody will write to it any more.
         self.is_ended = False
-        self.oldest = 0
 
     @property
     def is_shipped(self) -> bool:
@@ -51,9 +50,7 @@ class _Source:
 
     def read(self) -> list[Entry]:
         with self.outbox.errors():
-            entries = self.outbox.read(self.shipped, BATCH)
-        self.oldest = entries[0].occurred_at if entries else 0
-        return entries
+            return self.outbox.read(self.shipped, BATCH)
 
     def close(self) -> None:
         self.outbox.close()
@@ -90,15 +87,16 @@ class Shipper:
         return count
 
     def backlog(self) -> Backlog:
-        """What was left at the last round."""
+        """What is there now."""
         entries = size = 0
-        sources = self._sources.values()
-        for source in sources:
-            # The next round finds out about it.
+        oldest = []
+        for source in self._sources.values():
+            # An error the next round finds out about.
             with suppress(OutboxError), source.outbox.errors():
                 entries += max(0, source.outbox.last()[0] - source.shipped)
                 size += source.outbox.size()
-        return Backlog(entries, size, min((source.oldest for source in sources if source.oldest), default=0))
+                oldest += [entry.occurred_at for entry in source.outbox.read(source.shipped, 1)]
+        return Backlog(entries, size, min(oldest, default=0))
 
     @property
     def problems(self) -> list[str]:
@@ -141,7 +139,7 @@ class Shipper:
             newest = entries[-1]
             checkpoint = self._notary.due(writer_id, newest.seq, newest.chain, is_end=is_end(newest))
             self._destination.ship(source.writer, entries, checkpoint)
-            source.shipped, source.oldest = newest.seq, 0
+            source.shipped = newest.seq
             self._stored(checkpoint)
         else:
             self._state(source)

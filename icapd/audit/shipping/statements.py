@@ -5,8 +5,9 @@ SQLAlchemy's own execution of a batch takes as long again as the database's (20,
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache
+from typing import Any, cast
 
 from sqlalchemy import Dialect, Insert, Table
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -25,7 +26,6 @@ from icapd.audit.tables import (
 
 #: Columns that the database fills in itself.
 _OF_DATABASE = frozenset({"recorded_at"})
-_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +71,18 @@ def statements_for(backend: str) -> Statements:
     )
 
 
-def _of_sqlite(table: Table, replacing: tuple[str, ...]) -> Insert:
-    statement = sqlite.insert(table)
-    if replacing:
-        news = {name: statement.excluded[name] for name in replacing}
-        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=news)
-    return statement.on_conflict_do_nothing()
+def _on_conflict(insert: Callable[[Table], Any]) -> Callable[[Table, tuple[str, ...]], Insert]:
+    """For SQLite and PostgreSQL, which say it alike."""
 
+    def of(table: Table, replacing: tuple[str, ...]) -> Insert:
+        statement = insert(table)
+        if replacing:
+            news = {name: statement.excluded[name] for name in replacing}
+            replaced = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=news)
+            return cast(Insert, replaced)
+        return cast(Insert, statement.on_conflict_do_nothing())
 
-def _of_postgresql(table: Table, replacing: tuple[str, ...]) -> Insert:
-    statement = postgresql.insert(table)
-    if replacing:
-        news = {name: statement.excluded[name] for name in replacing}
-        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=news)
-    return statement.on_conflict_do_nothing()
+    return of
 
 
 def _of_mariadb(table: Table, replacing: tuple[str, ...]) -> Insert:
@@ -95,15 +93,15 @@ def _of_mariadb(table: Table, replacing: tuple[str, ...]) -> Insert:
 
 
 def _naive(instant: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=instant)
-
-
-def _aware(instant: int) -> datetime:
-    return _naive(instant).replace(tzinfo=UTC)
+    return instants.to_datetime(instant).replace(tzinfo=None)
 
 
 _KINDS: dict[str, tuple[Dialect, Callable[[Table, tuple[str, ...]], Insert], Callable[[int], object]]] = {
-    "sqlite": (sqlite.dialect(paramstyle="qmark"), _of_sqlite, instants.sqlite_text),
-    "postgresql": (postgresql.dialect(paramstyle="format"), _of_postgresql, _aware),  # type: ignore[no-untyped-call]
+    "sqlite": (sqlite.dialect(paramstyle="qmark"), _on_conflict(sqlite.insert), instants.sqlite_text),
+    "postgresql": (
+        postgresql.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+        _on_conflict(postgresql.insert),
+        instants.to_datetime,
+    ),
     "mariadb": (mysql.dialect(paramstyle="format"), _of_mariadb, _naive),
 }

@@ -42,6 +42,8 @@ class ShippingProcess:
     @property
     def problem(self) -> str:
         """Why records don't reach the database; "" when they do."""
+        if self._pidfd < 0:
+            return "the process that ships its records has ended, and is being started again"
         if self.state.problem:
             return self.state.problem
         silent = time.monotonic() - self._heard
