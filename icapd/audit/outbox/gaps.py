@@ -1,8 +1,9 @@
 """What the trail has to say of itself: records that could not be written, and a clock that jumped."""
 
+import threading
 import time
 from dataclasses import dataclass, replace
-from typing import Self
+from operator import attrgetter
 
 #: Seconds by which a clock may drift between two looks without a word.
 _DRIFT = 1.0
@@ -15,26 +16,51 @@ class Gap:
     #: Microseconds since 1970-01-01 UTC.
     since: int
     attempts: int
+    #: Of the first.
     problem: str
-
-    @classmethod
-    def widened(cls, gap: "Self | None", now: int, problem: str) -> "Gap":
-        """By one more attempt."""
-        return cls(now, 1, problem) if gap is None else replace(gap, attempts=gap.attempts + 1)
 
     def detail(self, until: int) -> dict[str, object]:
         """For the administrative row."""
         return {"since": self.since, "until": until, "attempts": self.attempts, "problem": self.problem}
 
 
+class Gaps:
+    """The gap that is not on record yet. Some threads fail while another one's commit is on its way."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gap: Gap | None = None
+
+    def __bool__(self) -> bool:
+        return self._gap is not None
+
+    def take(self) -> Gap | None:
+        """To put it on record."""
+        with self._lock:
+            gap, self._gap = self._gap, None
+            return gap
+
+    def widen(self, gap: Gap) -> None:
+        """By a failed attempt, or by what was taken and is not on record after all."""
+        with self._lock:
+            if self._gap is not None:
+                first, second = sorted((self._gap, gap), key=attrgetter("since"))
+                gap = replace(first, attempts=first.attempts + second.attempts)
+            self._gap = gap
+
+
 class Clock:
     """Notices steps of the wall clock, beside the one that only goes forward."""
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self._offset = self._seen = time.time() - time.monotonic()
 
     def step(self) -> float:
-        """Seconds by which the wall clock has jumped since the last look; 0 for less than a second."""
-        offset = time.time() - time.monotonic()
-        step, self._offset = offset - self._offset, offset
+        """Seconds by which the wall clock has jumped since it was last `noted`; 0 for less than a second."""
+        self._seen = time.time() - time.monotonic()
+        step = self._seen - self._offset
         return step if abs(step) > _DRIFT else 0.0
+
+    def noted(self) -> None:
+        """What was last seen is on record."""
+        self._offset = self._seen
