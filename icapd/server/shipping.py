@@ -109,6 +109,8 @@ class Shipping:
                     shipped=self._shipped,
                     backlog=backlog.entries,
                     oldest=backlog.oldest / 1e6,
+                    size=backlog.size,
+                    checkpointed=self._shipper.checkpointed_at / 1e6,
                     dead_letters=self._destination.dead_letters,
                     problem="; ".join(dict.fromkeys(filter(None, problems))),
                 )

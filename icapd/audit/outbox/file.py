@@ -78,6 +78,8 @@ class OutboxFile:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
+        #: Bytes that it may have; 0 when that is not known.
+        self.max_size = 0
 
     @classmethod
     def create(cls, path: Path, writer: Writer, *, max_size: int, synchronous: bool) -> Self:
@@ -87,6 +89,7 @@ class OutboxFile:
         """
         sqlite.create(path)
         outbox = cls.open(path, "rw")
+        outbox.max_size = max_size
         try:
             outbox.connection.executescript(_SCHEMA)
             outbox.connection.execute("INSERT INTO writer VALUES (?, ?, ?, ?, ?, ?)", astuple(writer))

@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
+#: The part of an outbox's room from which on it is filling, and below which it no longer is.
+HIGH, LOW = 0.7, 0.5
 #: Seconds by which a clock may drift between two looks without a word.
 _DRIFT = 1.0
 
@@ -47,6 +49,27 @@ class Gaps:
                 first, second = sorted((self._gap, gap), key=attrgetter("since"))
                 gap = replace(first, attempts=first.attempts + second.attempts)
             self._gap = gap
+
+
+class Watermark:
+    """Tells when an outbox has become fuller than it should be, and when that is over."""
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: bytes that the outbox may have."""
+        self._limit = limit
+        self._is_high = False
+
+    def crossed(self, size: int) -> str:
+        """The action to note; "" for none."""
+        if not self._is_high and size >= self._limit * HIGH:
+            return "outbox-filling"
+        if self._is_high and size < self._limit * LOW:
+            return "outbox-drained"
+        return ""
+
+    def noted(self) -> None:
+        """That is on record."""
+        self._is_high = not self._is_high
 
 
 class Clock:

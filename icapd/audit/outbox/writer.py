@@ -31,7 +31,7 @@ from icapd.audit.outbox.appender import Appender, now
 from icapd.audit.outbox.commit import Commit, Lane
 from icapd.audit.outbox.file import OutboxFile, Writer
 from icapd.audit.outbox.floods import Floods
-from icapd.audit.outbox.gaps import Clock, Gap, Gaps
+from icapd.audit.outbox.gaps import Clock, Gap, Gaps, Watermark
 from icapd.audit.record import AuditRecord, Phase
 from icapd.audit.shadow import ShadowRecord
 from icapd.audit.storable import fit_text, storable
@@ -71,6 +71,7 @@ class AuditWriter:
         self._identity = sqlite.identity(outbox.path)
         self._gaps = Gaps()
         self._clock = Clock()
+        self._watermark = Watermark(outbox.max_size)
         self._lane = Lane(patience)
         #: Numbers, from and to, of entries that were kept later than their messages waited.
         self._late: list[tuple[int, int]] = []
@@ -178,7 +179,11 @@ class AuditWriter:
         Once that has failed, only a write tells that there is room again: what was not written is noted then.
         """
         with self._transaction(needs_database=self.mode == "strict"):
-            pass
+            size = self._outbox.size()
+            if crossed := self._watermark.crossed(size):
+                self._appender.admin(crossed, {"bytes": size, "limit": self._outbox.max_size})
+        if crossed:
+            self._watermark.noted()
 
     def close(self) -> None:
         """Notes the stop and lets go of the file; once is enough, and more does no harm."""

@@ -107,6 +107,11 @@ class Shipper:
         """What a person should see to, though it holds nothing up."""
         return [*self.unreadable.values(), *self._notary.problems]
 
+    @property
+    def checkpointed_at(self) -> int:
+        """When the newest checkpoint was signed, in microseconds since 1970; 0 when none was."""
+        return self._notary.newest
+
     def close(self) -> None:
         for writer_id in tuple(self._sources):
             self._let_go(writer_id)
