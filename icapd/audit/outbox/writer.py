@@ -31,7 +31,7 @@ from icapd.audit.outbox.appender import Appender, now
 from icapd.audit.outbox.commit import Commit, Lane
 from icapd.audit.outbox.file import OutboxFile, Writer
 from icapd.audit.outbox.floods import Floods
-from icapd.audit.outbox.gaps import Clock, Gap, Gaps, Watermark
+from icapd.audit.outbox.remarks import Remarks, Watermark
 from icapd.audit.record import AuditRecord, Phase
 from icapd.audit.shadow import ShadowRecord
 from icapd.audit.storable import fit_text, storable
@@ -69,13 +69,10 @@ class AuditWriter:
         self._floods = Floods(0 if mode == "strict" else coalesce_after)
         self._forgotten = 0
         self._identity = sqlite.identity(outbox.path)
-        self._gaps = Gaps()
-        self._clock = Clock()
+        self._remarks = Remarks()
         self._watermark = Watermark(outbox.max_size)
         self._lane = Lane(patience)
-        #: Numbers, from and to, of entries that were kept later than their messages waited.
-        self._late: list[tuple[int, int]] = []
-        #: In `strict`: the newest of them. Until the database has it, nothing else is waited for.
+        #: In `strict`: the newest entry that came late. Until the database has it, nothing is waited for.
         self._awaited = 0
         self._closed = False
 
@@ -209,13 +206,12 @@ class AuditWriter:
         try:
             self._lane.enter()
         except AuditError as error:
-            self._failed(error)
+            self._remarks.failed(str(error))
             raise
         try:
             if self._closed:
                 raise AuditError(f"{self.file}: this writer was closed")
             before = self._appender.state, self._forgotten
-            gap, late = self._gaps.take(), tuple(self._late)
             ended = self._floods.begin(is_end=is_end)
             try:
                 self._require_file_in_place()
@@ -224,32 +220,27 @@ class AuditWriter:
                 with self._outbox.connection as connection:
                     connection.execute("BEGIN IMMEDIATE")
                     # First, for it makes room.
-                    self._forget_shipped(at_once=gap is not None)
-                    self._note_events_of_its_own(gap, late)
+                    self._forget_shipped()
+                    self._remarks.write(self._appender)
                     for tally in ended:
                         self._appender.event(tally)
                         self._outbox.drop("tally", tally.event_id)
                     yield
-                self._clock.noted()
-                del self._late[: len(late)]
+                self._remarks.written()
             except BaseException as error:
                 self._appender.state, self._forgotten = before
                 self._floods.undo()
-                if gap is not None:
-                    self._gaps.widen(gap)
+                self._remarks.undo()
                 if isinstance(error, sqlite3.Error):
                     error = sqlite.failure(self.file, error)
                 if isinstance(error, AuditError):
-                    self._failed(error)
+                    self._remarks.failed(str(error))
                 raise error from None
         finally:
             self._lane.leave()
 
-    def _failed(self, error: AuditError) -> None:
-        self._gaps.widen(Gap(now(), 1, str(error)))
-
     def _came_late(self, first: int, last: int) -> AuditError:
-        self._late.append((first, last))
+        self._remarks.came_late(first, last)
         if self.mode == "strict":
             self._awaited = last
         return AuditBusyError(
@@ -265,19 +256,10 @@ class AuditWriter:
                 " strict; `icapd status` tells how the database is"
             )
 
-    def _note_events_of_its_own(self, gap: Gap | None, late: Iterable[tuple[int, int]]) -> None:
-        """What could not be written, or came late, and steps of the clock, are in the trail themselves."""
-        if gap is not None:
-            self._appender.admin("gap", gap.detail(now()))
-        for first, last in late:
-            self._appender.admin("late", {"from": first, "to": last})
-        if step := self._clock.step():
-            self._appender.admin("clock-step", {"seconds": round(step, 3)})
-
-    def _forget_shipped(self, *, at_once: bool) -> None:
+    def _forget_shipped(self) -> None:
         # The newest entry stays: whoever adopts the file goes on from its number and chain.
         up_to = min(self._mark.shipped, self._appender.sequence - 1, self._forgotten + _FORGOTTEN_AT_ONCE)
-        if up_to - self._forgotten >= (1 if at_once else _WORTH_IT):
+        if up_to - self._forgotten >= (1 if self._remarks.has_gap else _WORTH_IT):
             self._outbox.forget(up_to)
             self._forgotten = up_to
 
