@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 
 from icapd.audit import AuditRecord, Disposition, FindingRecord, Inspection, uuid7
 from icapd.http.media_types import MediaType
-from icapd.http.target import target_of
+from icapd.http.target import Target, target_of
+from icapd.http.url_shape import path_shape, query_shape
 from icapd.icap import Method, ModRequest
 from icapd.inspection import Finding
 from icapd.policy import BY_POLICY, Action, Policy
@@ -126,7 +127,7 @@ class Transaction:
             scheme=target.scheme or None,
             host=mask(target.host).decode("latin-1").lower() or None,
             port=target.port or None,
-            path=mask(target.path).decode("utf-8", "replace") or None,
+            path=_kept_path(target, mask) or None,
             client_ip=identity.client_ip or None,
             client_user=identity.user or None,
             verdict=self.verdict.verdict,
@@ -152,3 +153,10 @@ class Transaction:
                 for finding in self.findings
             ),
         )
+
+
+def _kept_path(target: Target, mask: Callable[[bytes], bytes]) -> str:
+    """The path and the names in the query, without what rules find in either."""
+    # Names come again and again, and so with `mask`: apart from the path it remembers more of them.
+    path, query = path_shape(mask(target.path)), mask(query_shape(target.query))
+    return (path + b"?" + query if query else path).decode("utf-8", "replace")
