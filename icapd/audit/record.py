@@ -11,8 +11,9 @@ import msgspec
 from icapd.audit import instants
 
 #: `final`: a transaction's one row. `open`: what it would be if the server died now, for a message that
-#: flows (again: with new findings). `close`: the row that takes the place of the open one.
-Phase = Literal["final", "open", "close"]
+#: flows (again: with new findings). `close`: the row that takes the place of the open one. `omit` and `drop`
+#: stand for `final` and `close` where the policy wants no row: there is none, and an open one goes.
+Phase = Literal["final", "open", "close", "omit", "drop"]
 IcapMethod = Literal["REQMOD", "RESPMOD"]
 #: What the policy wanted, mildest first.
 Verdict = Literal["allowed", "logged", "redacted", "blocked"]

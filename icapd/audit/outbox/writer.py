@@ -9,6 +9,9 @@ be gone, never the file.
 opens, renewed whenever it has a new finding, which its final record replaces. What a dead writer left open
 becomes records when its outbox is adopted: cut, with reason `server-stopped`.
 
+**Messages without a row**, where the policy wants none, are counted, and the counts are rows: every minute,
+and at the stop (`omitted`).
+
 **Numbers** have no gap, and each row's chain holds all rows before it (`canonical`).
 """
 
@@ -31,6 +34,7 @@ from icapd.audit.outbox.adoption import STOP
 from icapd.audit.outbox.appender import Appender, now
 from icapd.audit.outbox.file import OutboxFile, Writer
 from icapd.audit.outbox.gaps import Clock, Gap
+from icapd.audit.outbox.omitted import Count, Omitted
 from icapd.audit.record import AuditRecord, Phase
 from icapd.audit.shadow import ShadowRecord
 from icapd.audit.storable import fit_text, storable
@@ -59,6 +63,7 @@ class AuditWriter:
         self._identity = sqlite.identity(outbox.path)
         self._gap: Gap | None = None
         self._clock = Clock()
+        self._omitted = Omitted()
         self._thread_lock = threading.Lock()
         self._closed = False
 
@@ -90,19 +95,24 @@ class AuditWriter:
     def write_all(self, entries: Iterable[tuple[Phase, AuditRecord]]) -> None:
         """Commits them together. AuditError: it can't be done, and nothing of any is stored.
 
-        A record that is `open` takes the place of an earlier one; `close` drops it.
+        A record that is `open` takes the place of an earlier one; `close` and `drop` end it.
         """
         if self.mode == "off":
             return
         with self._transaction():
             for phase, record in entries:
-                fitting = storable(record)
                 if phase == "open":
-                    self._outbox.put_stream(record.event_id, _encode(fitting).decode())
+                    self._outbox.put_stream(record.event_id, _encode(storable(record)).decode())
                     continue
-                self._appender.event(fitting)
-                if phase == "close":
+                if phase in ("final", "close"):
+                    self._appender.event(storable(record))
+                if phase in ("close", "drop"):
                     self._outbox.drop_stream(record.event_id)
+
+    def count_omitted(self, scope: str) -> None:
+        """One more message, of this scope of the policy, is over that has no row. Waits for nothing."""
+        if self.mode != "off":
+            self._omitted.add(scope, now())
 
     def note(self, action: str, detail: Mapping[str, object]) -> None:
         """Commits an administrative row: what was done to audit or policy. AuditError: it can't be."""
@@ -128,7 +138,8 @@ class AuditWriter:
         if self._closed:
             return
         try:
-            self.note(STOP, {})
+            with self._transaction(last=True):
+                self._appender.admin(STOP, {})
         finally:
             self._closed = True
             self._outbox.close()
@@ -141,20 +152,22 @@ class AuditWriter:
         self.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, *, last: bool = False) -> Iterator[None]:
         """Committed at the end; undone, its numbers too, on any exception. sqlite3's become AuditError."""
         with self._thread_lock:
             if self._closed:
                 raise AuditError(f"{self.file}: this writer was closed")
             before = self._appender.state, self._forgotten
+            omitted, until = self._omitted.due(last=last), now()
             try:
                 self._require_file_in_place()
                 with self._outbox.connection as connection:
                     connection.execute("BEGIN IMMEDIATE")
                     # First, for it makes room.
                     self._forget_shipped()
-                    self._note_events_of_its_own()
+                    self._note_events_of_its_own(omitted, until)
                     yield
+                self._omitted.noted(omitted, until)
                 self._gap = None
             except BaseException as error:
                 self._appender.state, self._forgotten = before
@@ -164,8 +177,10 @@ class AuditWriter:
                     self._gap = Gap.widened(self._gap, now(), str(error))
                 raise error from None
 
-    def _note_events_of_its_own(self) -> None:
-        """What a record could not be written for, and steps of the clock, are in the trail themselves."""
+    def _note_events_of_its_own(self, omitted: Iterable[Count], until: int) -> None:
+        """What has no record, wanted or not, and steps of the clock, are in the trail themselves."""
+        for count in omitted:
+            self._appender.admin("not-recorded", count.detail(until))
         if self._gap is not None:
             self._appender.admin("gap", self._gap.detail(now()))
         if step := self._clock.step():
