@@ -136,7 +136,7 @@ class Transaction:
         request, identity = self.request, self.identity
         target = target_of(request.request_head)
         head = request.response_head or request.request_head
-        media_type = MediaType.parse(head.headers.get(b"content-type") if head else None)
+        content_type = head.headers.get(b"content-type") if head else None
         is_request = request.method is Method.REQMOD
         return AuditRecord(
             event_id=self.event_id,
@@ -156,7 +156,7 @@ class Transaction:
             skip_reason=self.skip_reason or None,
             request_bytes=self.body_bytes if is_request else 0,
             response_bytes=0 if is_request else self.body_bytes,
-            content_type=media_type.essence or None,
+            content_type=_kept_type(content_type, mask) or None,
             http_status=self.http_status or None,
             risk_score=self.risk_score,
             policy_digest=self.policy.digest,
@@ -173,6 +173,13 @@ class Transaction:
                 for finding in self.findings
             ),
         )
+
+
+def _kept_type(content_type: bytes | None, mask: Callable[[bytes], bytes]) -> str:
+    """The media type without its parameters, and without what rules find in it as it was written."""
+    written = (content_type or b"").partition(b";")[0]
+    kept = mask(written)
+    return MediaType.parse(content_type).essence if kept == written else kept.decode("latin-1").lower()
 
 
 def _kept_path(target: Target, mask: Callable[[bytes], bytes]) -> str:

@@ -165,6 +165,11 @@ def test_path_in_the_record_holds_no_secret(policy: Policy) -> None:
     assert adapt(catalogue_of(policy), wire.reqmod(http)).record.path == "/files/KEY-[REDACTED]/x"
 
 
+def test_media_type_in_the_record_holds_no_secret(policy: Policy) -> None:
+    record = adapt(catalogue_of(policy), respmod_of(b"{}", b"application/%b; a=%b" % (KEY, KEY))).record
+    assert record.content_type == "application/key-[redacted]"
+
+
 @pytest.mark.parametrize(
     ("target", "kept"),
     [
