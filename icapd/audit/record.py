@@ -40,7 +40,7 @@ class FindingRecord:
     target: str
     #: The match, masked.
     excerpt: str
-    #: Keyed: equal secrets have equal fingerprints, and nobody without the key can test a guess.
+    #: Keyed: equal secrets have equal ones under one key, which is named; without it nobody can test a guess.
     fingerprint: str
 
 
@@ -60,7 +60,7 @@ class AuditRecord:
     #: In lower case: filters compare it exactly.
     host: str | None = None
     port: int | None = None
-    #: Secrets in it are masked already.
+    #: With the names of its query; secrets in it, and the values of the query, are masked already.
     path: str | None = None
     client_ip: str | None = None
     client_user: str | None = None
