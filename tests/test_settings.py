@@ -78,7 +78,7 @@ MISTAKES = [
     ("[limits]\nmax_drain = 0\n", "limits.max_drain: must be more than 0, not 0"),
     ("[limits]\nscan_timeout = -1.0\n", "limits.scan_timeout: must be more than 0"),
     ("[server]\nidle_timeout = nan\n", "server.idle_timeout: must be more than 0"),
-    ("[services]\npreview = 100000\n", "services.preview: must be from 0 to 65536"),
+    ("[services]\npreview = 100000\n", "services.preview: must be at most 65536"),
     (
         '[services]\nreqmod_fail_mode = "maybe"\n',
         "services.reqmod_fail_mode: Invalid enum value 'maybe' (one of: open, closed)",

@@ -262,7 +262,8 @@ class Session:
         record = self._make_record()
         began = time.perf_counter_ns()
         try:
-            self._context.audit.write_all(((phase, record),))
+            # When it has ended, no verdict depends on it.
+            self._context.audit.write_all(((phase, record),), waits=not self._ended)
         except Exception as error:
             self._context.note_unrecorded(record, error)
             return False

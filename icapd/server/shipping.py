@@ -30,8 +30,8 @@ from icapd.settings import Audit
 
 log = structlog.get_logger()
 
-#: Seconds between two looks for new records, while there are none.
-INTERVAL = 0.1
+#: Seconds between two looks for new records, while there are none; and where verdicts wait for them.
+INTERVAL, STRICT_INTERVAL = 0.1, 0.005
 #: Seconds between two reports.
 REPORT_INTERVAL = 1.0
 #: Seconds in which the last records are shipped at an end; what is left then the next server ships.
@@ -53,6 +53,7 @@ class Shipping:
         self._shipper = Shipper(Path(audit.outbox), self._destination, notary_for(audit))
         self._upkeep = Upkeep(audit)
         self._limit = audit.outbox_limit
+        self._interval = STRICT_INTERVAL if audit.mode == "strict" else INTERVAL
         self._report = report
         self._reported = 0.0
         self._shipped = 0
@@ -72,7 +73,9 @@ class Shipping:
                 self._tell()
                 if end is not None:
                     continue
-                pause = backoff.delay(self._failures) if self._failures else INTERVAL if not count else 0.0
+                pause = (
+                    backoff.delay(self._failures) if self._failures else self._interval if not count else 0.0
+                )
                 if (drain := wait(min(pause, REPORT_INTERVAL))) is not None:
                     end = time.monotonic() + drain.timeout
         finally:
@@ -106,6 +109,8 @@ class Shipping:
                     shipped=self._shipped,
                     backlog=backlog.entries,
                     oldest=backlog.oldest / 1e6,
+                    size=backlog.size,
+                    checkpointed=self._shipper.checkpointed_at / 1e6,
                     dead_letters=self._destination.dead_letters,
                     problem="; ".join(dict.fromkeys(filter(None, problems))),
                 )

@@ -82,6 +82,8 @@ class Worker:
             Path(settings.audit.outbox),
             max_size=settings.audit.outbox_limit // (workers + 1),
             mode=settings.audit.mode,
+            patience=settings.audit.patience,
+            coalesce_after=settings.audit.coalesce_after,
         )
         self._shadow = Shadow(self._metrics, self._audit, settings.policy.shadow_share)
 
