@@ -112,7 +112,7 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     outbox_limit: int = 1024 * MiB
     #: How long a time each partition of the audit tables is for, in PostgreSQL.
     partitions: Literal["month", "day"] = "month"
-    #: File of the key for fingerprints of secrets; made at the first start, readable by its owner only.
+    #: File of the keys for fingerprints of secrets; made at the first start, readable by its owner only.
     fingerprint_key: str = "fingerprint.key"
     #: File of the key that checkpoints are signed with; made at the first start, readable by its owner only.
     signing_key: str = "signing.key"

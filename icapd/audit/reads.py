@@ -60,6 +60,27 @@ def on_record(outbox: Path, mode: Mode, command: str, asked: Mapping[str, object
                 writer.close()
 
 
+@contextmanager
+def deed(outbox: Path, mode: Mode, action: str) -> Iterator[dict[str, object]]:
+    """Something that a command changes, on record as `action` with who did it and what is put in the detail.
+
+    Where it can't be on record it is not done: AuditError, before anything is. What fails leaves no row.
+    """
+    try:
+        with as_owner(outbox):
+            writer = AuditWriter.open(outbox, max_size=_SIZE, mode=mode)
+    except OSError as error:
+        raise AuditError(f"[audit] outbox: {outbox}: {error.strerror}; nothing was done") from None
+    try:
+        detail: dict[str, object] = reader()
+        yield detail
+        with as_owner(outbox):
+            writer.note(action, detail)
+    finally:
+        with as_owner(outbox):
+            writer.close()
+
+
 def reader() -> dict[str, object]:
     """Who runs this process: the user, and who logged in for it, before any sudo."""
     try:

@@ -11,7 +11,7 @@ from icapd.audit.reads import Read
 from icapd.audit.record import AuditRecord
 from icapd.cli import audit_verify, audit_view
 from icapd.cli.audit_export import export
-from icapd.cli.audit_fingerprint import fingerprint
+from icapd.cli.audit_fingerprint import fingerprint, rotate_fingerprint_key
 from icapd.cli.audit_forward import forward
 from icapd.cli.audit_options import filter_options, limit_option, printable_text, reading
 from icapd.cli.audit_partitions import show_partitions
@@ -41,7 +41,7 @@ def audit() -> None:
 
 
 for _command in (
-    *(stats, tail, export, forward, fingerprint),
+    *(stats, tail, export, forward, fingerprint, rotate_fingerprint_key),
     *(show_partitions, audit_verify.verify, audit_verify.key),
 ):
     audit.add_command(_command)
@@ -61,7 +61,7 @@ def search_(settings: Settings, /, format_: str, **filters: Any) -> None:
     Which grave findings did a user have, for a program?
         icapd audit search --user alice --severity high --format jsonl
     Where else did this secret go?
-        icapd audit search --fingerprint 5f2c...
+        icapd audit search --fingerprint 3b1f09aa-5f2c...
 
     --rule, --severity and --fingerprint are asked of one and the same finding.
     """

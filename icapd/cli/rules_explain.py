@@ -74,6 +74,7 @@ def _show(found: Explanation) -> None:
     facts = {
         "scope": found.scope or "none: the top of policy.toml",
         "mode": "skip: not inspected" if found.skip else found.mode,
+        "audit": found.audit,
         "packs": ", ".join(found.packs) or "none",
         "rules": str(found.rules),
         "thresholds": _pairs(found.thresholds) or "none",

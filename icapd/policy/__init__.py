@@ -1,5 +1,6 @@
 """Rule files become one immutable `Policy`; `RuleSet.scan` is the seam through which all matching goes."""
 
+from icapd.policy.audit_levels import KEPT, AuditLevel
 from icapd.policy.facts import Direction, Facts, facts_of
 from icapd.policy.loading import default_rules_directory, load_policy
 from icapd.policy.masks import REDACTED, REPLACEMENT, Mask, mask_of
@@ -14,12 +15,14 @@ from icapd.policy.uninspected import BY_POLICY
 
 __all__ = [
     "BY_POLICY",
+    "KEPT",
     "MAGIC_SIZE",
     "REDACTED",
     "REPLACEMENT",
     "SCAN_TIMEOUT",
     "SEVERITIES",
     "Action",
+    "AuditLevel",
     "CompiledRule",
     "Direction",
     "Facts",

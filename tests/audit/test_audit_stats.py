@@ -61,7 +61,7 @@ def url(empty_url: str, tmp_path: Path) -> str:
             "verdict", Filters(), [Count("allowed", 4, 3, 480), Count("redacted", 1, 3, 150)], id="verdict"
         ),
         pytest.param(
-            "verdict", Filters(fingerprint="ab" * 16), [Count("redacted", 1, 2, 150)], id="fingerprint"
+            "verdict", Filters(fingerprint=("ab" * 16,)), [Count("redacted", 1, 2, 150)], id="fingerprint"
         ),
         pytest.param(
             "hour",

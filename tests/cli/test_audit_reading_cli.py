@@ -239,7 +239,7 @@ def test_fingerprint_search_lists_the_records_and_no_secret_is_anywhere(trail: T
     shown = icapd_audit(trail, "fingerprint", "--search", stdin=secret.encode())
     assert shown.stdout.startswith(fingerprint)
     assert "x.y" in shown.stdout
-    assert [row["asked"] for row in reads(trail)] == [{"fingerprint": fingerprint, "search": True}] * 2
+    assert [row["asked"] for row in reads(trail)] == [{"fingerprint": [fingerprint], "search": True}] * 2
     for file in trail.outbox.parent.rglob("*"):
         assert not file.is_file() or secret.encode() not in file.read_bytes()
 

@@ -35,7 +35,8 @@ class RecordingAudit(AuditWriter):
         entries = tuple(entries)
         super().write_all(entries, waits=waits)
         for phase, record in entries:
-            (self.opened if phase == "open" else self.records).append(record)
+            if phase != "drop":
+                (self.opened if phase == "open" else self.records).append(record)
 
 
 class Workbench:

@@ -9,6 +9,9 @@ be gone, never the file; in `strict` the database has it as well.
 opens, renewed whenever it has a new finding, which its final record replaces. What a dead writer left open
 becomes records when its outbox is adopted: cut, with reason `server-stopped`.
 
+**Messages without a row**, where the policy wants none, are counted, and the counts are rows: every minute,
+and at the stop (`omitted`).
+
 **Numbers** have no gap, and each row's chain holds all rows before it (`canonical`).
 """
 
@@ -31,6 +34,7 @@ from icapd.audit.outbox.appender import Appender, now
 from icapd.audit.outbox.commit import Commit, Lane
 from icapd.audit.outbox.file import OutboxFile, Writer
 from icapd.audit.outbox.floods import Floods
+from icapd.audit.outbox.omitted import Omitted
 from icapd.audit.outbox.remarks import Remarks, Watermark
 from icapd.audit.record import AuditRecord, Phase
 from icapd.audit.shadow import ShadowRecord
@@ -69,6 +73,7 @@ class AuditWriter:
         self._floods = Floods(0 if mode == "strict" else coalesce_after)
         self._forgotten = 0
         self._identity = sqlite.identity(outbox.path)
+        self._omitted = Omitted()
         self._remarks = Remarks()
         self._watermark = Watermark(outbox.max_size)
         self._lane = Lane(patience)
@@ -119,8 +124,8 @@ class AuditWriter:
     def write_all(self, entries: Iterable[tuple[Phase, AuditRecord]], *, waits: bool = True) -> None:
         """Commits them together. AuditError: it can't be done, and nothing of any is stored.
 
-        A record that is `open` takes the place of an earlier one; `close` drops it. Without `waits`, `strict`
-        is as `durable`: no verdict depends on it. AuditBusyError, too, for those that came late.
+        A record that is `open` takes the place of an earlier one; `close` and `drop` end it. Without `waits`,
+        `strict` is as `durable`: no verdict depends on it. AuditBusyError, too, for those that came late.
         """
         self.prepare(entries, waits=waits)()
 
@@ -146,18 +151,24 @@ class AuditWriter:
     def _put(self, entries: Iterable[tuple[Phase, AuditRecord]]) -> None:
         tallies = {}
         for phase, record in entries:
+            if phase in ("close", "drop"):
+                self._outbox.drop("stream", record.event_id)
+            if phase == "drop":
+                continue
             fitting = storable(record)
             if phase == "open":
                 self._outbox.put("stream", record.event_id, _encode(fitting).decode())
-                continue
-            if (tally := self._floods.tally(fitting)) is None:
+            elif (tally := self._floods.tally(fitting)) is None:
                 self._appender.event(fitting)
             else:
                 tallies[tally.event_id] = tally
-            if phase == "close":
-                self._outbox.drop("stream", record.event_id)
         for event_id, tally in tallies.items():
             self._outbox.put("tally", event_id, _encode(tally).decode())
+
+    def count_omitted(self, scope: str) -> None:
+        """One more message, of this scope of the policy, is over that has no row. Waits for nothing."""
+        if self.mode != "off":
+            self._omitted.add(scope, now())
 
     def note(self, action: str, detail: Mapping[str, object]) -> None:
         """Commits an administrative row: what was done to audit or policy. AuditError: it can't be."""
@@ -212,6 +223,7 @@ class AuditWriter:
             if self._closed:
                 raise AuditError(f"{self.file}: this writer was closed")
             before = self._appender.state, self._forgotten
+            omitted, until = self._omitted.due(last=is_end), now()
             ended = self._floods.begin(is_end=is_end)
             try:
                 self._require_file_in_place()
@@ -222,11 +234,14 @@ class AuditWriter:
                     # First, for it makes room.
                     self._forget_shipped()
                     self._remarks.write(self._appender)
+                    for count in omitted:
+                        self._appender.admin("not-recorded", count.detail(until))
                     for tally in ended:
                         self._appender.event(tally)
                         self._outbox.drop("tally", tally.event_id)
                     yield
                 self._remarks.written()
+                self._omitted.noted(omitted, until)
             except BaseException as error:
                 self._appender.state, self._forgotten = before
                 self._floods.undo()

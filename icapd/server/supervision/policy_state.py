@@ -28,6 +28,8 @@ class PolicyState(msgspec.Struct, frozen=True):
     shadow: str = ""
     #: Why a candidate is not tried; "" when it is.
     shadow_problem: str = ""
+    #: The id of the key that fingerprints are made with.
+    key_id: str = ""
 
     def next_end(self, now: float) -> float:
         """When the next exception ends; infinite when none does."""
@@ -54,4 +56,5 @@ def state_of(prepared: Prepared) -> PolicyState:
         tuple(fit_text(line, _MAX_LINE) for line in expiry.lines[:_MAX_LINES]),
         candidate.policy.digest if candidate else "",
         fit_text(prepared.shadow_problem, _MAX_PROBLEM),
+        prepared.key_id,
     )
