@@ -13,6 +13,9 @@ MiB = 1024 * KiB
 
 FailMode = Literal["open", "closed"]
 
+#: Of one message. `icapd audit verify` holds those of one in memory, and refuses more.
+MOST_FINDINGS = 10_000
+
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -235,6 +238,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             problems.append(("policy", "shadow_share", "must be at most 1: a whole CPU"))
         if self.services.preview > 64 * KiB:
             problems.append(("services", "preview", "must be at most 65536: Squid previews no more"))
+        if self.limits.max_findings > MOST_FINDINGS:
+            problems.append(("limits", "max_findings", f"must be at most {MOST_FINDINGS}"))
         for key in ("listen", "listen_tls", "http_listen"):
             value = getattr(self.server, key)
             if value and split_address(value) is None:

@@ -31,9 +31,17 @@ class Line:
 
     def work(self, data: bytes) -> None:
         self.sent += self.session.receive(data)
+        self._work_apart()
 
     def settle(self, durable: bool) -> None:
         self.sent += self.session.settle(durable)
+        self._work_apart()
+
+    def _work_apart(self) -> None:
+        """Whatever takes longer than it should, as anything does on a machine that has much else to do."""
+        while (apart := self.session.apart) is not None:
+            apart.run()
+            self.sent += self.session.rejoin()
 
     @property
     def statuses(self) -> list[int]:

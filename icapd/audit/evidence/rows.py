@@ -38,13 +38,12 @@ from icapd.audit.tables import (
     audit_finding,
     audit_shadow,
 )
+from icapd.settings import MOST_FINDINGS
 
 #: The lowest number that a column can hold, though none is below 1.
 LOWEST = -(2**63)
 #: Rows fetched at a time.
 _BATCH = 1000
-#: Findings of one event that are looked at; icapd itself keeps at most `[limits] max_findings`.
-_MOST_FINDINGS = 10_000
 
 #: Of values that a canonical form has as they are.
 _PLAIN = frozenset({int, str, type(None)})
@@ -154,7 +153,7 @@ def _events(
             finding = next(findings, None)
         own: list[Sequence[Any]] = []
         while finding is not None and finding[0] == row[0] and finding[1] == instant:
-            if len(own) < _MOST_FINDINGS:
+            if len(own) < MOST_FINDINGS:
                 own.append(finding)
             finding = next(findings, None)
         yield _event(writer_id, seq, row, own)

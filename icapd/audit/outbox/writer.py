@@ -255,8 +255,9 @@ class AuditWriter:
             self._lane.leave()
 
     def _came_late(self, first: int, last: int) -> AuditError:
-        self._remarks.came_late(first, last)
-        if self.mode == "strict":
+        # Provisional records have no numbers.
+        if last >= first:
+            self._remarks.came_late(first, last)
             self._awaited = last
         return AuditBusyError(
             f"{self.file}: records {first} to {last} took longer than {self.patience:g} s; `icapd status`"
