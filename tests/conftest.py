@@ -12,6 +12,8 @@ import pytest
 from hypothesis import settings
 from support.processes import children
 
+pytest_plugins = ["support.database_servers"]
+
 #: As many as continuous integration has processors.
 WORKERS = 2
 _TESTS = Path(__file__).parent

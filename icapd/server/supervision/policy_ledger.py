@@ -10,6 +10,7 @@ from icapd.audit.storable import fit_text
 from icapd.server.control.supervision import ReloadResult
 from icapd.server.supervision.messages import Note, Started
 from icapd.server.supervision.policy_state import PolicyState
+from icapd.server.supervision.policy_summary import exceptions_of
 from icapd.server.telemetry.metrics import SupervisorMetrics
 
 log = structlog.get_logger()
@@ -59,7 +60,7 @@ class PolicyLedger:
         return Note("policy-refused", {"still": before, "problem": self._problem})
 
     def _count(self, expiry: str) -> float:
-        return self._state.count(time.time())[expiry]
+        return exceptions_of(self._state, time.time())[expiry]
 
     @property
     def remarks(self) -> list[str]:
