@@ -16,17 +16,32 @@ from support.databases import administering, make_beside
 
 #: The name of a test's database on a server.
 NAME = "icapd_test"
+#: Of each kind, with what tests of it are marked with.
+KINDS = [
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.postgresql),
+    pytest.param("mariadb", marks=pytest.mark.mariadb),
+]
 #: Seconds in which a server is ready, on a machine that has much else to do.
 START = 120
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgresql", marks=pytest.mark.postgresql),
-        pytest.param("mariadb", marks=pytest.mark.mariadb),
-    ]
-)
+@pytest.fixture(scope="module", params=KINDS)
+def kept_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """As `empty_url`, for a module whose tests only read what was put there once."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('kept')}/icapd.db"
+    elif request.param == "postgresql":
+        yield from _database(
+            f"postgresql://icapd@/?host={request.getfixturevalue('postgresql_directory')}", "icapd_kept"
+        )
+    else:
+        yield from _database(
+            f"mariadb://root@/?unix_socket={request.getfixturevalue('mariadb_socket')}", "icapd_kept"
+        )
+
+
+@pytest.fixture(params=KINDS)
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a database without tables, of each kind in turn; the SQLite file does not exist yet."""
     if request.param == "sqlite":
@@ -38,19 +53,20 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def postgresql_url(postgresql_directory: Path) -> Iterator[str]:
     """A new database on the tests' server."""
-    url = make_beside(f"postgresql://icapd@/?host={postgresql_directory}", NAME)
-    yield url
-    with administering(url) as run:
-        run(f"DROP DATABASE {NAME} WITH (FORCE)")
+    yield from _database(f"postgresql://icapd@/?host={postgresql_directory}", NAME)
 
 
 @pytest.fixture
 def mariadb_url(mariadb_socket: Path) -> Iterator[str]:
     """The same on the other one, whose settings are another world: latin1, cut texts, its own zone."""
-    url = make_beside(f"mariadb://root@/?unix_socket={mariadb_socket}", NAME)
+    yield from _database(f"mariadb://root@/?unix_socket={mariadb_socket}", NAME)
+
+
+def _database(server: str, name: str) -> Iterator[str]:
+    url = make_beside(server, name)
     yield url
-    with administering(url) as run:
-        run(f"DROP DATABASE {NAME}")
+    with administering(server) as run:
+        run(f"DROP DATABASE {name}" + (" WITH (FORCE)" if url.startswith("postgresql") else ""))
 
 
 @contextmanager
