@@ -89,28 +89,59 @@ def as_user(name: str | None) -> dict[str, Any]:
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []} if name else {}
 
 
+class PostgreSQL:
+    """A private server, which listens on a Unix socket in its directory and nowhere else."""
+
+    def __init__(self, directory: Path, user: str | None) -> None:
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        if not programs:
+            pytest.fail("PostgreSQL is not installed; scripts/test installs it (Debian's package postgresql)")
+        self.directory = directory
+        self._programs, self._user = programs[-1], user
+        self._run("initdb", "--auth=trust", "--username=icapd", "--encoding=UTF8", "--no-locale", "--no-sync")
+
+    def start(self) -> None:
+        options = f"-c listen_addresses= -c unix_socket_directories={self.directory} -c fsync=off"
+        log = str(self.directory / "log")
+        self._run("pg_ctl", "start", "--wait", "--log", log, "--options", options)
+
+    def stop(self) -> None:
+        """By the process id in postmaster.pid; as in a crash, but for what it has in memory of the kernel."""
+        self._run("pg_ctl", "stop", "--wait", "--mode=immediate")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """For that long; then it recovers."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), "--pgdata", str(self.directory / "data"), *arguments]
+        user = as_user(self._user)
+        subprocess.run(command, check=True, cwd=self.directory, stdout=subprocess.DEVNULL, **user)
+
+
 @pytest.fixture(scope="session")
-def postgresql_directory() -> Iterator[Path]:
-    """The directory of the Unix socket of a running server, a private one that listens nowhere else."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
-        pytest.fail("PostgreSQL is not installed; scripts/test installs it (Debian's package postgresql)")
-    # Debian's package made it.
+def postgresql() -> Iterator[PostgreSQL]:
+    """A running one."""
+    # Debian's package made the user.
     user = "postgres" if os.geteuid() == 0 else None
     with directory_of("postgresql", user) as directory:
-
-        def run(program: str, *arguments: str) -> None:
-            command = [str(programs[-1] / program), "--pgdata", str(directory / "data"), *arguments]
-            subprocess.run(command, check=True, cwd=directory, stdout=subprocess.DEVNULL, **as_user(user))
-
-        run("initdb", "--auth=trust", "--username=icapd", "--encoding=UTF8", "--no-locale", "--no-sync")
-        options = f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off"
-        run("pg_ctl", "start", "--wait", "--log", str(directory / "log"), "--options", options)
+        server = PostgreSQL(directory, user)
+        server.start()
         try:
-            yield directory
+            yield server
         finally:
-            # By the process id in postmaster.pid.
-            run("pg_ctl", "stop", "--wait", "--mode=immediate")
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql_directory(postgresql: PostgreSQL) -> Path:
+    """That of its Unix socket."""
+    return postgresql.directory
 
 
 @pytest.fixture(scope="session")
