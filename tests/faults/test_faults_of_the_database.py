@@ -1,6 +1,6 @@
 """The database is stopped, or is a black hole, under load: no verdict waits, no record is lost or doubled.
 
-ICAPD_OUTAGE_SECONDS makes the outages as long as you like; by default they last for some hundred verdicts.
+OUTAGE_SECONDS makes the outages as long as you like; by default they last for some hundred verdicts.
 """
 
 import os
@@ -26,7 +26,7 @@ CLIENTS = 2
 #: Verdicts before, during and after an outage.
 VERDICTS = 200
 #: Seconds.
-OUTAGE = float(os.environ.get("ICAPD_OUTAGE_SECONDS", "0"))
+OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "0"))
 
 
 class Load:
