@@ -154,9 +154,12 @@ def test_database_in_a_black_hole_holds_nothing_up_and_gets_all(
 ) -> None:
     near: str = request.getfixturevalue(f"{kind}_url")
     make_tables(near)
+    trail = Trail(directory / "outbox", near)
     with relayed(near) as (relay, url), served(directory, url) as (server, port):
         with Load(server) as load:
             load.wait_for_verdicts()
+            # Partitions, which may take long and are waited for longer, are made before anything is shipped.
+            until(lambda: trail.rows("SELECT count(*) > 0 FROM audit_event") == [(True,)])
             relay.hole_at_commit(1)
             assert relay.happened.wait(PATIENCE)
             outage(load)
@@ -171,4 +174,4 @@ def test_database_in_a_black_hole_holds_nothing_up_and_gets_all(
             assert relay.happened.wait(PATIENCE)
             server.wait_for_log("event=audit-shipped-again")
             load.wait_for_verdicts()
-        check(load, server, Trail(directory / "outbox", near))
+        check(load, server, trail)

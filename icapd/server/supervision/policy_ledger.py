@@ -10,7 +10,6 @@ from icapd.audit.storable import fit_text
 from icapd.server.control.supervision import ReloadResult
 from icapd.server.supervision.messages import Note, Started
 from icapd.server.supervision.policy_state import PolicyState
-from icapd.server.supervision.policy_summary import exceptions_of
 from icapd.server.telemetry.metrics import SupervisorMetrics
 
 log = structlog.get_logger()
@@ -60,7 +59,7 @@ class PolicyLedger:
         return Note("policy-refused", {"still": before, "problem": self._problem})
 
     def _count(self, expiry: str) -> float:
-        return exceptions_of(self._state, time.time())[expiry]
+        return self._state.count(time.time())[expiry]
 
     @property
     def remarks(self) -> list[str]:

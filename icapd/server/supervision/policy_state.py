@@ -20,7 +20,18 @@ class PolicyState(msgspec.Struct, frozen=True):
     shadow: str = ""
     #: Why a candidate is not tried; "" when it is.
     shadow_problem: str = ""
+    #: For so many seconds before its end an exception counts as one that ends soon.
+    notice: float = 0.0
 
     def next_end(self, now: float) -> float:
         """When the next exception ends; infinite when none does."""
         return next((end for end in self.ends if end > now), float("inf"))
+
+    def count(self, now: float) -> dict[str, int]:
+        """How many exceptions there are at a time: `active` ones, `ending` ones among them, and `expired`."""
+        active = [end for end in self.ends if end > now]
+        return {
+            "active": len(active),
+            "ending": sum(end - now <= self.notice for end in active),
+            "expired": self.expired + len(self.ends) - len(active),
+        }

@@ -1,4 +1,4 @@
-"""The state of a policy that was loaded, and how many of its exceptions hold at a time."""
+"""Makes what a worker tells of the policy that it has loaded."""
 
 from datetime import UTC, datetime
 
@@ -24,14 +24,5 @@ def state_of(prepared: Prepared) -> PolicyState:
         tuple(fit_text(line, _MAX_LINE) for line in expiry.lines[:_MAX_LINES]),
         candidate.policy.digest if candidate else "",
         fit_text(prepared.shadow_problem, _MAX_PROBLEM),
+        NOTICE.total_seconds(),
     )
-
-
-def exceptions_of(state: PolicyState, now: float) -> dict[str, int]:
-    """How many there are at a time: `active` ones, `ending` ones among them, and `expired`."""
-    active = [end for end in state.ends if end > now]
-    return {
-        "active": len(active),
-        "ending": sum(end - now <= NOTICE.total_seconds() for end in active),
-        "expired": state.expired + len(state.ends) - len(active),
-    }
