@@ -142,6 +142,7 @@ def test_database_stopped_under_load_holds_nothing_up_and_gets_all(
         check(load, server, Trail(directory / "outbox", postgresql_url))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [

@@ -31,14 +31,8 @@ def kept_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """As `empty_url`, for a module whose tests only read what was put there once."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path_factory.mktemp('kept')}/icapd.db"
-    elif request.param == "postgresql":
-        yield from _database(
-            f"postgresql://icapd@/?host={request.getfixturevalue('postgresql_directory')}", "icapd_kept"
-        )
     else:
-        yield from _database(
-            f"mariadb://root@/?unix_socket={request.getfixturevalue('mariadb_socket')}", "icapd_kept"
-        )
+        yield from _database(request.getfixturevalue(f"{request.param}_server"), "icapd_kept")
 
 
 @pytest.fixture(params=KINDS)
@@ -51,15 +45,15 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgresql_url(postgresql_directory: Path) -> Iterator[str]:
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
     """A new database on the tests' server."""
-    yield from _database(f"postgresql://icapd@/?host={postgresql_directory}", NAME)
+    yield from _database(postgresql_server, NAME)
 
 
 @pytest.fixture
-def mariadb_url(mariadb_socket: Path) -> Iterator[str]:
+def mariadb_url(mariadb_server: str) -> Iterator[str]:
     """The same on the other one, whose settings are another world: latin1, cut texts, its own zone."""
-    yield from _database(f"mariadb://root@/?unix_socket={mariadb_socket}", NAME)
+    yield from _database(mariadb_server, NAME)
 
 
 def _database(server: str, name: str) -> Iterator[str]:
@@ -106,7 +100,7 @@ class PostgreSQL:
         self._run("pg_ctl", "start", "--wait", "--log", log, "--options", options)
 
     def stop(self) -> None:
-        """By the process id in postmaster.pid; as in a crash, but for what it has in memory of the kernel."""
+        """At once, as in a crash, by the process id in postmaster.pid."""
         self._run("pg_ctl", "stop", "--wait", "--mode=immediate")
 
     @contextmanager
@@ -139,14 +133,14 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_directory(postgresql: PostgreSQL) -> Path:
-    """That of its Unix socket."""
-    return postgresql.directory
+def postgresql_server(postgresql: PostgreSQL) -> str:
+    """Its address."""
+    return f"postgresql://icapd@/?host={postgresql.directory}"
 
 
 @pytest.fixture(scope="session")
-def mariadb_socket() -> Iterator[Path]:
-    """The Unix socket of a running server, a private one that listens nowhere else."""
+def mariadb_server() -> Iterator[str]:
+    """The address of a running server, a private one that listens on a Unix socket and nowhere else."""
     program = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.fail(
@@ -177,7 +171,7 @@ def mariadb_socket() -> Iterator[Path]:
             try:
                 while b"READY=1" not in ready.recv(4096):
                     pass
-                yield place
+                yield f"mariadb://root@/?unix_socket={place}"
             finally:
                 server.terminate()
                 server.wait()
