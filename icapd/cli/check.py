@@ -11,13 +11,13 @@ from icapd.audit import migrations, partitions
 from icapd.audit.database import Database
 from icapd.audit.evidence.anchors import anchors_for
 from icapd.audit.evidence.notes import load_signer
+from icapd.configuration import rules_directory
 from icapd.errors import ConfigurationError, IcapdError
 from icapd.inspection import Fingerprinter
 from icapd.policy import load_policy
 from icapd.policy.expiry import expiry_of
 from icapd.server.fingerprint_keys import load_keys
 from icapd.server.listening.tls import DATE_FORMAT, Credentials
-from icapd.services.configured import rules_directory
 from icapd.settings import Settings
 
 

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from icapd.configuration import rules_directory
 from icapd.errors import PolicyError
 from icapd.inspection import Fingerprinter
 from icapd.policy import Policy, load_policy
 from icapd.server.fingerprint_keys import load_keys, load_or_create_keys
 from icapd.server.listening.tls import TlsContext, server_context
 from icapd.services.catalogue import Catalogue, make_catalogue
-from icapd.services.configured import inspection_limits, rules_directory, service_options
+from icapd.services.configured import inspection_limits, service_options
 from icapd.settings import Settings
 
 #: Seconds that a shadow policy gets for one text: a candidate may hold a rule that takes too long.

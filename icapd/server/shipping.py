@@ -49,7 +49,7 @@ class Shipping:
 
     def __init__(self, audit: Audit, report: Callable[[Shipped], None]) -> None:
         """Raises AuditError for an address that is none, and for a broken key."""
-        self._destination = Destination(Database.parse(audit.database_url))
+        self._destination = Destination(Database.parse(audit.database_url).bounded())
         self._shipper = Shipper(Path(audit.outbox), self._destination, notary_for(audit))
         self._upkeep = Upkeep(audit)
         self._limit = audit.outbox_limit

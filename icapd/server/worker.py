@@ -46,7 +46,7 @@ from icapd.server.supervision.messages import (
     Tell,
     told,
 )
-from icapd.server.supervision.policy_state import state_of
+from icapd.server.supervision.policy_summary import state_of
 from icapd.server.telemetry.internal_error import log_internal_error, log_of_loop, place_of
 from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory

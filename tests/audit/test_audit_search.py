@@ -52,13 +52,13 @@ STRANGE = make_record(
 )
 
 
-@pytest.fixture
-def filled_url(empty_url: str, tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def filled_url(kept_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     # Not in the order of time.
-    trail = Trail.make(tmp_path, empty_url)
+    trail = Trail.make(tmp_path_factory.mktemp("trail"), kept_url)
     trail.write(BLOCKED, PLAIN, STRANGE, ANSWER)
     trail.ship()
-    return empty_url
+    return kept_url
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from typing import Any
 
 from click.testing import CliRunner
 from support.databases import make_sqlite
+from support.policies import FLOWING_RULES, demo_policy
 from support.processes import children
 
 from icapd.audit.shipping.arrival import outstanding
@@ -109,12 +110,20 @@ class Server:
 
 
 def configure(directory: Path, text: str = "", program: Path = ICAPD) -> Path:
-    """icapd.toml and an empty database in the directory."""
+    """icapd.toml and an empty database in the directory.
+
+    A text that says nothing of a policy gets a small one: the shipped rules take two seconds of each worker.
+    """
     config = directory / "icapd.toml"
     plain = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nworkers = 1\n'
     if program == ICAPD:
         if not (directory / "icapd.db").exists():
             make_sqlite(directory / "icapd.db")
+        if "[policy]" not in text:
+            rules = directory / "few-rules"
+            rules.mkdir(exist_ok=True)
+            demo_policy(rules, rules=FLOWING_RULES)
+            text += f'\n[policy]\ndirectory = "{rules.name}"\n'
     else:
         # The text may hold a mistake on purpose; the database is made without it.
         config.write_text(plain)
