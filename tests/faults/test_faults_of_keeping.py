@@ -1,77 +1,21 @@
-"""What keeps records: a disk that hangs, a database that verdicts wait for, floods."""
+"""What keeps records: a database that verdicts wait for, floods."""
 
 import contextlib
-import json
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import wire
 from support.faults import is_inspected, page, processes, settings, until
-from support.icapd import PATIENCE, Server, ask, serving
+from support.icapd import Server, ask, serving
 from support.places import free_port
 
 CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
 NOT_RECORDED = b"could not be recorded"
-DURABLE = {"ICAPD_AUDIT_MODE": "durable"}
-
-
-@contextlib.contextmanager
-def hanging_disk(process: int) -> Iterator[None]:
-    """Meanwhile a process that syncs a file waits for long."""
-    command = [
-        "strace",
-        "--attach",
-        str(process),
-        "-f",
-        "-qq",
-        "--output=/dev/null",
-        "--trace=fdatasync,fsync",
-    ]
-    inject = "--inject=fdatasync,fsync:delay_enter=3s"
-    tracer = subprocess.Popen([*command, inject], stderr=subprocess.PIPE)
-    status = Path(f"/proc/{process}/status")
-    try:
-        until(lambda: f"TracerPid:\t{tracer.pid}" in status.read_text())
-        yield
-    finally:
-        # The sync that is waited for ends then.
-        tracer.send_signal(signal.SIGINT)
-        tracer.communicate(timeout=PATIENCE)
-
-
-def test_a_disk_that_hangs_blocks_until_it_answers_again(directory: Path) -> None:
-    port = free_port()
-    with (
-        serving(directory, settings(http_port=port), environment=DURABLE) as server,
-        server.connect() as connection,
-        server.connect() as other,
-    ):
-        assert is_inspected(connection)
-        with hanging_disk(processes(server)[1]):
-            # The first waits for as long as a record may take; what comes then waits no more.
-            for line in (connection, other, connection):
-                assert NOT_RECORDED in ask(line, CLEAN)
-            assert page(port, "/healthz")[0] == 200
-            until(lambda: page(port, "/readyz")[0] == 503)
-        until(lambda: page(port, "/readyz")[0] == 200)
-        assert is_inspected(other)
-        ((detail,),) = server.query("SELECT detail FROM audit_admin WHERE action = 'late'")
-        # What was on its way is kept, and what came behind it is a gap.
-        late = json.loads(detail)
-        assert late["from"] == late["to"]
-        kept = server.query("SELECT writer_seq FROM audit_event ORDER BY 1")
-        assert (late["from"],) in kept and len(kept) == 3
-        assert server.query("SELECT count(*) FROM audit_admin WHERE action = 'gap'") == [(1,)]
-        assert server.stop() == 0
-    assert server.verify() == 0
-    assert "Traceback" not in server.log
 
 
 @pytest.mark.usefixtures("engine")
