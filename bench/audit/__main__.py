@@ -31,20 +31,25 @@ Part = Callable[[argparse.Namespace, Path], Iterator[str]]
 def main() -> int:
     """Run the parts that are asked for; the exit code."""
     options = _options()
-    lines = [f"`{command_line('bench.audit')}`", "", *machine(_DEBIAN_PACKAGES, _PYTHON_PACKAGES), ""]
+    lines: list[str] = []
+
+    def tell(*more: str) -> None:
+        lines.extend(more)
+        print("\n".join(more), flush=True)
+
+    tell(f"`{command_line('bench.audit')}`", "", *machine(_DEBIAN_PACKAGES, _PYTHON_PACKAGES), "")
     for name in options.only:
         print(f"measuring: {name}", file=sys.stderr)
         with tempfile.TemporaryDirectory(prefix="icapd-bench-", ignore_cleanup_errors=True) as directory:
             try:
-                lines += [*PARTS[name](options, Path(directory)), ""]
+                tell(*PARTS[name](options, Path(directory)), "")
             except Unavailable as reason:
-                lines += [f"{name}: not measured: {reason}", ""]
-    text = "\n".join(lines)
-    print(text)
+                tell(f"{name}: not measured: {reason}", "")
     if options.record:
         before, _, rest = RESULTS.read_text().partition(_MARK)
         _, _, after = rest.partition(_MARK)
         title = f"## {datetime.now(UTC):%Y-%m-%d}: the audit trail"
+        text = "\n".join(lines)
         RESULTS.write_text(f"{before}{_MARK}\n\n{title}\n\n{text}\n{_MARK}{after}")
     return 0
 

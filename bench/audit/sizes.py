@@ -17,7 +17,7 @@ _POSTGRESQL = """
 """
 _SQLITE = """
     SELECT sum(pgsize * (name = '{0}')), sum(pgsize) FROM dbstat
-    WHERE aggregate AND name IN (SELECT name FROM sqlite_schema WHERE tbl_name = '{0}')
+    WHERE aggregate = TRUE AND name IN (SELECT name FROM sqlite_schema WHERE tbl_name = '{0}')
 """
 _MARIADB = """
     SELECT data_length, data_length + index_length FROM information_schema.tables
