@@ -343,3 +343,38 @@ def test_what_a_copy_has_in_it_comes_back_as_it_was(postgresql_url: str, tmp_pat
     trail.write(odd)
     assert trail.records() == [odd]
     assert trail.verify().faults == []
+
+
+@pytest.mark.postgresql
+def test_a_connection_that_dies_within_a_copy_loses_and_doubles_nothing(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    trail = Trail.make(tmp_path, postgresql_url)
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute("CREATE SEQUENCE deaths")
+        connection.execute("""
+            CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF new.writer_seq IN (2, 50, 99) AND nextval('deaths') <= 3 THEN
+                    PERFORM pg_terminate_backend(pg_backend_pid());
+                END IF;
+                RETURN new;
+            END $$
+        """)
+        connection.execute(
+            "CREATE TRIGGER die BEFORE INSERT ON audit_event FOR EACH ROW EXECUTE FUNCTION die()"
+        )
+    trail.write(*(make_record(findings=(FINDING,), txn_id=str(number)) for number in range(200)))
+    failures = 0
+    with closing(trail.shipper()) as shipper:
+        while True:
+            try:
+                if not shipper.round():
+                    break
+            except AuditError as error:
+                assert "terminating connection" in str(error)
+                failures += 1
+    assert failures == 3
+    assert len({record.txn_id for record in trail.records()}) == len(trail.records()) == 200
+    assert trail.rows("SELECT count(*) FROM audit_finding") == [(200,)]
+    assert trail.rows("SELECT count(*) FROM audit_dead_letter") == [(0,)]
+    assert trail.verify().faults == []
