@@ -112,12 +112,15 @@ def reading_lines(passed: Mapping[tuple[str, str], Passed]) -> Iterator[str]:
 def size_lines(tables: Mapping[str, Mapping[str, Size]], outboxes: Mapping[str, float]) -> Iterator[str]:
     yield "### Bytes of a row, as it was shipped"
     yield ""
-    yield from _head(["where", "table", "rows", "row alone", "with its indexes"], 2)
+    columns = ["where", "table", "rows", "row alone", "with its indexes", "of these, those for servers"]
+    yield from _head(columns, 2)
     for name, sizes in tables.items():
         for table, size in sizes.items():
-            yield _row([name, table, f"{size.rows:,}", f"{size.of_table:.0f}", f"{size.with_indexes:.0f}"])
+            for_servers = "-" if size.for_servers is None else f"{size.for_servers:.0f}"
+            figures = [f"{size.rows:,}", f"{size.of_table:.0f}", f"{size.with_indexes:.0f}", for_servers]
+            yield _row([name, table, *figures])
     for mix, size_of_record in outboxes.items():
-        yield _row(["outbox", mix, "", f"{size_of_record:.0f}", ""])
+        yield _row(["outbox", mix, "", f"{size_of_record:.0f}", "", ""])
 
 
 def _head(columns: Sequence[str], words: int) -> Iterator[str]:

@@ -47,7 +47,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """What inserts a row unless it is there. `instant`: microseconds as the driver wants them."""
+    """What brings rows, unless they are there. `instant`: microseconds as the driver wants them."""
 
     #: In the order in which they are tried, where a row undoes the one before.
     ways: tuple[Way, ...]
