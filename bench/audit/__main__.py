@@ -113,7 +113,7 @@ def _questions(options: argparse.Namespace, _: Path) -> Iterator[str]:
         url = ""
         for url in millions.fill(place, options.rows):
             print(f"  {url}", file=sys.stderr)
-        return report.question_lines(millions.ask(url, options.times), options.rows)
+        return report.question_lines(millions.ask(url, options.times, options.rounds), options.rows)
 
 
 def _reading(options: argparse.Namespace, directory: Path) -> Iterator[str]:

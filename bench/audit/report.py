@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.audit import shipping, verdict
-from bench.audit.millions import Answers
+from bench.audit.millions import Answers, percentile
 from bench.audit.outage import Outage
 from bench.audit.reading import Passed
 from bench.audit.sizes import Size
@@ -88,17 +88,18 @@ def outage_lines(outage: Outage, minutes: float) -> Iterator[str]:
 def question_lines(answers: Mapping[str, Answers], rows: int) -> Iterator[str]:
     yield f"### Questions over {rows:,} rows, PostgreSQL"
     yield ""
-    yield "As `icapd audit search` asks, the newest 100, with a connection of its own each time."
+    yield (
+        "As `icapd audit search` asks, the newest 100, with a connection of its own each time. Each value was"
+        " asked in several rounds, of which the best counts; beside it the first."
+    )
     yield ""
-    yield from _head(["by", "asked", "records found", "p50, ms", "p99, ms", "goal"], 1)
+    columns = ["by", "values", "records found", "p50, ms", "p99, ms", "p50 at first", "p99 at first", "goal"]
+    yield from _head(columns, 1)
     for question, one in answers.items():
-        p99 = one.percentile(99)
-        yield _row(
-            [
-                *(question, str(len(one.took)), f"{one.found:,}"),
-                *(f"{one.percentile(50) * 1e3:.0f}", f"{p99 * 1e3:.0f}", _word(p99 < QUESTION_GOAL)),
-            ]
-        )
+        times = [percentile(values, part) for values in (one.best, one.first) for part in (50, 99)]
+        figures = [f"{seconds * 1e3:.0f}" for seconds in times]
+        is_met = _word(times[1] < QUESTION_GOAL)
+        yield _row([question, str(len(one.best)), f"{one.found:,}", *figures, is_met])
 
 
 def reading_lines(passed: Mapping[tuple[str, str], Passed]) -> Iterator[str]:
