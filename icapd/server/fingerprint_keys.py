@@ -7,11 +7,11 @@ first start and replaced whole, so whoever reads it finds all of it.
 import fcntl
 import os
 import secrets
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from icapd.audit import secret_file
 from icapd.errors import ConfigurationError
 
 #: Bytes. As long as the hash's output, which is what HMAC-SHA-256 gains from (RFC 2104 section 3).
@@ -28,17 +28,10 @@ def load_or_create_keys(path: Path) -> tuple[bytes, ...]:
     Raises ConfigurationError. A lost key makes old fingerprints incomparable with new ones, so a broken file
     is never replaced.
     """
+    key = secrets.token_bytes(KEY_SIZE)
     with _errors(path):
-        if path.exists():
-            return load_keys(path)
-        key = secrets.token_bytes(KEY_SIZE)
-        with _written(path, [key]) as written:
-            try:
-                # Never over another: whoever comes at the same time finds that one.
-                os.link(written, path)
-            except FileExistsError:
-                return load_keys(path)
-        return (key,)
+        is_new = secret_file.make(path, _text([key]))
+    return (key,) if is_new else load_keys(path)
 
 
 def load_keys(path: Path) -> tuple[bytes, ...]:
@@ -66,35 +59,14 @@ def add_key(path: Path) -> tuple[bytes, ...]:
                 if len(keys) >= MAX_KEYS:
                     raise ConfigurationError(f"audit.fingerprint_key: {path}: {_TOO_MANY}")
                 keys = (secrets.token_bytes(KEY_SIZE), *keys)
-                with _written(path, keys, before) as written:
+                with secret_file.draft(path, _text(keys), before) as written:
                     written.rename(path)
                 return keys
 
 
-@contextmanager
-def _written(path: Path, keys: Sequence[bytes], like: os.stat_result | None = None) -> Iterator[Path]:
-    """A file beside `path` with these keys, on the disk, to be given its name; with that name it is, too."""
-    file = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            if like is not None:
-                os.fchown(stream.fileno(), like.st_uid, like.st_gid)
-                os.fchmod(stream.fileno(), stat.S_IMODE(like.st_mode))
-            stream.writelines(f"{key.hex()}\n" for key in reversed(keys))
-            stream.flush()
-            os.fsync(stream.fileno())
-        yield file
-        _sync(path.parent)
-    finally:
-        file.unlink(missing_ok=True)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _text(keys: Sequence[bytes]) -> str:
+    """`keys`: the newest first."""
+    return "".join(f"{key.hex()}\n" for key in reversed(keys))
 
 
 @contextmanager

@@ -11,8 +11,6 @@ So any tool for such notes can check ours. Keys are texts as well, in the form o
 import base64
 import binascii
 import hashlib
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Self
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from icapd.audit import secret_file
 from icapd.errors import AuditError
 
 #: Under which icapd signs; keys are told apart by their ids.
@@ -134,34 +133,11 @@ def load_or_create_signer(path: Path) -> Signer:
     A broken file is never replaced: what it signed could not be checked any more.
     """
     signer = Signer.generate()
-    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
-        if path.exists():
-            return load_signer(path)
-        try:
-            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(signer.secret_text() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            # Whole at once, and never over another: whoever comes at the same time finds that one.
-            os.link(unfinished, path)
-            _sync(path.parent)
-        except FileExistsError:
-            return load_signer(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        is_new = secret_file.make(path, signer.secret_text() + "\n")
     except OSError as error:
         raise AuditError(f"[audit] signing_key: {path}: {error.strerror}") from None
-    return signer
-
-
-def _sync(directory: Path) -> None:
-    """Its names are on the disk, too."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return signer if is_new else load_signer(path)
 
 
 def load_signer(path: Path) -> Signer:
