@@ -106,6 +106,15 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     outbox_limit: int = 1024 * MiB
     #: How long a time each partition of the audit tables is for, in PostgreSQL.
     partitions: Literal["month", "day"] = "month"
+    #: Days for which records stay in the database of messages in which nothing was found, and about which
+    #: nothing was done; 0: for ever. What is older the process that ships purges, once a day.
+    retention_allowed: int = 0
+    #: The same for all other records, which are evidence; no fewer. PCI DSS 10.5.1 asks for 12 months.
+    retention_found: int = 0
+    #: The same for what was done to the audit and to the policy; no fewer either.
+    retention_admin: int = 0
+    #: Directory that gets a Parquet file of what is purged, before it goes; "" for none.
+    retention_archive: str = ""
     #: File of the key for fingerprints of secrets; made at the first start, readable by its owner only.
     fingerprint_key: str = "fingerprint.key"
     #: File of the key that checkpoints are signed with; made at the first start, readable by its owner only.
@@ -219,9 +228,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 value = getattr(section, key)
                 if type(value) in (int, float) and not value > 0 and (name, key) not in _MAY_BE_ZERO:
                     problems.append((name, key, f"must be more than 0, not {value}"))
-        for key in ("workers", "max_connections_per_peer"):
-            if getattr(self.server, key) < 0:
-                problems.append(("server", key, "must be 0 or more"))
+        for name, key in _MAY_BE_ZERO:
+            if getattr(getattr(self, name), key) < 0:
+                problems.append((name, key, "must be 0 or more"))
+        for shorter, longer in (("allowed", "found"), ("found", "admin")):
+            days = getattr(self.audit, f"retention_{longer}")
+            if days and not 0 < getattr(self.audit, f"retention_{shorter}") <= days:
+                problem = f"must be at least retention_{shorter}, which has to be set, too"
+                problems.append(("audit", f"retention_{longer}", problem))
         if self.policy.shadow_share > 1:
             problems.append(("policy", "shadow_share", "must be at most 1: a whole CPU"))
         if not 0 <= self.services.preview <= 64 * KiB:
@@ -246,7 +260,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return problems
 
 
-_MAY_BE_ZERO = {("services", "preview"), ("server", "workers"), ("server", "max_connections_per_peer")}
+_MAY_BE_ZERO = (
+    *(("services", "preview"), ("server", "workers"), ("server", "max_connections_per_peer")),
+    *(("audit", f"retention_{name}") for name in ("allowed", "found", "admin")),
+)
 _VIA = re.compile(r"[A-Za-z0-9._-]{0,64}")
 
 

@@ -17,12 +17,15 @@ from icapd.audit.evidence.claims import Claims
 from icapd.audit.evidence.faults import Fault, Kind, Report
 from icapd.audit.evidence.judgement import Judgement
 from icapd.audit.evidence.notes import NoteError, Verifier
-from icapd.audit.evidence.rows import LOWEST, Reader, microseconds
+from icapd.audit.evidence.reader import LOWEST, Reader
+from icapd.audit.evidence.rows import microseconds
+from icapd.audit.outbox.adoption import START
 from icapd.audit.tables import (
     NUMBERED,
     audit_admin,
     audit_checkpoint,
     audit_finding,
+    audit_purge,
     audit_shipment,
     audit_writer,
 )
@@ -118,20 +121,22 @@ class _Verification:
                 self._tell(Kind.ALTERED, writer_id, "", "rows of what is no writer")
                 continue
             self._report.writers += 1
-            self._identify(writer_id)
-            self._judge(writer_id, microseconds(newest), advance)
+            is_gone = self._claims.is_gone(self._reader, writer_id)
+            self._identify(writer_id, is_gone)
+            self._judge(writer_id, is_gone, microseconds(newest), advance)
 
-    def _identify(self, writer_id: int) -> None:
+    def _identify(self, writer_id: int, is_gone: bool) -> None:
         """Whether audit_writer says of the writer what its own first row says."""
         names = ("node", "process_id", "version", "boot_id")
         columns = [self._reader.instant(audit_writer.c.started_at), *(audit_writer.c[name] for name in names)]
         row = self._connection.execute(select(*columns).where(audit_writer.c.writer_id == writer_id)).first()
         if row is None:
-            self._tell(Kind.MISSING, writer_id, "audit_writer", "the row that says who that writer is")
+            if not is_gone:
+                self._tell(Kind.MISSING, writer_id, "audit_writer", "the row that says who that writer is")
             return
         admin = audit_admin.c
         of_start = select(admin.detail).where(admin.writer_id == writer_id, admin.writer_seq == 1)
-        told = self._connection.execute(of_start.where(admin.action == "start")).scalar()
+        told = self._connection.execute(of_start.where(admin.action == START)).scalar()
         try:
             start = msgspec.json.decode(told, type=dict[str, object]) if isinstance(told, str) else {}
         except (msgspec.MsgspecError, UnicodeEncodeError):
@@ -142,7 +147,9 @@ class _Verification:
         if "node" in start and any(start.get(name) != value for name, value in found.items()):
             self._tell(Kind.ALTERED, writer_id, "audit_writer", "is not what the writer's first row says")
 
-    def _judge(self, writer_id: int, newest: int | None, advance: Callable[[int], None]) -> None:
+    def _judge(
+        self, writer_id: int, is_gone: bool, newest: int | None, advance: Callable[[int], None]
+    ) -> None:
         first, lowest, last = 1, LOWEST, None
         if not self._scope.is_whole:
             bounds = self._reader.bounds(writer_id, self._scope.since, self._scope.until)
@@ -151,10 +158,10 @@ class _Verification:
             first = max(1, bounds[0])
             lowest = first - 1
             last = bounds[1] if self._scope.until is not None else None
-        claims = self._claims.of(self._reader, writer_id, first if first > 1 else LOWEST, last)
-        judgement = Judgement(
-            writer_id, self._report, claims, first=first, shipped=self._shipped.get(writer_id)
-        )
+        lowest_claim = first if first > 1 else LOWEST
+        claims = self._claims.of(self._reader, writer_id, lowest_claim, last, is_gone=is_gone)
+        shipped = self._shipped.get(writer_id)
+        judgement = Judgement(writer_id, self._report, claims, first=first, shipped=shipped, is_gone=is_gone)
         judgement.follow(self._reader.links(writer_id, lowest, last), advance)
         if last is not None:
             return
@@ -164,7 +171,7 @@ class _Verification:
 
     def _writers(self) -> list[object]:
         """All that any row is of, and any anchor."""
-        tables = (audit_writer, audit_shipment, audit_checkpoint, *NUMBERED, audit_finding)
+        tables = (audit_writer, audit_shipment, audit_checkpoint, audit_purge, *NUMBERED, audit_finding)
         of_any = union(*(select(table.c.writer_id).distinct() for table in tables))
         found = {row[0] for row in self._connection.execute(of_any)} | set(self._claims.writers())
         return sorted(found, key=str)

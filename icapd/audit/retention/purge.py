@@ -1,0 +1,206 @@
+"""Purges what is old enough and not held: whole partitions where all of one may go, the rest batch by batch.
+
+Each step is a transaction that leaves the trail whole; killed at any moment, the next run goes on.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select
+
+from icapd.audit.database import Database
+from icapd.audit.outbox.adoption import DIED, START, STOP
+from icapd.audit.retention import batches, holds, units, whole_partitions
+from icapd.audit.retention.archive import Archive, archived
+from icapd.audit.retention.batches import Batch
+from icapd.audit.retention.classes import MEMBERS, Class, Cutoffs, may_go
+from icapd.audit.retention.keys import Keys
+from icapd.audit.retention.transactions import reading, transaction
+from icapd.audit.retention.units import Unit
+from icapd.audit.retention.whole_partitions import Part
+from icapd.audit.tables import NUMBERED, audit_admin, audit_checkpoint, audit_shipment, audit_writer
+
+#: What is left of a writer when all else went: who it was, and that it ended.
+_FRAME = audit_admin.c.action.in_((START, STOP, DIED))
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was done so far."""
+
+    rows: int = 0
+    #: Rows that should have gone and stay: they are not what their chain says.
+    refused: int = 0
+    partitions: list[str] = field(default_factory=list)
+    archives: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What would go now."""
+
+    #: By class; and how many more would, were they not held.
+    rows: dict[Class, int]
+    held: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.rows.values())
+
+
+def due(database: Database, keys: Keys, cutoffs: Cutoffs) -> Due:
+    """Counted; raises AuditError."""
+    counts: dict[Class, int] = {}
+    held = 0
+    with reading(database) as connection:
+        in_force = holds.in_force(connection, keys.verifiers)
+        for table in MEMBERS:
+            is_held = holds.held(table, in_force)
+            for name, is_due in cutoffs.due(table):
+                rows = select(func.count()).select_from(table).where(is_due)
+                counts[name] = counts.get(name, 0) + connection.execute(rows.where(~is_held)).scalar_one()
+                if in_force:
+                    held += connection.execute(rows.where(is_held)).scalar_one()
+    return Due(counts, held)
+
+
+def purge(
+    database: Database, keys: Keys, cutoffs: Cutoffs, outcome: Outcome, archive: Path | None = None
+) -> Iterator[int]:
+    """Do it, step by step: yields how many rows each took; what was done is in `outcome`. Raises AuditError.
+
+    `archive`: a directory that gets a file of the rows before they go.
+    """
+    yield from _Purging(database, keys, cutoffs, outcome, archive).run()
+
+
+class _Purging:
+    def __init__(
+        self, database: Database, keys: Keys, cutoffs: Cutoffs, outcome: Outcome, archive: Path | None
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._cutoffs = cutoffs
+        self._outcome = outcome
+        self._archive = archive
+
+    def run(self) -> Iterator[int]:
+        with reading(self._database) as connection:
+            in_force = holds.in_force(connection, self._keys.verifiers)
+            parts = whole_partitions.find(connection, self._cutoffs, in_force)
+            whole = [units.of_partition(connection, part) for part in parts]
+        for part, unit in zip(parts, whole, strict=True):
+            stated = yield from self._take(unit)
+            if self._drop(part, stated):
+                self._outcome.partitions += part.names.values()
+        with reading(self._database) as connection:
+            wanted = {table: self._wanted(connection, table) for table in MEMBERS}
+            rest = list(units.of_writers(connection, wanted))
+        for unit in rest:
+            yield from self._take(unit)
+        for writer_id in self._ended():
+            yield from self._end(writer_id)
+
+    def _take(self, unit: Unit) -> Generator[int, None, int]:
+        """What may go of a unit, archived before if that is wanted; returns how many rows that were."""
+        file = None
+        if self._archive is not None:
+            with reading(self._database) as connection:
+                wanted = {table: self._wanted(connection, table, unit) for _, table in unit.work}
+            file = yield from archived(self._database, self._keys, self._archive, unit, wanted)
+            if file is None:
+                return 0
+            self._outcome.archives.append(file.path.name)
+        taken = 0
+        try:
+            for writer_id, table in unit.work:
+                taken += yield from self._take_rows(writer_id, table, unit, file)
+        finally:
+            if file is not None:
+                file.close()
+        return taken
+
+    def _take_rows(
+        self, writer_id: int, table: Table, unit: Unit, file: Archive | None
+    ) -> Generator[int, None, int]:
+        may = file.has(writer_id) if file is not None else lambda _: True
+        after: tuple[int, int] | None = batches.START
+        taken = 0
+        while after is not None:
+            with transaction(self._database) as connection:
+                wanted = self._wanted(connection, table, unit)
+                is_chained = _is_chained(connection, writer_id)
+                batch = batches.take(
+                    connection,
+                    *(self._keys, writer_id, table, wanted, after),
+                    is_chained=is_chained,
+                    is_kept=unit.part is not None,
+                    may=may,
+                )
+            after = batch.after
+            taken += batch.gone
+            yield self._counted(batch)
+        return taken
+
+    def _wanted(self, connection: Connection, table: Table, unit: Unit | None = None) -> ColumnElement[bool]:
+        """By what is held just now, for somebody may have put a hold since the batch before."""
+        held = holds.held(table, holds.in_force(connection, self._keys.verifiers))
+        wanted = may_go(self._cutoffs, table, held)
+        return wanted if unit is None else and_(wanted, unit.within(table))
+
+    def _counted(self, batch: Batch) -> int:
+        self._outcome.refused += batch.refused
+        self._outcome.rows += batch.gone
+        return batch.gone
+
+    def _ended(self) -> list[int]:
+        """The writers whose ends are old enough."""
+        admin, cutoff = audit_admin.c, self._cutoffs.admin
+        if cutoff is None:
+            return []
+        ended = admin.action.in_((STOP, DIED)), admin.occurred_at < cutoff
+        with reading(self._database) as connection:
+            return [row[0] for row in connection.execute(select(admin.writer_id).where(*ended).distinct())]
+
+    def _end(self, writer_id: int) -> Iterator[int]:
+        """When nothing but the frame of a writer is left, and may go: the writer goes whole."""
+        with transaction(self._database) as connection:
+            held = holds.held(audit_admin, holds.in_force(connection, self._keys.verifiers))
+            frame = and_(_FRAME, audit_admin.c.occurred_at < self._cutoffs.admin, ~held)
+            of_writer = audit_admin.c.writer_id == writer_id
+            framing = select(func.count()).select_from(audit_admin).where(of_writer, frame)
+            if _count(connection, writer_id) > connection.execute(framing).scalar_one():
+                return
+            is_chained = _is_chained(connection, writer_id)
+            batch = batches.take(
+                connection,
+                *(self._keys, writer_id, audit_admin, frame),
+                is_chained=is_chained,
+                is_end=is_chained,
+            )
+            if not batch.refused:
+                for table in (audit_checkpoint, audit_shipment, audit_writer):
+                    connection.execute(delete(table).where(table.c.writer_id == writer_id))
+        yield self._counted(batch)
+
+    def _drop(self, part: Part, stated: int) -> bool:
+        with transaction(self._database) as connection:
+            in_force = holds.in_force(connection, self._keys.verifiers)
+            return whole_partitions.drop(connection, part, self._cutoffs, in_force, stated)
+
+
+def _count(connection: Connection, writer_id: int) -> int:
+    """Rows of the writer."""
+    counts = (
+        select(func.count()).select_from(table).where(table.c.writer_id == writer_id) for table in NUMBERED
+    )
+    return sum(connection.execute(count).scalar_one() for count in counts)
+
+
+def _is_chained(connection: Connection, writer_id: int) -> bool:
+    """Not, for an icapd before revision 0003: as `evidence.judgement` tells them."""
+    return any(
+        connection.execute(select(table.c.writer_id).where(table.c.writer_id == writer_id).limit(1)).first()
+        for table in (audit_shipment, audit_checkpoint)
+    )
