@@ -18,7 +18,7 @@ from icapd.errors import AuditError
 #: What the kernel has for a process that nobody logged in for.
 _NO_LOGIN = 2**32 - 1
 #: Bytes of an outbox that gets four rows.
-_SIZE = 1024 * 1024
+OUTBOX_SIZE = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -40,11 +40,11 @@ def on_record(outbox: Path, mode: Mode, command: str, asked: Mapping[str, object
     """
     read = Read()
     writer = None
-    detail = {**reader(), "command": command, "asked": _given(asked)}
+    detail = {**reader(), "command": command, "asked": given(asked)}
     try:
         # Without the directory, no server ships from here.
         with as_owner(outbox):
-            opened = AuditWriter.open(outbox, max_size=_SIZE, mode=mode)
+            opened = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=mode)
             opened.note("audit-read-begin", detail)
             writer = opened
     except OSError as error:
@@ -80,5 +80,6 @@ def _name(user: int) -> str:
         return str(user)
 
 
-def _given(asked: Mapping[str, object]) -> dict[str, object]:
+def given(asked: Mapping[str, object]) -> dict[str, object]:
+    """What was asked for, without what was left open."""
     return {name: value for name, value in asked.items() if value not in (None, "", False)}

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +18,7 @@ from icapd.audit.evidence.verify import Scope, read_verifiers
 from icapd.audit.evidence.verify import verify as verify_trail
 from icapd.audit.formats.text import printable
 from icapd.cli.audit_view import as_text
+from icapd.cli.progress import bar
 from icapd.cli.tables import console
 from icapd.cli.times import instant
 from icapd.errors import AuditError, IcapdError
@@ -96,7 +95,7 @@ def verify(
     verifiers = read_verifiers(list(public_keys)) if public_keys else _own(settings)
     scope = Scope(since, until, writer_id)
     place = nullcontext(settings.audit.database_url) if export is None else database_of(export)
-    with _progress() as progress:
+    with bar() as progress:
         task = progress.add_task("verifying", total=None)
         with place as database_url:
             report = verify_trail(
@@ -135,19 +134,6 @@ def _own(settings: Settings) -> dict[bytes, Verifier]:
         )
     verifier = load_signer(path).verifier
     return {verifier.id: verifier}
-
-
-def _progress() -> Progress:
-    """Seen only on a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def _as_json(report: Report) -> dict[str, object]:

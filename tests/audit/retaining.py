@@ -10,6 +10,7 @@ from support.trail import Trail
 
 from icapd.audit import AuditRecord
 from icapd.audit.database import Database
+from icapd.audit.evidence.notes import load_or_create_signer
 from icapd.audit.retention import purge as purging
 from icapd.audit.retention.classes import Cutoffs
 from icapd.audit.retention.keys import Keys
@@ -43,7 +44,9 @@ class Kept:
 
     @property
     def keys(self) -> Keys:
-        return Keys.load(Path(self.trail.settings.signing_key))
+        signing_key = Path(self.trail.settings.signing_key)
+        load_or_create_signer(signing_key)
+        return Keys.load(signing_key)
 
     def write(self, count: int, at: int = NOON, **changes: Any) -> int:
         """By a writer of its own, which is shipped; returns the writer."""

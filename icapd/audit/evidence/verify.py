@@ -20,6 +20,7 @@ from icapd.audit.evidence.notes import NoteError, Verifier
 from icapd.audit.evidence.reader import LOWEST, Reader
 from icapd.audit.evidence.rows import microseconds
 from icapd.audit.outbox.adoption import START
+from icapd.audit.retention import holds
 from icapd.audit.tables import (
     NUMBERED,
     audit_admin,
@@ -70,7 +71,7 @@ def verify(
     try:
         with database.read() as connection:
             schema.require_head(connection, database)
-            _Verification(connection, claims, scope, report).run(advance, expect)
+            _Verification(connection, verifiers, claims, scope, report).run(advance, expect)
     finally:
         claims.close()
     return report
@@ -101,8 +102,16 @@ def _lines_of(file: Path) -> list[str]:
 
 
 class _Verification:
-    def __init__(self, connection: Connection, claims: Claims, scope: Scope, report: Report) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        verifiers: Mapping[bytes, Verifier],
+        claims: Claims,
+        scope: Scope,
+        report: Report,
+    ) -> None:
         self._connection = connection
+        self._verifiers = verifiers
         self._reader = Reader(connection)
         self._claims = claims
         self._scope = scope
@@ -124,6 +133,16 @@ class _Verification:
             is_gone = self._claims.is_gone(self._reader, writer_id)
             self._identify(writer_id, is_gone)
             self._judge(writer_id, is_gone, microseconds(newest), advance)
+        if self._scope.is_whole and self._scope.writer_id is None:
+            self._check_holds()
+
+    def _check_holds(self) -> None:
+        """Whether every hold is what it was, and there."""
+        for hold in holds.stored(self._connection, self._verifiers):
+            if hold.problem:
+                self._tell(Kind.ALTERED, hold.writer_id, "audit_hold", hold.problem)
+        for writer_id in holds.missing(self._connection):
+            self._tell(Kind.MISSING, writer_id, "audit_hold", "the hold that the writer tells of")
 
     def _identify(self, writer_id: int, is_gone: bool) -> None:
         """Whether audit_writer says of the writer what its own first row says."""

@@ -1,11 +1,13 @@
 """How long rows stay, by what they tell: nothing found or done, something of either, administration."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Self, get_args
 
 from sqlalchemy import ColumnElement, Table, and_, case, exists, false, not_, or_, true
 
+from icapd.audit import instants
 from icapd.audit.outbox.adoption import DIED, START, STOP
 from icapd.audit.search import same_key
 from icapd.audit.tables import audit_admin, audit_dead_letter, audit_event, audit_finding, audit_shadow
@@ -55,8 +57,14 @@ class Cutoffs:
         """The same one for some classes."""
         return cls(**dict.fromkeys(classes, instant))
 
+    def told(self, archive: Path | None) -> dict[str, object]:
+        """For records: before when rows of each class went, and where to."""
+        given = {name: getattr(self, name) for name in CLASSES}
+        ages = {name: instants.iso(value) for name, value in given.items() if value is not None}
+        return {"before": ages, "archive": None if archive is None else str(archive)}
+
     def __bool__(self) -> bool:
-        return any(getattr(self, field.name) is not None for field in fields(self))
+        return any(getattr(self, name) is not None for name in CLASSES)
 
     def due(self, table: Table) -> Iterator[tuple[Class, ColumnElement[bool]]]:
         """By class, which rows of a table are old enough to go."""

@@ -20,6 +20,8 @@ from icapd.audit.retention.transactions import reading, transaction
 from icapd.audit.search import Filters, conditions
 from icapd.audit.tables import audit_dead_letter, audit_event
 
+#: What is done, in audit_admin.
+ACTION = "erase"
 #: Rows in one transaction.
 _ROWS = 2000
 _NOBODY: dict[str, Any] = dict.fromkeys(canonical.SUBJECT)

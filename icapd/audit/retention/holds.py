@@ -59,6 +59,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 class StoredHold(msgspec.Struct, frozen=True):
     """A row of audit_hold. `problem`: why it, or its release, is not to be believed; "" when it is."""
 
+    #: Whose rows in audit_admin tell of it.
+    writer_id: int
     hold_id: str
     hold: Hold | None
     release: Release | None = None
@@ -92,8 +94,8 @@ def release(connection: Connection, keys: Keys, hold_id: str, reason: str, by: W
 def stored(connection: Connection, verifiers: Mapping[bytes, Verifier]) -> Iterator[StoredHold]:
     """All that there are, the released ones, too, in the order of their making."""
     column = audit_hold.c
-    rows = select(column.hold_id, column.note, column.release_note).order_by(column.held_at)
-    for hold_id, note, release_note in connection.execute(rows).all():
+    rows = select(column.writer_id, column.hold_id, column.note, column.release_note)
+    for writer_id, hold_id, note, release_note in connection.execute(rows.order_by(column.held_at)).all():
         hold = ended = None
         problem = ""
         try:
@@ -102,7 +104,7 @@ def stored(connection: Connection, verifiers: Mapping[bytes, Verifier]) -> Itera
                 ended = _parsed(release_note, f"icapd/hold/{hold_id}/released", Release, verifiers)
         except NoteError as error:
             problem = f"{'the release of ' if hold else ''}the hold {hold_id}: {error}"
-        yield StoredHold(hold_id, hold, ended, problem)
+        yield StoredHold(writer_id, hold_id, hold, ended, problem)
 
 
 def missing(connection: Connection) -> list[int]:

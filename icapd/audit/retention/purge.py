@@ -4,7 +4,7 @@ Each step is a transaction that leaves the trail whole; killed at any moment, th
 """
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select
@@ -21,6 +21,11 @@ from icapd.audit.retention.units import Unit
 from icapd.audit.retention.whole_partitions import Part
 from icapd.audit.tables import NUMBERED, audit_admin, audit_checkpoint, audit_shipment, audit_writer
 
+#: What is done, in audit_admin.
+ACTION = "purge"
+#: Of each step, how many rows it took.
+Steps = Iterator[int]
+
 #: What is left of a writer when all else went: who it was, and that it ended.
 _FRAME = audit_admin.c.action.in_((START, STOP, DIED))
 
@@ -34,6 +39,20 @@ class Outcome:
     refused: int = 0
     partitions: list[str] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
+
+    def told(self) -> dict[str, object]:
+        """For records and programs."""
+        return asdict(self)
+
+    @property
+    def problem(self) -> str:
+        """What a person should see to; "" when there is nothing."""
+        if not self.refused:
+            return ""
+        return (
+            f"{self.refused} rows that are old enough stay, for they are not what their chain says; run"
+            " `icapd audit verify`, and give an older key of the trail with --public-key"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +86,7 @@ def due(database: Database, keys: Keys, cutoffs: Cutoffs) -> Due:
 
 def purge(
     database: Database, keys: Keys, cutoffs: Cutoffs, outcome: Outcome, archive: Path | None = None
-) -> Iterator[int]:
+) -> Steps:
     """Do it, step by step: yields how many rows each took; what was done is in `outcome`. Raises AuditError.
 
     `archive`: a directory that gets a file of the rows before they go.
@@ -93,6 +112,7 @@ class _Purging:
         for part, unit in zip(parts, whole, strict=True):
             stated = yield from self._take(unit)
             if self._drop(part, stated):
+                self._outcome.rows += stated
                 self._outcome.partitions += part.names.values()
         with reading(self._database) as connection:
             wanted = {table: self._wanted(connection, table) for table in MEMBERS}
@@ -140,7 +160,9 @@ class _Purging:
                 )
             after = batch.after
             taken += batch.gone
-            yield self._counted(batch)
+            if unit.part is None:
+                self._count(batch)
+            yield batch.gone
         return taken
 
     def _wanted(self, connection: Connection, table: Table, unit: Unit | None = None) -> ColumnElement[bool]:
@@ -149,10 +171,9 @@ class _Purging:
         wanted = may_go(self._cutoffs, table, held)
         return wanted if unit is None else and_(wanted, unit.within(table))
 
-    def _counted(self, batch: Batch) -> int:
+    def _count(self, batch: Batch) -> None:
         self._outcome.refused += batch.refused
         self._outcome.rows += batch.gone
-        return batch.gone
 
     def _ended(self) -> list[int]:
         """The writers whose ends are old enough."""
@@ -170,7 +191,7 @@ class _Purging:
             frame = and_(_FRAME, audit_admin.c.occurred_at < self._cutoffs.admin, ~held)
             of_writer = audit_admin.c.writer_id == writer_id
             framing = select(func.count()).select_from(audit_admin).where(of_writer, frame)
-            if _count(connection, writer_id) > connection.execute(framing).scalar_one():
+            if _rows_of(connection, writer_id) > connection.execute(framing).scalar_one():
                 return
             is_chained = _is_chained(connection, writer_id)
             batch = batches.take(
@@ -182,7 +203,8 @@ class _Purging:
             if not batch.refused:
                 for table in (audit_checkpoint, audit_shipment, audit_writer):
                     connection.execute(delete(table).where(table.c.writer_id == writer_id))
-        yield self._counted(batch)
+        self._count(batch)
+        yield batch.gone
 
     def _drop(self, part: Part, stated: int) -> bool:
         with transaction(self._database) as connection:
@@ -190,7 +212,7 @@ class _Purging:
             return whole_partitions.drop(connection, part, self._cutoffs, in_force, stated)
 
 
-def _count(connection: Connection, writer_id: int) -> int:
+def _rows_of(connection: Connection, writer_id: int) -> int:
     """Rows of the writer."""
     counts = (
         select(func.count()).select_from(table).where(table.c.writer_id == writer_id) for table in NUMBERED
