@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from icapd.audit.evidence.faults import Report
+from icapd.audit.evidence.faults import PURGED, Report
 from icapd.audit.evidence.imported import database_of
 from icapd.audit.evidence.notes import Verifier, load_signer
 from icapd.audit.evidence.verify import Scope, read_verifiers
@@ -24,8 +24,7 @@ from icapd.cli.times import instant
 from icapd.errors import AuditError, IcapdError
 from icapd.settings import Settings
 
-#: The exit code when nothing could be verified; those below it are kinds of faults, and 6 is kept for what
-#: retention has taken.
+#: The exit code when nothing could be verified; those below it are kinds of faults, and `PURGED`.
 EXIT_UNVERIFIED = 7
 
 
@@ -72,6 +71,14 @@ class _VerifyCommand(click.Command):
     type=click.Path(path_type=Path, dir_okay=False),
     help="Verify an export (JSON lines or Parquet) of the whole trail, not the database.",
 )
+@click.option(
+    "--archive",
+    "archives",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="A file that `icapd audit purge` wrote: its rows count as those that are there. May be given more"
+    " than once.",
+)
 @click.option("--strict", is_flag=True, help="Rows that nothing signed speaks for count, too: exit code 5.")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_obj
@@ -83,6 +90,7 @@ def verify(
     public_keys: tuple[str, ...],
     anchors: Path | None,
     export: Path | None,
+    archives: tuple[Path, ...],
     strict: bool,
     format_: str,
 ) -> None:
@@ -90,7 +98,8 @@ def verify(
 
     \b
     Exit codes: 0 all is as it was, 1 altered, 2 missing, 3 duplicated, 4 the newest rows are missing,
-    5 unsigned (with --strict), 7 could not be verified. Of several the lowest.
+    5 unsigned (with --strict), 6 all is as it was but for what retention took, 7 could not be verified. Of
+    several the lowest.
     """
     verifiers = read_verifiers(list(public_keys)) if public_keys else _own(settings)
     scope = Scope(since, until, writer_id)
@@ -102,6 +111,7 @@ def verify(
                 database_url,
                 verifiers,
                 anchor_file=anchors,
+                archives=archives,
                 scope=scope,
                 advance=lambda rows: progress.advance(task, rows),
                 expect=lambda rows: progress.update(task, total=rows),
@@ -162,6 +172,8 @@ def _print(report: Report, exit_code: int) -> None:
         ("rows", report.rows),
         ("checkpoints", report.checkpoints),
         ("anchors", report.anchors),
+        ("archives", report.archives),
+        ("rows that were purged", report.purged),
         ("rows whose subject was erased", report.erased),
         ("rows older than chains, of which nothing is known", report.unchained),
         ("rows behind the newest checkpoint", report.unsigned),
@@ -169,7 +181,11 @@ def _print(report: Report, exit_code: int) -> None:
     ):
         facts.add_row(name, Text(f"{count:,}"))
     output.print(facts)
-    if exit_code:
+    if exit_code == PURGED:
+        output.print(
+            Text(f"all is as it was but for what retention took (exit code {exit_code})", style="green")
+        )
+    elif exit_code:
         first = min(report.faults, key=lambda fault: fault.kind, default=None)
         where = f": writer {printable(str(first.writer_id))}, row {first.writer_seq}" if first else ""
         output.print(Text(f"not as it was (exit code {exit_code}){where}", style="bold red"))

@@ -54,7 +54,7 @@ class Judgement:
         rows = erased = 0
         last, previous, is_begun = self._last, self._chain, self._chain is not None
         claimed = self._next_claimed()
-        for seq, table, form, chain, problem, is_erased, is_end, _ in links:
+        for seq, table, form, chain, problem, is_erased, is_end, _, is_archived in links:
             rows += 1
             if rows % _STEP == 0:
                 advance(_STEP)
@@ -73,7 +73,7 @@ class Judgement:
                 self._tell(Kind.DUPLICATED, seq, table, "there is another row of that number")
                 continue
             if seq > last + 1:
-                previous = self._pass_over(last, seq, table)
+                previous = self._pass_over(last, seq, "" if is_archived else table)
             if form is None:
                 self._tell(Kind.ALTERED, seq, table, problem)
             elif chain is None:
@@ -135,7 +135,10 @@ class Judgement:
             self._next()
 
     def _pass_over(self, last: int, seq: int, table: str) -> bytes | None:
-        """Over the numbers between two rows; returns the chain of the one before `seq`, if that is signed."""
+        """Over the numbers between two rows; returns the chain of the one before `seq`, if that is signed.
+
+        `table`: that the row of that number is in; "" for one that its archive proves.
+        """
         reached, chain = max(last, min(self._purged_to, seq - 1)), None
         is_whole = True
         while self._claim is not None and self._claim.seq < seq:
@@ -149,7 +152,7 @@ class Judgement:
             self._next()
         if reached < seq - 1:
             is_whole = self._tell_missing(reached, seq)
-        elif chain is None and is_whole:
+        elif chain is None and is_whole and table:
             self._tell(Kind.ALTERED, seq, table, "nothing proves it: the rows before it were purged")
         self._report.purged += seq - 1 - last
         return chain

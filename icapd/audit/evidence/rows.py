@@ -50,6 +50,8 @@ class Link(NamedTuple):
     is_end: bool = False
     #: Microseconds since 1970-01-01 UTC; None where the column holds no time.
     occurred_at: int | None = None
+    #: Whether it comes from a file of purged rows, whose SHA-256 is signed.
+    is_archived: bool = False
 
 
 #: What a link is made of: these columns of each numbered table, behind writer_seq and the instant.

@@ -3,8 +3,12 @@
 The database sorts; rows are streamed, and what is kept of them is the chain of the last one.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +17,14 @@ from sqlalchemy import Column, Connection, func, select, union
 
 from icapd.audit import schema
 from icapd.audit.database import Database
+from icapd.audit.evidence.archives import check as check_archives
 from icapd.audit.evidence.claims import Claims
 from icapd.audit.evidence.faults import Fault, Kind, Report
+from icapd.audit.evidence.imported import database_of
 from icapd.audit.evidence.judgement import Judgement
 from icapd.audit.evidence.notes import NoteError, Verifier
 from icapd.audit.evidence.reader import LOWEST, Reader
-from icapd.audit.evidence.rows import microseconds
+from icapd.audit.evidence.rows import Link, microseconds
 from icapd.audit.outbox.adoption import START
 from icapd.audit.retention import holds
 from icapd.audit.tables import (
@@ -56,11 +62,14 @@ def verify(
     verifiers: Mapping[bytes, Verifier],
     *,
     anchor_file: Path | None = None,
+    archives: Sequence[Path] = (),
     scope: Scope = Scope(),
     advance: Callable[[int], None] = lambda _: None,
     expect: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Everything that is wrong with the trail; AuditError when that can't be told.
+
+    `archives`: files of rows that were purged, which are read along with those that are there.
 
     `expect` is told how many rows there should be, `advance` every now and then how many more were looked at.
     """
@@ -69,9 +78,10 @@ def verify(
     # Before the state of the database that is looked at: what is anchored then is there.
     claims = Claims(verifiers, anchor_file, report)
     try:
-        with database.read() as connection:
+        with database.read() as connection, _rows_of(archives) as archived:
             schema.require_head(connection, database)
-            _Verification(connection, verifiers, claims, scope, report).run(advance, expect)
+            check_archives(connection, archives, verifiers, report)
+            _Verification(connection, archived, verifiers, claims, scope, report).run(advance, expect)
     finally:
         claims.close()
     return report
@@ -101,10 +111,20 @@ def _lines_of(file: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+@contextmanager
+def _rows_of(archives: Sequence[Path]) -> Iterator[Reader | None]:
+    if not archives:
+        yield None
+        return
+    with database_of(*archives) as database_url, Database.parse(database_url).read() as connection:
+        yield Reader(connection)
+
+
 class _Verification:
     def __init__(
         self,
         connection: Connection,
+        archived: Reader | None,
         verifiers: Mapping[bytes, Verifier],
         claims: Claims,
         scope: Scope,
@@ -113,6 +133,7 @@ class _Verification:
         self._connection = connection
         self._verifiers = verifiers
         self._reader = Reader(connection)
+        self._archived = archived
         self._claims = claims
         self._scope = scope
         self._report = report
@@ -181,12 +202,22 @@ class _Verification:
         claims = self._claims.of(self._reader, writer_id, lowest_claim, last, is_gone=is_gone)
         shipped = self._shipped.get(writer_id)
         judgement = Judgement(writer_id, self._report, claims, first=first, shipped=shipped, is_gone=is_gone)
-        judgement.follow(self._reader.links(writer_id, lowest, last), advance)
+        judgement.follow(self._links(writer_id, lowest, last), advance)
         if last is not None:
             return
         has_ended, signed_at = judgement.conclude(), judgement.signed_at
         if not has_ended and newest is not None and signed_at is not None and newest - signed_at > _SILENCE:
             self._report.silent += 1
+
+    def _links(self, writer_id: object, first: int, last: int | None) -> Iterator[Link]:
+        """The rows that are there and those that are archived; of one that is in both, the former."""
+        links = self._reader.links(writer_id, first, last)
+        if self._archived is None:
+            return links
+        archived = (link._replace(is_archived=True) for link in self._archived.links(writer_id, first, last))
+        both = merge(links, archived, key=itemgetter(0))
+        # Its form, its chain: the subject of the one may have been erased.
+        return (next(same) for _, same in groupby(both, key=itemgetter(0, 1, 2, 3)))
 
     def _writers(self) -> list[object]:
         """All that any row is of, and any anchor."""

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,12 +81,11 @@ def archived(
     archive = Archive(path)
     try:
         with reading(database) as connection, whole_file(path, force=False) as output:
-            parquet = parquet_file(output)
-            for number, row in enumerate(_rows(connection, unit, wanted, archive)):
-                parquet.write(row)
-                if number % _STEP == 0:
-                    yield 0
-            parquet.close()
+            with closing(parquet_file(output)) as parquet:
+                for number, row in enumerate(_rows(connection, unit, wanted, archive)):
+                    parquet.write(row)
+                    if number % _STEP == 0:
+                        yield 0
             if not archive.counts():
                 raise _Nothing
         _sync(directory)

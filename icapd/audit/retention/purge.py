@@ -7,11 +7,10 @@ from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
 from icapd.audit.database import Database
-from icapd.audit.outbox.adoption import DIED, START, STOP
-from icapd.audit.retention import batches, holds, units, whole_partitions
+from icapd.audit.retention import batches, holds, units, whole_partitions, whole_writers
 from icapd.audit.retention.archive import Archive, archived
 from icapd.audit.retention.batches import Batch
 from icapd.audit.retention.classes import MEMBERS, Class, Cutoffs, may_go
@@ -19,15 +18,12 @@ from icapd.audit.retention.keys import Keys
 from icapd.audit.retention.transactions import reading, transaction
 from icapd.audit.retention.units import Unit
 from icapd.audit.retention.whole_partitions import Part
-from icapd.audit.tables import NUMBERED, audit_admin, audit_checkpoint, audit_shipment, audit_writer
+from icapd.audit.tables import audit_checkpoint, audit_shipment
 
 #: What is done, in audit_admin.
 ACTION = "purge"
 #: Of each step, how many rows it took.
 Steps = Iterator[int]
-
-#: What is left of a writer when all else went: who it was, and that it ended.
-_FRAME = audit_admin.c.action.in_((START, STOP, DIED))
 
 
 @dataclass(slots=True)
@@ -119,8 +115,11 @@ class _Purging:
             rest = list(units.of_writers(connection, wanted))
         for unit in rest:
             yield from self._take(unit)
-        for writer_id in self._ended():
-            yield from self._end(writer_id)
+        with reading(self._database) as connection:
+            in_force = holds.in_force(connection, self._keys.verifiers)
+            ended = whole_writers.find(connection, self._cutoffs, in_force)
+        for writer_id in ended:
+            yield from self._take(units.of_whole_writer(writer_id))
 
     def _take(self, unit: Unit) -> Generator[int, None, int]:
         """What may go of a unit, archived before if that is wanted; returns how many rows that were."""
@@ -150,14 +149,20 @@ class _Purging:
         while after is not None:
             with transaction(self._database) as connection:
                 wanted = self._wanted(connection, table, unit)
+                is_whole = unit.is_whole_writer
+                if is_whole and not whole_writers.has_no_other(connection, writer_id, wanted):
+                    return taken
                 is_chained = _is_chained(connection, writer_id)
                 batch = batches.take(
                     connection,
                     *(self._keys, writer_id, table, wanted, after),
                     is_chained=is_chained,
                     is_kept=unit.part is not None,
+                    is_end=is_whole and is_chained,
                     may=may,
                 )
+                if is_whole:
+                    whole_writers.forget(connection, writer_id)
             after = batch.after
             taken += batch.gone
             if unit.part is None:
@@ -167,57 +172,20 @@ class _Purging:
 
     def _wanted(self, connection: Connection, table: Table, unit: Unit | None = None) -> ColumnElement[bool]:
         """By what is held just now, for somebody may have put a hold since the batch before."""
-        held = holds.held(table, holds.in_force(connection, self._keys.verifiers))
-        wanted = may_go(self._cutoffs, table, held)
+        in_force = holds.in_force(connection, self._keys.verifiers)
+        if unit is not None and unit.is_whole_writer:
+            return whole_writers.frame(self._cutoffs, in_force)
+        wanted = may_go(self._cutoffs, table, holds.held(table, in_force))
         return wanted if unit is None else and_(wanted, unit.within(table))
 
     def _count(self, batch: Batch) -> None:
         self._outcome.refused += batch.refused
         self._outcome.rows += batch.gone
 
-    def _ended(self) -> list[int]:
-        """The writers whose ends are old enough."""
-        admin, cutoff = audit_admin.c, self._cutoffs.admin
-        if cutoff is None:
-            return []
-        ended = admin.action.in_((STOP, DIED)), admin.occurred_at < cutoff
-        with reading(self._database) as connection:
-            return [row[0] for row in connection.execute(select(admin.writer_id).where(*ended).distinct())]
-
-    def _end(self, writer_id: int) -> Iterator[int]:
-        """When nothing but the frame of a writer is left, and may go: the writer goes whole."""
-        with transaction(self._database) as connection:
-            held = holds.held(audit_admin, holds.in_force(connection, self._keys.verifiers))
-            frame = and_(_FRAME, audit_admin.c.occurred_at < self._cutoffs.admin, ~held)
-            of_writer = audit_admin.c.writer_id == writer_id
-            framing = select(func.count()).select_from(audit_admin).where(of_writer, frame)
-            if _rows_of(connection, writer_id) > connection.execute(framing).scalar_one():
-                return
-            is_chained = _is_chained(connection, writer_id)
-            batch = batches.take(
-                connection,
-                *(self._keys, writer_id, audit_admin, frame),
-                is_chained=is_chained,
-                is_end=is_chained,
-            )
-            if not batch.refused:
-                for table in (audit_checkpoint, audit_shipment, audit_writer):
-                    connection.execute(delete(table).where(table.c.writer_id == writer_id))
-        self._count(batch)
-        yield batch.gone
-
     def _drop(self, part: Part, stated: int) -> bool:
         with transaction(self._database) as connection:
             in_force = holds.in_force(connection, self._keys.verifiers)
             return whole_partitions.drop(connection, part, self._cutoffs, in_force, stated)
-
-
-def _rows_of(connection: Connection, writer_id: int) -> int:
-    """Rows of the writer."""
-    counts = (
-        select(func.count()).select_from(table).where(table.c.writer_id == writer_id) for table in NUMBERED
-    )
-    return sum(connection.execute(count).scalar_one() for count in counts)
 
 
 def _is_chained(connection: Connection, writer_id: int) -> bool:
