@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from alembic import command
@@ -23,6 +24,7 @@ from icapd.audit.retention.transactions import transaction
 from icapd.audit.search import Filters, search
 from icapd.cli.db import db
 from icapd.errors import AuditError
+from icapd.server.retention import Retention
 from icapd.server.upkeep import Upkeep
 from icapd.settings import Audit
 
@@ -205,6 +207,20 @@ def test_ingest_tells_who_has_to_make_partitions_and_ships_nevertheless(site: Si
     work = Upkeep(audit)
     work.work()
     assert "audit_event_default holds 1 rows" in work.problem
+
+
+def test_ingest_tells_who_has_to_purge(site: Site) -> None:
+    ship(site)
+    job = Retention(
+        msgspec.structs.replace(
+            site.trail.settings, database_url=site.url_of("shipper"), retention_allowed=30
+        )
+    )
+    job.work()
+    assert (
+        "no right to purge, erase or hold; run the command of `icapd audit` as a member of icapd_retention"
+        in job.problem
+    )
 
 
 def test_without_roles_a_stranger_is_told_what_is_missing(postgresql_url: str, tmp_path: Path) -> None:

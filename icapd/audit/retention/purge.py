@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, select
 
 from icapd.audit.database import Database
 from icapd.audit.retention import batches, holds, units, whole_partitions, whole_writers
@@ -78,6 +78,18 @@ def due(database: Database, keys: Keys, cutoffs: Cutoffs) -> Due:
                 if in_force:
                     held += connection.execute(rows.where(is_held)).scalar_one()
     return Due(counts, held)
+
+
+def is_due(database: Database, keys: Keys, cutoffs: Cutoffs) -> bool:
+    """Whether anything would go; told without counting it. Raises AuditError."""
+    with reading(database) as connection:
+        in_force = holds.in_force(connection, keys.verifiers)
+        return any(
+            connection.execute(
+                select(exists().where(may_go(cutoffs, table, holds.held(table, in_force))))
+            ).scalar()
+            for table in MEMBERS
+        ) or bool(whole_writers.find(connection, cutoffs, in_force))
 
 
 def purge(
