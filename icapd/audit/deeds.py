@@ -35,23 +35,31 @@ def on_record(audit: Audit, action: str, asked: Mapping[str, object], *, is_long
     detail = {**reader(), **given(asked)}
     outbox = Path(audit.outbox)
     try:
-        with as_owner(outbox):
+        with _as_owner(outbox):
             writer = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=audit.mode)
-    except (OSError, AuditError) as error:
-        reason = f"{outbox}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            if is_long:
+                writer.note(f"{action}-begin", detail)
+    except AuditError as error:
         raise AuditError(
-            f"nothing was done, for it could not be put on record: {reason}; run this where the server runs,"
+            f"nothing was done, for it could not be put on record: {error}; run this where the server runs,"
             " as its user or as root"
         ) from None
     deed = Deed(writer.writer_id)
     is_done = False
     try:
-        if is_long:
-            writer.note(f"{action}-begin", detail)
         yield deed
         is_done = True
     finally:
-        with as_owner(outbox):
+        with _as_owner(outbox):
             if is_done or is_long:
                 writer.note(action, {**detail, **deed.outcome})
             writer.close()
+
+
+@contextmanager
+def _as_owner(outbox: Path) -> Iterator[None]:
+    try:
+        with as_owner(outbox):
+            yield
+    except OSError as error:
+        raise AuditError(f"{outbox}: {error.strerror}") from None

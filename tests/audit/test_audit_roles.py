@@ -211,11 +211,8 @@ def test_ingest_tells_who_has_to_make_partitions_and_ships_nevertheless(site: Si
 
 def test_ingest_tells_who_has_to_purge(site: Site) -> None:
     ship(site)
-    job = Retention(
-        msgspec.structs.replace(
-            site.trail.settings, database_url=site.url_of("shipper"), retention_allowed=30
-        )
-    )
+    url = site.url_of("shipper")
+    job = Retention(msgspec.structs.replace(site.trail.settings, database_url=url, retention_allowed=30))
     job.work()
     assert (
         "no right to purge, erase or hold; run the command of `icapd audit` as a member of icapd_retention"

@@ -12,9 +12,14 @@ from support.trail import Trail
 from tampering import Tampered
 
 from icapd.audit import canonical
+from icapd.audit.evidence import anchors
 from icapd.audit.evidence.faults import PURGED, Kind
-from icapd.audit.evidence.notes import Signer
+from icapd.audit.evidence.notes import Signer, load_signer
 from icapd.audit.evidence.purges import Purge
+from icapd.audit.evidence.verify import verify
+from icapd.audit.retention.classes import Cutoffs
+from icapd.audit.retention.keys import Keys
+from icapd.audit.retention.purge import Outcome, purge
 from icapd.audit.tables import audit_admin, audit_checkpoint, audit_event, audit_finding, audit_purge
 
 #: A record that stays: the fourth with a finding; it stands between the stretches 32 to 40 and 42 to 50.
@@ -31,6 +36,10 @@ class Purged(Kept):
     @property
     def writer_id(self) -> int:
         return int(self.trail.rows("SELECT writer_id FROM audit_writer")[0][0])
+
+    @property
+    def hands_of_nobody(self) -> Tampered:
+        return Tampered(self.trail, 0)
 
     def statement(self, first: int) -> Purge:
         row = self.hands.one(select(audit_purge).where(audit_purge.c.first_seq == first))
@@ -85,9 +94,8 @@ def take_that_of_another_writer(purged: Purged) -> None:
     other = Purged(Trail(purged.trail.outbox, purged.trail.url))
     writer_id = other.write(50)
     note = purged.statement(42).note
-    for table in (audit_finding, audit_event):
-        of_other = table.c.writer_id == writer_id, table.c.writer_seq.between(42, 50)
-        purged.hands.run(delete(table).where(*of_other)) if table is audit_event else None
+    of_other = audit_event.c.writer_id == writer_id, audit_event.c.writer_seq.between(42, 50)
+    purged.hands.run(delete(audit_event).where(*of_other))
     row = dict(purged.hands.one(select(audit_purge).where(of(42)))._mapping)
     purged.hands.run(insert(audit_purge).values(**row | {"writer_id": writer_id, "note": note}))
 
@@ -110,8 +118,7 @@ def rewrite_the_row_before(purged: Purged) -> None:
 
 def put_a_row_among_the_purged(purged: Purged) -> None:
     row = dict(purged.hands.one(select(audit_event).where(audit_event.c.writer_seq == STAYS))._mapping)
-    for seq in (45,):
-        purged.hands.run(insert(audit_event).values(**row | {"writer_seq": seq, "event_id": str(seq)}))
+    purged.hands.run(insert(audit_event).values(**row | {"writer_seq": 45, "event_id": "45"}))
 
 
 def put(purged: Purged, forged: Purge) -> None:
@@ -231,3 +238,35 @@ def test_a_writer_whose_end_is_not_signed_stays(kept: Purged, tamper: Callable[[
     assert outcome.refused >= 1
     assert kept.trail.verify().exit_code(strict=False) < PURGED
     assert kept.count("audit_writer") == 1
+
+
+def test_anchors_of_what_was_purged_are_no_fault(tmp_path: Path) -> None:
+    """The rows that they speak of are gone, and so may be their checkpoints."""
+    kept, file = Purged(Trail.make(tmp_path)), tmp_path / "anchors"
+    kept.write(2100)
+    for (note,) in kept.trail.rows("SELECT note FROM audit_checkpoint ORDER BY signed_at"):
+        anchors.append(file, note)
+    kept.purge(allowed=AFTER_RECORDS, found=AFTER_RECORDS)
+    report = kept.trail.verify(anchor_file=file)
+    assert (report.faults, report.anchors, report.purged) == ([], 3, 2100)
+    kept.purge(allowed=AFTER_ALL, found=AFTER_ALL, admin=AFTER_ALL)
+    report = kept.trail.verify(anchor_file=file)
+    assert (report.faults, report.anchors, report.purged) == ([], 3, 2102)
+    # But what states the purge can't be taken out along with it.
+    kept.hands_of_nobody.run(delete(audit_purge))
+    assert Kind.TRUNCATED in kept.trail.verify(anchor_file=file).counts
+
+
+def test_statements_of_an_older_key_hold_with_its_public_key(kept: Purged) -> None:
+    kept.purge(allowed=NOON + 45_000)
+    older = load_signer(Path(kept.trail.settings.signing_key))
+    Path(kept.trail.settings.signing_key).unlink()
+    # What stands behind an old statement can't be proved without it.
+    assert kept.purge(allowed=AFTER_RECORDS).refused > 0
+    outcome = Outcome()
+    keys = Keys.load(Path(kept.trail.settings.signing_key), {older.verifier.id: older.verifier})
+    for _ in purge(kept.database, keys, Cutoffs(AFTER_RECORDS, AFTER_RECORDS), outcome):
+        pass
+    assert (outcome.refused, kept.stretches()) == (0, [(2, 101)])
+    verifiers = keys.verifiers
+    assert verify(kept.trail.url, verifiers).faults == []

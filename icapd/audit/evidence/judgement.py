@@ -54,7 +54,7 @@ class Judgement:
         rows = erased = 0
         last, previous, is_begun = self._last, self._chain, self._chain is not None
         claimed = self._next_claimed()
-        for seq, table, form, chain, problem, is_erased, is_end, _, is_archived in links:
+        for seq, table, form, chain, problem, is_erased, is_end, *_, is_archived in links:
             rows += 1
             if rows % _STEP == 0:
                 advance(_STEP)

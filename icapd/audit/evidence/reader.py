@@ -17,8 +17,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from icapd.audit.evidence.rows import COLUMNS, FINDING_COLUMNS, Link, links_of, number
-from icapd.audit.search import same_key
+from icapd.audit.evidence.rows import COLUMNS, FINDING_COLUMNS, Link, links_of, microseconds, number
 from icapd.audit.tables import NUMBERED, audit_event, audit_finding
 
 #: The lowest number that a column can hold, though none is below 1.
@@ -67,16 +66,18 @@ class Reader:
         at, seq = table.c.occurred_at, table.c.writer_seq
         of_writer = table.c.writer_id == writer_id, wanted
         behind = at >= after[0], (at > after[0]) | (seq > after[1])
-        in_time = at, seq
         chosen = select(*self._columns(table, COLUMNS[table])).where(*of_writer, *behind)
-        rows = self._connection.execute(chosen.order_by(*in_time).limit(limit)).all()
+        rows = self._connection.execute(chosen.order_by(at, seq).limit(limit)).all()
         findings: Sequence[Sequence[Any]] = ()
-        if table is audit_event and rows:
-            keys = select(*table.primary_key).where(*of_writer, *behind).order_by(*in_time).limit(limit)
-            of_chosen = keys.subquery()
-            statement = select(*self._columns(audit_finding, FINDING_COLUMNS))
-            joined = audit_finding.join(of_chosen, same_key(of_chosen))
-            findings = self._connection.execute(statement.select_from(joined)).all()
+        times = [instant for row in rows if (instant := microseconds(row[1])) is not None]
+        if table is audit_event and times:
+            column = audit_finding.c
+            statement = select(*self._columns(audit_finding, FINDING_COLUMNS)).where(
+                column.writer_id == writer_id,
+                column.occurred_at.between(min(times), max(times)),
+                column.writer_seq.in_([row[0] for row in rows]),
+            )
+            findings = self._connection.execute(statement).all()
         return list(
             links_of(
                 writer_id,

@@ -50,6 +50,8 @@ class Link(NamedTuple):
     is_end: bool = False
     #: Microseconds since 1970-01-01 UTC; None where the column holds no time.
     occurred_at: int | None = None
+    #: How many it has, of an event.
+    findings: int = 0
     #: Whether it comes from a file of purged rows, whose SHA-256 is signed.
     is_archived: bool = False
 
@@ -123,8 +125,11 @@ def _event(writer_id: object, seq: int, row: Sequence[Any], findings: list[Seque
     if is_plain and _is_plain(values):
         key = (writer_id, occurred_at, seq)
         form = _form(canonical.event_form_of_values, key, values, commitment, forms)
+    problem = "" if form else _UNREADABLE
     return Link(
-        seq, "audit_event", form, chain, "" if form else _UNREADABLE, is_erased, occurred_at=occurred_at
+        *(seq, "audit_event", form, chain, problem, is_erased),
+        occurred_at=occurred_at,
+        findings=len(findings),
     )
 
 
@@ -156,7 +161,8 @@ def _dead(writer_id: object, row: Sequence[Any]) -> Link:
         match kind:
             case "event":
                 record = _decode_event(body)
-                is_erased = salt is None and _subject_values(record) == _NOBODY
+                is_nobody = salt is None and _subject_values(record) == _NOBODY
+                is_erased = is_nobody and type(commitment) is bytes
                 if is_erased or canonical.commitment_to(salt, record) == commitment:
                     form = canonical.event_form(key, record, commitment)
             case "admin":

@@ -17,7 +17,8 @@ from icapd.audit.evidence.reader import Reader
 from icapd.audit.evidence.rows import Link
 from icapd.audit.retention.keys import Keys
 from icapd.audit.retention.stretches import joined, proved
-from icapd.audit.tables import audit_checkpoint, audit_event, audit_finding, audit_purge
+from icapd.audit.tables import audit_checkpoint, audit_finding, audit_purge
+from icapd.errors import AuditBusyError
 
 #: Rows in one transaction: some 0.2 s, for which SQLite lets nobody else write.
 ROWS = 2000
@@ -60,15 +61,13 @@ def take(
     reader = Reader(connection)
     found = reader.batch(writer_id, table, wanted, after, ROWS)
     links = [link for link in found if may(link)]
-    rows: Sequence[Link] = links
+    rows: Sequence[Link] = [link for link in links if link.occurred_at is not None]
     if is_chained:
-        rows = _state(connection, reader, keys, writer_id, links, is_end=is_end)
+        rows = _state(connection, reader, keys, writer_id, rows, is_end=is_end)
     if rows and not is_kept:
-        _delete(connection, writer_id, table, rows)
-    # Of a time that is none, nothing is known: whoever finds it last ends there.
-    last = max(
-        ((link.occurred_at, link.seq) for link in found if link.occurred_at is not None), default=after
-    )
+        _delete(connection, writer_id, table, wanted, rows)
+    times = ((link.occurred_at, link.seq) for link in found if link.occurred_at is not None)
+    last = max(times, default=after)
     is_over = len(found) < ROWS or last <= after
     return Batch(len(rows), len(links) - len(rows), None if is_over else last)
 
@@ -89,11 +88,9 @@ def _state(
             earlier.append(purges.parse_row(writer_id, row, keys.verifiers))
     before: dict[int, object] = {purge.last: purge.chain for purge in earlier}
     own = {link.seq for link in links}
-    wanted = [seq - 1 for seq in own if seq > 1 and seq - 1 not in own and seq - 1 not in before]
-    instants = [link.occurred_at for link in links if link.occurred_at is not None]
-    if wanted and instants:
-        times = min(instants) - _NEAR, max(instants) + _NEAR
-        before |= reader.chains(writer_id, wanted, (max(0, times[0]), times[1]))
+    if wanted := [seq - 1 for seq in own if seq > 1 and seq - 1 not in own and seq - 1 not in before]:
+        since, until = _time_of(links)
+        before |= reader.chains(writer_id, wanted, (max(0, since - _NEAR), until + _NEAR))
     signed = {purge.first - 1: purge.before for purge in earlier}
     signed |= _checkpoints(connection, keys, writer_id, first, last)
     if is_end and last not in signed:
@@ -128,9 +125,25 @@ def _row(purge: Purge) -> dict[str, object]:
     return dict(zip(audit_purge.c.keys(), (*values, note), strict=True))
 
 
-def _delete(connection: Connection, writer_id: int, table: Table, rows: Sequence[Link]) -> None:
-    keys = [{"at": link.occurred_at, "seq": link.seq} for link in rows]
-    for one in (audit_finding, table) if table is audit_event else (table,):
-        column = one.c
-        of_row = column.occurred_at == bindparam("at"), column.writer_seq == bindparam("seq")
-        connection.execute(delete(one).where(column.writer_id == writer_id, *of_row), keys)
+def _delete(
+    connection: Connection, writer_id: int, table: Table, wanted: ColumnElement[bool], rows: Sequence[Link]
+) -> None:
+    """The rows, and then their findings, for these may be why the rows are wanted."""
+
+    def deleted(of: Table, numbers: list[int], *also: ColumnElement[bool]) -> int:
+        column = of.c
+        between = column.occurred_at.between(*_time_of(rows))
+        of_rows = column.writer_id == writer_id, between, column.writer_seq.in_(numbers)
+        return connection.execute(delete(of).where(*of_rows, *also)).rowcount
+
+    # No other row has that number, that time and is wanted: it would have been found along with these.
+    if deleted(table, [link.seq for link in rows], wanted) != len(rows):
+        raise AuditBusyError("rows were changed while they were purged; will be tried again")
+    if numbers := [link.seq for link in rows if link.findings]:
+        deleted(audit_finding, numbers)
+
+
+def _time_of(links: Sequence[Link]) -> tuple[int, int]:
+    """The first and the last instant of rows that have one."""
+    instants = [link.occurred_at for link in links if link.occurred_at is not None]
+    return min(instants), max(instants)

@@ -80,8 +80,11 @@ class Cutoffs:
 
 
 def may_go(cutoffs: Cutoffs, table: Table, held: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Which rows of a table go. Never NULL, so that its opposite is all the others."""
-    return is_so(and_(or_(false(), *(due for _, due in cutoffs.due(table))), not_(held)))
+    """Which rows of a table go. Never NULL, as `held` is not, so that its opposite is all the others."""
+    latest = max((getattr(cutoffs, name) or 0 for name in MEMBERS[table]), default=0)
+    is_due = or_(false(), *(due for _, due in cutoffs.due(table)))
+    # The first one is for the database, which looks at no newer row then.
+    return and_(table.c.occurred_at < latest, is_due, not_(held))
 
 
 def is_so(condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ from icapd.audit.retention import batches, holds, units, whole_partitions, whole
 from icapd.audit.retention.archive import Archive, archived
 from icapd.audit.retention.batches import Batch
 from icapd.audit.retention.classes import MEMBERS, Class, Cutoffs, may_go
+from icapd.audit.retention.holds import Hold
 from icapd.audit.retention.keys import Keys
 from icapd.audit.retention.transactions import reading, transaction
 from icapd.audit.retention.units import Unit
@@ -114,7 +115,7 @@ class _Purging:
 
     def run(self) -> Iterator[int]:
         with reading(self._database) as connection:
-            in_force = holds.in_force(connection, self._keys.verifiers)
+            in_force = self._holds(connection)
             parts = whole_partitions.find(connection, self._cutoffs, in_force)
             whole = [units.of_partition(connection, part) for part in parts]
         for part, unit in zip(parts, whole, strict=True):
@@ -128,8 +129,7 @@ class _Purging:
         for unit in rest:
             yield from self._take(unit)
         with reading(self._database) as connection:
-            in_force = holds.in_force(connection, self._keys.verifiers)
-            ended = whole_writers.find(connection, self._cutoffs, in_force)
+            ended = whole_writers.find(connection, self._cutoffs, self._holds(connection))
         for writer_id in ended:
             yield from self._take(units.of_whole_writer(writer_id))
 
@@ -184,7 +184,7 @@ class _Purging:
 
     def _wanted(self, connection: Connection, table: Table, unit: Unit | None = None) -> ColumnElement[bool]:
         """By what is held just now, for somebody may have put a hold since the batch before."""
-        in_force = holds.in_force(connection, self._keys.verifiers)
+        in_force = self._holds(connection)
         if unit is not None and unit.is_whole_writer:
             return whole_writers.frame(self._cutoffs, in_force)
         wanted = may_go(self._cutoffs, table, holds.held(table, in_force))
@@ -196,8 +196,10 @@ class _Purging:
 
     def _drop(self, part: Part, stated: int) -> bool:
         with transaction(self._database) as connection:
-            in_force = holds.in_force(connection, self._keys.verifiers)
-            return whole_partitions.drop(connection, part, self._cutoffs, in_force, stated)
+            return whole_partitions.drop(connection, part, self._cutoffs, self._holds(connection), stated)
+
+    def _holds(self, connection: Connection) -> list[Hold]:
+        return holds.in_force(connection, self._keys.verifiers)
 
 
 def _is_chained(connection: Connection, writer_id: int) -> bool:
