@@ -54,7 +54,7 @@ class Judgement:
         rows = erased = 0
         last, previous, is_begun = self._last, self._chain, self._chain is not None
         claimed = self._next_claimed()
-        for seq, table, form, chain, problem, is_erased, is_end, *_, is_archived in links:
+        for seq, table, form, chain, problem, is_erased, is_end, is_archived, _, _ in links:
             rows += 1
             if rows % _STEP == 0:
                 advance(_STEP)
@@ -147,8 +147,9 @@ class Judgement:
                 if claim.seq > reached:
                     is_whole = self._tell_missing(reached, claim.seq + 1)
                 reached = max(reached, min(claim.purged_to, seq - 1))
-            elif claim.seq == seq - 1:
-                chain = claim.chain
+            else:
+                self._signed, self._signed_end = claim.seq, claim.is_end
+                chain = claim.chain if claim.seq == seq - 1 else None
             self._next()
         if reached < seq - 1:
             is_whole = self._tell_missing(reached, seq)

@@ -48,12 +48,12 @@ class Link(NamedTuple):
     is_erased: bool = False
     #: Whether it says that its writer has ended.
     is_end: bool = False
+    #: Whether it comes from a file of purged rows, whose SHA-256 is signed.
+    is_archived: bool = False
     #: Microseconds since 1970-01-01 UTC; None where the column holds no time.
     occurred_at: int | None = None
     #: How many it has, of an event.
     findings: int = 0
-    #: Whether it comes from a file of purged rows, whose SHA-256 is signed.
-    is_archived: bool = False
 
 
 #: What a link is made of: these columns of each numbered table, behind writer_seq and the instant.
@@ -126,11 +126,9 @@ def _event(writer_id: object, seq: int, row: Sequence[Any], findings: list[Seque
         key = (writer_id, occurred_at, seq)
         form = _form(canonical.event_form_of_values, key, values, commitment, forms)
     problem = "" if form else _UNREADABLE
-    return Link(
-        *(seq, "audit_event", form, chain, problem, is_erased),
-        occurred_at=occurred_at,
-        findings=len(findings),
-    )
+    count = len(findings)
+    # By place: this is done for each row of a trail.
+    return Link(seq, "audit_event", form, chain, problem, is_erased, False, False, occurred_at, count)
 
 
 def _admin(writer_id: object, row: Sequence[Any]) -> Link:
