@@ -1,7 +1,6 @@
 """`icapd audit hold`: legal holds, which keep records from being purged or erased."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -9,14 +8,12 @@ from rich.table import Table
 
 from icapd.audit import deeds, instants, stored
 from icapd.audit.database import Database
-from icapd.audit.evidence.verify import read_verifiers
 from icapd.audit.reads import reader
 from icapd.audit.retention import holds
 from icapd.audit.retention.holds import Hold, StoredHold
-from icapd.audit.retention.keys import Keys
 from icapd.audit.retention.transactions import reading, transaction
 from icapd.audit.search import Filters
-from icapd.cli.audit_options import as_asked, filter_options, printable_text, public_key_option
+from icapd.cli.audit_options import as_asked, filter_options, keys_of, printable_text, public_key_option
 from icapd.cli.audit_view import as_text
 from icapd.cli.tables import console
 from icapd.settings import Settings
@@ -44,7 +41,7 @@ def add(settings: Settings, /, reason: str, **filters: Any) -> None:
     Administrative rows, and what a shadow policy would have done, are held by --since and --until alone.
     """
     wanted, database = Filters(**filters), Database.parse(settings.audit.database_url)
-    keys = Keys.load(Path(settings.audit.signing_key))
+    keys = keys_of(settings, ())
     asked = {"filters": as_asked(wanted), "reason": reason}
     with (
         deeds.on_record(settings.audit, holds.HELD, asked, is_long=False) as deed,
@@ -64,7 +61,7 @@ def add(settings: Settings, /, reason: str, **filters: Any) -> None:
 @click.pass_obj
 def list_(settings: Settings, all_: bool, public_keys: tuple[str, ...], format_: str) -> None:
     """Print the holds that are in force."""
-    keys = Keys.load(Path(settings.audit.signing_key), read_verifiers(list(public_keys)))
+    keys = keys_of(settings, public_keys)
     with reading(Database.parse(settings.audit.database_url)) as connection:
         found = [one for one in holds.stored(connection, keys.verifiers) if all_ or not one.release]
         missing = holds.missing(connection)
@@ -88,7 +85,7 @@ def list_(settings: Settings, all_: bool, public_keys: tuple[str, ...], format_:
 @click.pass_obj
 def release(settings: Settings, hold_id: str, reason: str, public_keys: tuple[str, ...]) -> None:
     """End a hold: what it held may be purged and erased again, unless another one holds it."""
-    keys = Keys.load(Path(settings.audit.signing_key), read_verifiers(list(public_keys)))
+    keys = keys_of(settings, public_keys)
     asked = {"hold": hold_id, "reason": reason}
     with (
         deeds.on_record(settings.audit, holds.RELEASED, asked, is_long=False),

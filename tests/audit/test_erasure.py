@@ -12,7 +12,7 @@ from tampering import Tampered
 from icapd.audit.outbox.file import OutboxFile
 from icapd.audit.retention import erasure
 from icapd.audit.search import Filters, search
-from icapd.audit.tables import audit_event
+from icapd.audit.tables import audit_dead_letter, audit_event
 
 
 @pytest.fixture
@@ -87,8 +87,6 @@ def test_a_dead_letter_is_erased_too(kept: Kept) -> None:
             "problem": "",
             "failed_at": NOON,
         }
-        from icapd.audit.tables import audit_dead_letter
-
         hands.run(audit_dead_letter.insert().values(**letter))
     assert kept.trail.verify().faults == []
     assert erasure.erasable(kept.database, kept.keys, Filters(user="alice")).rows == 1

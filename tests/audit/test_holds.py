@@ -12,9 +12,12 @@ from tampering import Tampered
 
 from icapd.audit import deeds
 from icapd.audit.evidence.notes import Signer
-from icapd.audit.retention import erasure, holds
+from icapd.audit.retention import batches, erasure, holds
+from icapd.audit.retention import purge as purging
+from icapd.audit.retention.classes import Cutoffs
 from icapd.audit.retention.holds import Hold
 from icapd.audit.retention.keys import Keys
+from icapd.audit.retention.purge import Outcome
 from icapd.audit.retention.transactions import transaction
 from icapd.audit.search import Filters
 from icapd.audit.tables import audit_hold
@@ -101,11 +104,6 @@ def test_rows_besides_are_held_by_their_time(in_sqlite: Holding) -> None:
 def test_a_hold_that_comes_during_a_purge_counts_from_then_on(
     in_sqlite: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from icapd.audit.retention import batches
-    from icapd.audit.retention import purge as purging
-    from icapd.audit.retention.classes import Cutoffs
-    from icapd.audit.retention.purge import Outcome
-
     monkeypatch.setattr(batches, "ROWS", 5)
     in_sqlite.write(20)
     steps = purging.purge(

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from audit_records import NOON
 from click.testing import CliRunner, Result
 from retaining import Kept
 from support.trail import Trail
@@ -176,10 +175,14 @@ def test_archives_are_written_and_verified(kept: Kept, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     archive = tmp_path / "archive"
     archive.mkdir()
-    assert NOON
     icapd(kept, "purge", "--yes", retention_allowed=1, retention_archive=str(archive))
     (file,) = archive.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     verified = icapd(kept, "verify", "--archive", str(file))
     assert verified.exit_code == 0, verified.output
     assert icapd(kept, "verify", "--archive", str(tmp_path / "none.parquet")).exit_code == 7
+    # Along with an export of what is left as well.
+    export = tmp_path / "export.jsonl"
+    icapd(kept, "export", str(export), "--format", "jsonl")
+    assert icapd(kept, "verify", "--export", str(export)).exit_code == 6
+    assert icapd(kept, "verify", "--export", str(export), "--archive", str(file)).exit_code == 0

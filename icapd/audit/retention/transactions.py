@@ -39,7 +39,7 @@ def transaction(database: Database) -> Iterator[Connection]:
 @contextmanager
 def reading(database: Database) -> Iterator[Connection]:
     """Only reads, and sees one state of the database. Raises AuditError."""
-    with database.read() as connection, remedies(database):
+    with database.read(waits=True) as connection, remedies(database):
         schema.require_head(connection, database)
         yield connection
 
