@@ -106,6 +106,15 @@ def test_a_row_that_comes_late_is_not_dropped_with_the_rest(kept: Holding) -> No
     assert EVENTS in kept.purge(allowed=JUNE, found=JUNE).partitions
 
 
+def test_two_purges_at_once_take_all_once(kept: Holding) -> None:
+    cutoffs = Cutoffs(JUNE, JUNE)
+    slow = purging.purge(kept.database, kept.keys, cutoffs, slowly := Outcome())
+    assert next(slow) == 100
+    assert kept.purge(allowed=JUNE, found=JUNE).rows == 100
+    assert (list(slow), slowly.rows, slowly.partitions) == ([], 0, [])
+    assert (kept.trail.verify().faults, kept.stretches()) == ([], [(2, 101)])
+
+
 def test_rows_of_the_default_partition_go_row_by_row(kept: Holding) -> None:
     kept.write(10, at=NOON - 900 * DAY)
     assert kept.purge(allowed=NOON, found=NOON).rows == 10

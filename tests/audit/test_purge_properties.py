@@ -90,7 +90,7 @@ Kept(Trail(Path(sys.argv[1]), sys.argv[2])).purge(allowed=AFTER_RECORDS, found=A
 """
 
 
-@pytest.mark.parametrize("at", [1, 3, -1, -4], ids=["before", "before the third", "behind", "later"])
+@pytest.mark.parametrize("at", [3, -4], ids=["before", "behind"])
 def test_a_process_that_is_killed_within_a_transaction_has_done_nothing_by_halves(
     empty_url: str, tmp_path: Path, at: int
 ) -> None:

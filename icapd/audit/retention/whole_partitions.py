@@ -57,6 +57,9 @@ def find(connection: Connection, cutoffs: Cutoffs, holds: Sequence[Hold]) -> lis
 
 def drop(connection: Connection, part: Part, cutoffs: Cutoffs, holds: Sequence[Hold], stated: int) -> bool:
     """Drop it, unless it has other rows by now than those `stated` to have gone; returns whether it did."""
+    if {one.name for one in partitions.listed(connection)}.isdisjoint(part.names.values()):
+        # Another purge was faster.
+        return False
     connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK}s'"))
     for partition in part.names.values():
         # Rows may still be read, but none comes any more.
