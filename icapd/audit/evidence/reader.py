@@ -1,6 +1,6 @@
 """Reads the rows of a writer as the links of its chain: streamed, or so many at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -69,12 +69,12 @@ class Reader:
         chosen = select(*self._columns(table, COLUMNS[table])).where(*of_writer, *behind)
         rows = self._connection.execute(chosen.order_by(at, seq).limit(limit)).all()
         findings: Sequence[Sequence[Any]] = ()
-        times = [instant for row in rows if (instant := microseconds(row[1])) is not None]
-        if table is audit_event and times:
+        since, until = _first_instant(rows), _first_instant(reversed(rows))
+        if table is audit_event and since is not None:
             column = audit_finding.c
             statement = select(*self._columns(audit_finding, FINDING_COLUMNS)).where(
                 column.writer_id == writer_id,
-                column.occurred_at.between(min(times), max(times)),
+                column.occurred_at.between(since, until),
                 column.writer_seq.in_([row[0] for row in rows]),
             )
             findings = self._connection.execute(statement).all()
@@ -133,6 +133,11 @@ class Reader:
 
     def _columns(self, table: Table, names: Sequence[str]) -> list[ColumnElement[Any]]:
         return [table.c.writer_seq, self.instant(table.c.occurred_at), *(table.c[name] for name in names)]
+
+
+def _first_instant(rows: Iterable[Sequence[Any]]) -> int | None:
+    """Of those that have one."""
+    return next((found for row in rows if (found := microseconds(row[1])) is not None), None)
 
 
 def _in_order(row: Sequence[Any]) -> tuple[int, str]:
