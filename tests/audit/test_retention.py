@@ -86,3 +86,27 @@ def test_it_goes_on_after_it_was_killed_at_any_step(kept: Kept, monkeypatch: pyt
         assert (report.faults, report.rows + report.purged) == ([], 62)
     assert steps > 5
     assert kept.stretches() == [(2, 61)]
+
+
+def test_rows_of_an_icapd_without_chains_go_without_a_statement(in_sqlite: Kept) -> None:
+    in_sqlite.write(10)
+    with in_sqlite.database.write() as connection:
+        for table in ("audit_event", "audit_admin"):
+            connection.exec_driver_sql(f"UPDATE {table} SET chain = NULL")
+        for table in ("audit_shipment", "audit_checkpoint"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    assert in_sqlite.purge(allowed=AFTER_RECORDS, found=AFTER_RECORDS).rows == 10
+    report = in_sqlite.trail.verify()
+    assert (report.faults, report.unchained, report.purged) == ([], 2, 0)
+    in_sqlite.purge(allowed=AFTER_ALL, found=AFTER_ALL, admin=AFTER_ALL)
+    assert (in_sqlite.count("audit_writer"), in_sqlite.stretches()) == (0, [])
+    assert in_sqlite.trail.verify().writers == 0
+
+
+@pytest.mark.parametrize("when", ["'2026-05-17 1?'", "x'00'", "'six'"])
+def test_a_row_whose_time_is_none_stays_and_holds_nothing_up(in_sqlite: Kept, when: str) -> None:
+    in_sqlite.write(20)
+    with in_sqlite.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE audit_event SET occurred_at = {when} WHERE writer_seq = 5")
+    assert in_sqlite.purge(allowed=AFTER_RECORDS, found=AFTER_RECORDS).rows == 19
+    assert [fault.writer_seq for fault in in_sqlite.trail.verify().faults] == [5]
