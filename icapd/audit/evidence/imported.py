@@ -23,6 +23,8 @@ from icapd.errors import AuditError
 _PARQUET = b"PAR1"
 #: Characters of a line: a record with all the findings that there may be, and a detail of a megabyte.
 _LONGEST_LINE = 16 * 1024 * 1024
+#: Rows of a Parquet file that are held at a time.
+_BATCH = 2000
 _KEY = ("writer_id", "occurred_at", "writer_seq")
 
 Row = Mapping[str, Any]
@@ -134,7 +136,7 @@ def _parquet_rows(export: Path) -> Iterator[Row]:
         raise AuditError("Parquet needs pyarrow: pip install 'icapd[parquet]'") from None
     try:
         number = 0
-        for batch in parquet.ParquetFile(export).iter_batches():
+        for batch in parquet.ParquetFile(export).iter_batches(batch_size=_BATCH):
             for row in batch.to_pylist():
                 number += 1
                 yield _checked(row, f"{export}: row {number}")
