@@ -14,8 +14,8 @@ import re
 import hyperscan
 import uvloop
 
+from icapd.configuration import rules_directory
 from icapd.policy import PolicyStore, RuleSet
-from icapd.services.configured import rules_directory
 from icapd.settings import Settings
 
 CONTINUE = b"ICAP/1.0 100 Continue\r\n\r\n"

@@ -111,6 +111,8 @@ class Icapd(Server):
         config.write_text(
             f'[server]\nlisten = "127.0.0.1:{self.port}"\nhttp_listen = ""\nworkers = {self.workers}\n'
             f'engine = "{self.engine}"\ncontrol = ""\n{self.more_settings()}'
+            # The load is a flood of equal findings; traffic is not.
+            "[audit]\ncoalesce_after = 0\n"
         )
         command = [str(Path(sys.executable).with_name("icapd")), "--config", str(config)]
         subprocess.run([*command, "db", "upgrade"], check=True, capture_output=True)

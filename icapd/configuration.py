@@ -4,6 +4,7 @@ A key that no struct has is an error. Paths that are not absolute are taken from
 """
 
 import difflib
+import importlib.resources
 import os
 import tomllib
 from collections.abc import Mapping
@@ -139,3 +140,13 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
             anchor_file=placed(audit.anchor_file),
         ),
     )
+
+
+def rules_directory(settings: Settings) -> Path:
+    """Where the rules are: the configured directory, else those that came with icapd."""
+    return Path(settings.policy.directory) if settings.policy.directory else default_rules_directory()
+
+
+def default_rules_directory() -> Path:
+    """The rule files that come with icapd."""
+    return Path(str(importlib.resources.files("icapd.rules")))

@@ -13,6 +13,9 @@ MiB = 1024 * KiB
 
 FailMode = Literal["open", "closed"]
 
+#: Of one message. `icapd audit verify` holds those of one in memory, and refuses more.
+MOST_FINDINGS = 10_000
+
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -98,8 +101,14 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     #: SQLAlchemy URL of the database that records are shipped to: SQLite, PostgreSQL or MariaDB.
     database_url: str = "sqlite:///icapd.db"
     #: When a record counts as kept, before its verdict leaves: `durable` on the local disk; `relaxed` with
-    #: the kernel, which survives the death of the process but not of the machine; `off` keeps none.
-    mode: Literal["durable", "relaxed", "off"] = "durable"
+    #: the kernel, which survives the death of the process but not of the machine; `strict` in the database,
+    #: which every verdict then waits for; `off` keeps none.
+    mode: Literal["durable", "relaxed", "strict", "off"] = "durable"
+    #: Seconds that a record may take to be kept; then its message meets fail_mode.
+    patience: float = 1.0
+    #: Of the records with findings of one second that are equal but for ids and times, how many have rows of
+    #: their own; the rest is one row with their number (`repeats`). 0: all have. `strict` does without.
+    coalesce_after: int = 100
     #: Directory of the files that keep records until they are in the database.
     outbox: str = "outbox"
     #: Bytes of all these files together; when they are full, messages meet fail_mode.
@@ -115,7 +124,7 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     retention_admin: int = 0
     #: Directory that gets a Parquet file of what is purged, before it goes; "" for none.
     retention_archive: str = ""
-    #: File of the key for fingerprints of secrets; made at the first start, readable by its owner only.
+    #: File of the keys for fingerprints of secrets; made at the first start, readable by its owner only.
     fingerprint_key: str = "fingerprint.key"
     #: File of the key that checkpoints are signed with; made at the first start, readable by its owner only.
     signing_key: str = "signing.key"
@@ -226,11 +235,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for section, name in self._sections:
             for key in section.__struct_fields__:
                 value = getattr(section, key)
-                if type(value) in (int, float) and not value > 0 and (name, key) not in _MAY_BE_ZERO:
+                if key in _MAY_BE_ZERO.get(name, ()):
+                    problems += [(name, key, "must be 0 or more")] if value < 0 else []
+                elif type(value) in (int, float) and not value > 0:
                     problems.append((name, key, f"must be more than 0, not {value}"))
-        for name, key in _MAY_BE_ZERO:
-            if getattr(getattr(self, name), key) < 0:
-                problems.append((name, key, "must be 0 or more"))
         for shorter, longer in (("allowed", "found"), ("found", "admin")):
             days = getattr(self.audit, f"retention_{longer}")
             if days and not 0 < getattr(self.audit, f"retention_{shorter}") <= days:
@@ -238,8 +246,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 problems.append(("audit", f"retention_{longer}", problem))
         if self.policy.shadow_share > 1:
             problems.append(("policy", "shadow_share", "must be at most 1: a whole CPU"))
-        if not 0 <= self.services.preview <= 64 * KiB:
-            problems.append(("services", "preview", "must be from 0 to 65536: Squid previews no more"))
+        if self.services.preview > 64 * KiB:
+            problems.append(("services", "preview", "must be at most 65536: Squid previews no more"))
+        if self.limits.max_findings > MOST_FINDINGS:
+            problems.append(("limits", "max_findings", f"must be at most {MOST_FINDINGS}"))
         for key in ("listen", "listen_tls", "http_listen"):
             value = getattr(self.server, key)
             if value and split_address(value) is None:
@@ -260,10 +270,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return problems
 
 
-_MAY_BE_ZERO = (
-    *(("services", "preview"), ("server", "workers"), ("server", "max_connections_per_peer")),
-    *(("audit", f"retention_{name}") for name in ("allowed", "found", "admin")),
-)
+_MAY_BE_ZERO = {
+    "audit": ("coalesce_after", *(f"retention_{name}" for name in ("allowed", "found", "admin"))),
+    "server": ("max_connections_per_peer", "workers"),
+    "services": ("preview",),
+}
 _VIA = re.compile(r"[A-Za-z0-9._-]{0,64}")
 
 

@@ -12,9 +12,13 @@ import pytest
 from hypothesis import settings
 from support.processes import children
 
+pytest_plugins = ["support.database_servers"]
+
 #: As many as continuous integration has processors.
 WORKERS = 2
 _TESTS = Path(__file__).parent
+#: Where the files are that take longest. They come first: at the end both processes should have work.
+_FIRST = ("e2e", "bench", "packaging", "server", "audit", "faults", "fleet", "cli", "conformance", "fuzz")
 
 # A machine that is shared and slow is no failure of a property.
 settings.register_profile("icapd", deadline=None)
@@ -25,6 +29,12 @@ settings.load_profile("icapd")
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """None for files that were named: their tests begin sooner in this process."""
     return 0 if config.args_source is pytest.Config.ArgsSource.ARGS else WORKERS
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay together, and files of a directory in their order."""
+    places = {_TESTS / name: place for place, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.parent, len(places)))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

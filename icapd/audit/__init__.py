@@ -9,6 +9,7 @@ connections, and errors that name the place and the remedy.
 """
 
 from icapd.audit.evidence import notary_for
+from icapd.audit.outbox.commit import Commit
 from icapd.audit.outbox.directory import reserve
 from icapd.audit.outbox.writer import AuditWriter
 from icapd.audit.record import AuditRecord, Disposition, FindingRecord, Inspection, Phase, Verdict
@@ -18,6 +19,7 @@ from icapd.audit.uuid7 import uuid7
 __all__ = [
     "AuditRecord",
     "AuditWriter",
+    "Commit",
     "Disposition",
     "FindingRecord",
     "Inspection",

@@ -1,10 +1,12 @@
 """Where the audit tables are: `database_url` parsed, and connections whose errors name place and remedy."""
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +23,8 @@ _BUSY_TIMEOUT = 5.0
 
 #: Seconds. A server that can't be reached, or that says nothing any more, is given up then.
 CONNECT_TIMEOUT, SILENCE_TIMEOUT = 5, 30
+#: The same for a statement that may take long, in a process that must not wait for ever.
+LONG_TIMEOUT = 600
 
 _EXAMPLES = (
     "sqlite:////var/lib/icapd/icapd.db, postgresql://user@host/database or mariadb://user@host/database"
@@ -63,6 +67,8 @@ class Database:
     url: URL
     #: The SQLite file; None for a server.
     file: Path | None
+    #: Whether a server is given up that says nothing, whatever it was asked.
+    is_bounded: bool = False
 
     @classmethod
     def parse(cls, database_url: str) -> Self:
@@ -84,6 +90,10 @@ class Database:
     def name(self) -> str:
         """What messages call it: the file, or the address without its password."""
         return str(self.file or self.url.render_as_string(hide_password=True))
+
+    def bounded(self) -> Self:
+        """The same for a process that nobody watches: no wait in it is without end."""
+        return replace(self, is_bounded=True)
 
     @contextmanager
     def read(self, *, waits: bool = False) -> Iterator[Connection]:
@@ -129,11 +139,17 @@ class Database:
         if self.file is None:
             _, extra, options = _SERVERS[self.url.get_backend_name()]
             if waits:
-                options = {name: value for name, value in options.items() if name not in _WITHIN_STATEMENTS}
+                longer = LONG_TIMEOUT if self.is_bounded else None
+                options = {
+                    name: longer if name in _WITHIN_STATEMENTS else value for name, value in options.items()
+                }
             try:
-                return create_engine(self.url, poolclass=NullPool, connect_args=options)
+                engine = create_engine(self.url, poolclass=NullPool, connect_args=options)
             except ModuleNotFoundError:
                 raise AuditError(f"{self.name}: needs a driver: pip install '{extra}'") from None
+            if self.is_bounded:
+                _bound(engine, LONG_TIMEOUT if waits else SILENCE_TIMEOUT)
+            return engine
         connect = partial(sqlite.connect, self.file, mode, busy_timeout=busy_timeout)
         engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
         # Python's sqlite3 begins transactions of its own accord, but not before DDL: so this begins them.
@@ -154,3 +170,28 @@ class Database:
             return sqlite.failure(self.file, error)
         first_line = str(error).partition("\n")[0]
         return AuditError(f"{self.name}: {first_line}; see [audit] database_url, and whether the server runs")
+
+
+def _bound(engine: Engine, seconds: float) -> None:
+    """Have a silence end on both sides.
+
+    A server would keep what its client has given up, and with it the locks on a batch, for which the next try
+    would wait.
+    """
+    if engine.dialect.name == "postgresql":
+        # Imported where the driver is there.
+        connect = partial(import_module("icapd.audit.silence").connect, seconds)
+        event.listen(engine, "do_connect", lambda _dialect, _record, args, options: connect(*args, **options))
+        # For the transaction alone: the session may be a pooler's, and others' next.
+        limits = "SELECT " + ", ".join(
+            f"set_config('{name}', '{seconds * 1000:.0f}', true)"
+            for name in ("statement_timeout", "idle_in_transaction_session_timeout")
+        )
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(limits))
+    else:
+        # MySQL takes for a comment what only MariaDB has. The client's limits are its driver's.
+        limits = (
+            "SET time_zone = '+00:00'"
+            f"/*M!100300 , max_statement_time = {seconds}, idle_transaction_timeout = {math.ceil(seconds)} */"
+        )
+        event.listen(engine, "connect", lambda connection, _record: connection.cursor().execute(limits))

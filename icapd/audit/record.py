@@ -11,8 +11,9 @@ import msgspec
 from icapd.audit import instants
 
 #: `final`: a transaction's one row. `open`: what it would be if the server died now, for a message that
-#: flows (again: with new findings). `close`: the row that takes the place of the open one.
-Phase = Literal["final", "open", "close"]
+#: flows (again: with new findings). `close`: the row that takes the place of the open one. `omit` and `drop`
+#: stand for `final` and `close` where the policy wants no row: there is none, and an open one goes.
+Phase = Literal["final", "open", "close", "omit", "drop"]
 IcapMethod = Literal["REQMOD", "RESPMOD"]
 #: What the policy wanted, mildest first.
 Verdict = Literal["allowed", "logged", "redacted", "blocked"]
@@ -39,7 +40,7 @@ class FindingRecord:
     target: str
     #: The match, masked.
     excerpt: str
-    #: Keyed: equal secrets have equal fingerprints, and nobody without the key can test a guess.
+    #: Keyed: equal secrets have equal ones under one key, which is named; without it nobody can test a guess.
     fingerprint: str
 
 
@@ -59,7 +60,7 @@ class AuditRecord:
     #: In lower case: filters compare it exactly.
     host: str | None = None
     port: int | None = None
-    #: Secrets in it are masked already.
+    #: With the names of its query; secrets in it, and the values of the query, are masked already.
     path: str | None = None
     client_ip: str | None = None
     client_user: str | None = None

@@ -1,7 +1,7 @@
 """Which records someone asks for, and reading them back, newest first, in constant memory."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
@@ -33,10 +33,11 @@ class Filters:
     user: str | None = None
     client: str | None = None
     verdict: Verdict | None = None
-    #: Of one and the same finding: its rule's id, the least it must weigh, the fingerprint of its secret.
+    #: Of one and the same finding: its rule's id, the least it must weigh, the fingerprint of its secret: one
+    #: of these, for a secret has another one under each key.
     rule: str | None = None
     severity: Severity | None = None
-    fingerprint: str | None = None
+    fingerprint: tuple[str, ...] | None = None
     txn: str | None = None
     #: A txn_id or an event_id.
     identity: str | None = None
@@ -98,7 +99,15 @@ def about_findings(filters: Filters, findings: FromClause = audit_finding) -> It
     if filters.severity is not None:
         yield finding.severity.in_(SEVERITIES[SEVERITIES.index(filters.severity) :])
     if filters.fingerprint is not None:
-        yield finding.fingerprint == filters.fingerprint
+        yield finding.fingerprint.in_([*filters.fingerprint, *_without_id(filters.fingerprint)])
+
+
+def _without_id(fingerprints: Iterable[str]) -> Iterator[str]:
+    """As they were before fingerprints named their key: the digests alone."""
+    for fingerprint in fingerprints:
+        _, dash, digest = fingerprint.partition("-")
+        if dash:
+            yield digest
 
 
 def in_time(filters: Filters, findings: FromClause = audit_finding) -> Iterator[ColumnElement[bool]]:

@@ -6,12 +6,13 @@ from typing import Any
 import click
 
 from icapd.audit import search
+from icapd.audit.formats.flat import RECORD_COLUMNS, csv_line, record_lines
 from icapd.audit.reads import Read
 from icapd.audit.record import AuditRecord
 from icapd.cli import audit_verify, audit_view
 from icapd.cli.audit_erase import erase
 from icapd.cli.audit_export import export
-from icapd.cli.audit_fingerprint import fingerprint
+from icapd.cli.audit_fingerprint import fingerprint, rotate_fingerprint_key
 from icapd.cli.audit_forward import forward
 from icapd.cli.audit_hold import hold
 from icapd.cli.audit_options import filter_options, limit_option, printable_text, reading
@@ -27,10 +28,10 @@ _ROWS_OF_A_TABLE = 100
 _format_option = click.option(
     "--format",
     "format_",
-    type=click.Choice(["table", "json", "jsonl"]),
+    type=click.Choice(["table", "json", "jsonl", "csv"]),
     default="table",
     show_default=True,
-    help="A table to look at, one JSON array, or one JSON object per line.",
+    help="A table to look at, one JSON array, one JSON object per line, or CSV, a line per finding.",
 )
 
 
@@ -44,7 +45,7 @@ def audit() -> None:
 
 
 for _command in (
-    *(stats, tail, export, forward, fingerprint),
+    *(stats, tail, export, forward, fingerprint, rotate_fingerprint_key),
     *(show_partitions, audit_verify.verify, audit_verify.key),
     *(purge, hold, erase),
 ):
@@ -65,7 +66,7 @@ def search_(settings: Settings, /, format_: str, **filters: Any) -> None:
     Which grave findings did a user have, for a program?
         icapd audit search --user alice --severity high --format jsonl
     Where else did this secret go?
-        icapd audit search --fingerprint 5f2c...
+        icapd audit search --fingerprint 3b1f09aa-5f2c...
 
     --rule, --severity and --fingerprint are asked of one and the same finding.
     """
@@ -80,7 +81,7 @@ def search_(settings: Settings, /, format_: str, **filters: Any) -> None:
             if len(shown) == filters["limit"]:
                 click.echo(f"the newest {len(shown)}; --limit N shows more", err=True)
         else:
-            _print_json(records, format_)
+            _print(records, format_)
 
 
 @audit.command()
@@ -99,7 +100,7 @@ def show(settings: Settings, identity: str, format_: str) -> None:
         if format_ == "table":
             audit_view.print_details(records)
         else:
-            _print_json(iter(records), format_)
+            _print(iter(records), format_)
 
 
 def _counted(records: Iterator[AuditRecord], read: Read) -> Iterator[AuditRecord]:
@@ -108,9 +109,12 @@ def _counted(records: Iterator[AuditRecord], read: Read) -> Iterator[AuditRecord
         yield record
 
 
-def _print_json(records: Iterator[AuditRecord], format_: str) -> None:
-    lines = map(audit_view.json_text, records)
-    if format_ == "jsonl":
+def _print(records: Iterator[AuditRecord], format_: str) -> None:
+    lines: Iterator[str] = map(audit_view.json_text, records)
+    if format_ == "csv":
+        click.echo(csv_line(RECORD_COLUMNS))
+        lines = (line for record in records for line in record_lines(record))
+    if format_ in ("jsonl", "csv"):
         for line in lines:
             click.echo(line)
     else:

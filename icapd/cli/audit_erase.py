@@ -21,7 +21,7 @@ from icapd.cli.audit_options import (
 from icapd.cli.progress import followed
 from icapd.cli.times import instant
 from icapd.inspection.findings import Fingerprinter
-from icapd.server.fingerprint_key import load_key
+from icapd.server.fingerprint_keys import load_keys
 from icapd.settings import Settings
 
 #: The exit code when records are held, and stay as they are.
@@ -85,7 +85,7 @@ def erase(
 
 def _asked(settings: Settings, subject: Filters) -> dict[str, object]:
     """Whom, and of what time, for the record: so that only who knows the name finds it there."""
-    fingerprinter = Fingerprinter(load_key(Path(settings.audit.fingerprint_key)))
+    fingerprinter = Fingerprinter(load_keys(Path(settings.audit.fingerprint_key))[0])
     asked = as_asked(subject)
     for name in ("user", "client"):
         if name in asked:

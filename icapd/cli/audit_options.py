@@ -40,6 +40,14 @@ def _host(context: click.Context, parameter: click.Parameter, text: str | None) 
     return checked.lower() if checked else checked
 
 
+def _fingerprints(
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    for text in texts:
+        printable_text(context, parameter, text)
+    return texts or None
+
+
 def limit_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option("--limit", type=click.IntRange(1, _MAX_LIMIT), help=help_)
 
@@ -51,9 +59,11 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--txn", metavar="ID", callback=printable_text, help="One transaction: both halves."),
         click.option(
             "--fingerprint",
-            metavar="HEX",
-            callback=printable_text,
-            help="The fingerprint of a secret: where else did it go? See `icapd audit fingerprint`.",
+            metavar="TEXT",
+            multiple=True,
+            callback=_fingerprints,
+            help="The fingerprint of a secret: where else did it go? Repeatable, for one of several keys; see"
+            " `icapd audit fingerprint`.",
         ),
         click.option(
             "--severity", type=click.Choice(SEVERITIES), help="A finding that is at least as grave."

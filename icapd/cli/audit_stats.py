@@ -27,10 +27,10 @@ _COLUMNS = ("transactions", "findings", "bytes")
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["table", "json", "csv"]),
+    type=click.Choice(["table", "json", "jsonl", "csv"]),
     default="table",
     show_default=True,
-    help="A table to look at, one JSON array, or CSV for a spreadsheet.",
+    help="A table to look at, one JSON array, one JSON object per line, or CSV for a spreadsheet.",
 )
 @click.pass_obj
 def stats(settings: Settings, /, by: By | None, format_: str, **filters: Any) -> None:
@@ -56,10 +56,13 @@ def stats(settings: Settings, /, by: By | None, format_: str, **filters: Any) ->
 
 def _print(by: str, counts: list[Count], format_: str) -> None:
     match format_:
-        case "json":
+        case "json" | "jsonl":
             names = [by, *_COLUMNS]
-            rows = [dict(zip(names, astuple(count), strict=True)) for count in counts]
-            click.echo("[" + ",\n ".join(map(json.dumps, rows)) + "]")
+            rows = [json.dumps(dict(zip(names, astuple(count), strict=True))) for count in counts]
+            if format_ == "json":
+                click.echo("[" + ",\n ".join(rows) + "]")
+            for row in rows if format_ == "jsonl" else ():
+                click.echo(row)
         case "csv":
             for values in ([by, *_COLUMNS], *map(astuple, counts)):
                 click.echo(csv_line(values))

@@ -1,12 +1,13 @@
 """`icapd audit tail`: records as they come."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event
 from typing import Any
 
 import click
 
+from icapd.audit.formats.flat import RECORD_COLUMNS, csv_line, record_lines
 from icapd.audit.record import AuditRecord
 from icapd.audit.search import Filters, search
 from icapd.audit.tail import Tail
@@ -16,6 +17,12 @@ from icapd.settings import Settings
 
 #: Seconds between two looks.
 _INTERVAL = 1.0
+#: How a record is written, in each format.
+_LINES: dict[str, Callable[[AuditRecord], list[str]]] = {
+    "table": lambda record: [audit_view.line(record)],
+    "jsonl": lambda record: [audit_view.json_text(record)],
+    "csv": record_lines,
+}
 
 
 @click.command()
@@ -31,10 +38,10 @@ _INTERVAL = 1.0
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["table", "jsonl"]),
+    type=click.Choice(["table", "jsonl", "csv"]),
     default="table",
     show_default=True,
-    help="A line to look at, or a JSON object, for each record.",
+    help="A line to look at, or a JSON object, for each record; or CSV, a line per finding.",
 )
 @click.pass_obj
 def tail(settings: Settings, /, last: int, format_: str, **filters: Any) -> None:
@@ -50,11 +57,15 @@ def tail(settings: Settings, /, last: int, format_: str, **filters: Any) -> None
     second.
     """
     wanted = Filters(**filters)
+    lines_of = _LINES[format_]
     with reading(settings, "tail", wanted, {"format": format_, "last": last}) as read:
         try:
+            if format_ == "csv":
+                click.echo(csv_line(RECORD_COLUMNS))
             for record in _follow(settings.audit.database_url, wanted, last):
                 read.rows += 1
-                click.echo(audit_view.json_text(record) if format_ == "jsonl" else audit_view.line(record))
+                for line in lines_of(record):
+                    click.echo(line)
         except KeyboardInterrupt:
             # The way to end it.
             return

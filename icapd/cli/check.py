@@ -11,12 +11,13 @@ from icapd.audit import migrations, partitions
 from icapd.audit.database import Database
 from icapd.audit.evidence.anchors import anchors_for
 from icapd.audit.evidence.notes import load_signer
+from icapd.configuration import rules_directory
 from icapd.errors import ConfigurationError, IcapdError
+from icapd.inspection import Fingerprinter
 from icapd.policy import load_policy
 from icapd.policy.expiry import expiry_of
-from icapd.server.fingerprint_key import load_or_create_key
+from icapd.server.fingerprint_keys import load_keys
 from icapd.server.listening.tls import DATE_FORMAT, Credentials
-from icapd.services.configured import rules_directory
 from icapd.settings import Settings
 
 
@@ -69,8 +70,8 @@ def _key(settings: Settings) -> str:
     path = Path(settings.audit.fingerprint_key)
     if not path.exists():
         return _key_to_be_made(path)
-    load_or_create_key(path)
-    return str(path)
+    keys = load_keys(path)
+    return f"{path}; {len(keys)}, the newest one {Fingerprinter(keys[0]).key_id}"
 
 
 def _signing_key(settings: Settings) -> str:

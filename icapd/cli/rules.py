@@ -12,10 +12,10 @@ from icapd.cli.rules_explain import explain_rules
 from icapd.cli.rules_import import import_
 from icapd.cli.rules_shadow import show_shadow
 from icapd.cli.tables import console
+from icapd.configuration import rules_directory
 from icapd.errors import ConfigurationError
 from icapd.policy import CompiledRule, load_policy, prove
 from icapd.policy.schema import SCHEMAS, schema_text
-from icapd.services.inspecting import rules_directory
 from icapd.settings import Settings
 
 _DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 import msgspec
 
+from icapd.configuration import rules_directory
 from icapd.errors import ConfigurationError, PolicyError
 from icapd.policy import CompiledRule, Policy, load_policy
 from icapd.policy.expiry import expiry_of
 from icapd.policy.redos import Screening, screen
-from icapd.services.inspecting import rules_directory
 from icapd.settings import Settings
 
 _DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)

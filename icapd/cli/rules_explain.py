@@ -10,9 +10,9 @@ import msgspec
 from rich.table import Table
 
 from icapd.cli.tables import console
+from icapd.configuration import rules_directory
 from icapd.policy import Direction, Facts, facts_of, load_policy
 from icapd.policy.explain import ExceptionAnswer, Explanation, RuleExplanation, explain, explain_rule
-from icapd.services.configured import rules_directory
 from icapd.settings import Settings
 
 
@@ -74,6 +74,7 @@ def _show(found: Explanation) -> None:
     facts = {
         "scope": found.scope or "none: the top of policy.toml",
         "mode": "skip: not inspected" if found.skip else found.mode,
+        "audit": found.audit,
         "packs": ", ".join(found.packs) or "none",
         "rules": str(found.rules),
         "thresholds": _pairs(found.thresholds) or "none",

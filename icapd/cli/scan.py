@@ -13,11 +13,12 @@ from icapd.cli.batch_run import run_batch
 from icapd.cli.scan_output import PRINTERS
 from icapd.cli.scan_results import Result, places_of
 from icapd.cli.scan_sources import STDIN, Direction, Found, Reading, Source, find_files, read
+from icapd.configuration import rules_directory
 from icapd.errors import CodingError, ScanTimeout
 from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
 from icapd.policy import Policy, load_policy
 from icapd.services import ContentInspector, ResponseFilter
-from icapd.services.inspecting import inspection_limits, rules_directory
+from icapd.services.inspecting import inspection_limits
 from icapd.services.offline import examine, unreadable
 from icapd.settings import Settings
 

@@ -1,5 +1,6 @@
 """`icapd serve`."""
 
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -42,7 +43,8 @@ def serve(
     config: Path | None = ctx.meta["icapd.config"]
     settings = load_settings(config, flags=flags)
     if trial is not None:
-        restart.rehearse(settings, trial)
+        # It loads the policy, which the supervisor itself has no use for.
+        import_module("icapd.server.supervision.rehearsal").rehearse(settings, trial)
         return
     configure_logging(log_format)
     Supervisor(settings, log_format, inherited).run()

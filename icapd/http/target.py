@@ -17,13 +17,14 @@ _AUTHORITY = re.compile(rb"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::(?P<port>\d
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`path` without its query; `port` 0 when it is not known."""
+    """`path` without its query, `query` without its `?`; `port` 0 when it is not known."""
 
     scheme: str = ""
     #: As it was written; without the brackets of an IPv6 address.
     host: bytes = b""
     port: int = 0
     path: bytes = b""
+    query: bytes = b""
 
 
 def target_of(head: RequestHead | None) -> Target:
@@ -44,10 +45,11 @@ def _target(scheme: str, authority: bytes, path: bytes) -> Target:
     match = _AUTHORITY.fullmatch(authority.rpartition(b"@")[2])
     host = match["host"].strip(b"[]") if match else b""
     port = int(match["port"]) if match and match["port"] else _DEFAULT_PORTS.get(scheme, 0)
-    return Target(scheme, host, port, _END_OF_PATH.split(path, maxsplit=1)[0])
+    # A fragment is no part of either.
+    path, _, query = path.partition(b"#")[0].partition(b"?")
+    return Target(scheme, host, port, path, query)
 
 
-_END_OF_PATH = re.compile(rb"[?#]")
 # RFC 6266 section 4.1: filename=token, filename="quoted", filename*=charset'language'percent-encoded.
 _FILE_NAME = re.compile(
     rb"""filename(?:\*\s*=\s*[\w-]*'[\w-]*'|\*?\s*=\s*)(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))""", re.IGNORECASE

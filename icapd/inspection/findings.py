@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from icapd.policy import Action, CompiledRule, Severity
 
+# What the id of a key is made of with the key itself: nothing about the key can be told from it.
+_ID_LABEL = b"icapd fingerprint key id"
+_KEY_ID_SIZE = 4
 # Half of SHA-256: no two secrets of a site share it, and it tells nothing without the key.
 _FINGERPRINT_SIZE = 16
 # Hexadecimal digits.
@@ -77,12 +80,17 @@ class Hit:
 
 
 class Fingerprinter:
-    """Makes secrets comparable without keeping them: HMAC-SHA-256 under a key of the site."""
+    """Makes secrets comparable without keeping them: HMAC-SHA-256 under a key of the site.
 
-    __slots__ = ("_key",)
+    A fingerprint is `KEYID-DIGEST`, so that only those of one key are taken for comparable.
+    """
+
+    __slots__ = ("_key", "key_id")
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        #: Eight hexadecimal digits.
+        self.key_id = hmac.digest(key, _ID_LABEL, "sha256")[:_KEY_ID_SIZE].hex()
 
     @classmethod
     def ephemeral(cls) -> "Fingerprinter":
@@ -90,11 +98,14 @@ class Fingerprinter:
         return cls(secrets.token_bytes(32))
 
     def fingerprint(self, secret: bytes) -> str:
-        return hmac.digest(self._key, secret, "sha256")[:_FINGERPRINT_SIZE].hex()
+        return f"{self.key_id}-{self._digest(secret)}"
 
     def tag(self, secret: bytes) -> str:
-        """The beginning of the fingerprint: enough to tell the secrets of one document apart."""
-        return self.fingerprint(secret)[:_TAG_LENGTH]
+        """The beginning of the digest: enough to tell the secrets of one document apart."""
+        return self._digest(secret)[:_TAG_LENGTH]
+
+    def _digest(self, secret: bytes) -> str:
+        return hmac.digest(self._key, secret, "sha256")[:_FINGERPRINT_SIZE].hex()
 
     def __repr__(self) -> str:
         return "<Fingerprinter>"

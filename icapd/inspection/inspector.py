@@ -23,8 +23,8 @@ from icapd.policy import REPLACEMENT, RuleSet
 MAX_IMPATIENT = 512 * KiB
 # Seconds: a record waits for it, and for the record its reply.
 _MASK_TIMEOUT = 0.05
-#: Masked texts that are remembered, and bytes of the longest of them: half a megabyte in all.
-_REMEMBERED_TEXTS, _REMEMBERED_VALUES, _MAX_REMEMBERED = 2048, 256, 128
+#: Masked texts that are remembered, and bytes of the longest of them: a megabyte in all.
+_REMEMBERED_TEXTS, _REMEMBERED_VALUES, _MAX_REMEMBERED = 2048, 256, 256
 
 
 @dataclass(frozen=True, slots=True)

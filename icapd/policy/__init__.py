@@ -1,7 +1,9 @@
 """Rule files become one immutable `Policy`; `RuleSet.scan` is the seam through which all matching goes."""
 
+from icapd.configuration import default_rules_directory
+from icapd.policy.audit_levels import KEPT, AuditLevel
 from icapd.policy.facts import Direction, Facts, facts_of
-from icapd.policy.loading import default_rules_directory, load_policy
+from icapd.policy.loading import load_policy
 from icapd.policy.masks import REDACTED, REPLACEMENT, Mask, mask_of
 from icapd.policy.matching import CompiledRule, Match
 from icapd.policy.policy import Policy
@@ -14,12 +16,14 @@ from icapd.policy.uninspected import BY_POLICY
 
 __all__ = [
     "BY_POLICY",
+    "KEPT",
     "MAGIC_SIZE",
     "REDACTED",
     "REPLACEMENT",
     "SCAN_TIMEOUT",
     "SEVERITIES",
     "Action",
+    "AuditLevel",
     "CompiledRule",
     "Direction",
     "Facts",

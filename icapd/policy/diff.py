@@ -105,7 +105,8 @@ def _conditions(scope: Scope) -> dict[str, Any]:
 
 def _settings(settings: Settings) -> dict[str, Any]:
     """Flat: one key for each thing that can be set."""
-    flat: dict[str, Any] = {"mode": settings.mode, "packs": list(settings.packs), "skip": settings.skip}
+    flat: dict[str, Any] = {"mode": settings.mode, "audit": settings.audit, "skip": settings.skip}
+    flat["packs"] = list(settings.packs)
     flat |= {f"thresholds.{key}": value for key, value in given(settings.thresholds).items()}
     flat |= {f"uninspected.{reason}": remedy for reason, remedy in settings.uninspected.items()}
     flat |= {f"override.{name}": given(override) for name, override in settings.overrides.items()}

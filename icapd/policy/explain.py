@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from icapd.policy.audit_levels import AuditLevel
 from icapd.policy.conditions import Condition, first_unmet
 from icapd.policy.facts import Facts
 from icapd.policy.policy import Policy
@@ -44,6 +45,8 @@ class Explanation:
     #: Of the scope that applies; "" where none does.
     scope: str
     mode: Mode
+    #: How much of a message its audit record holds.
+    audit: AuditLevel
     #: Not inspected at all.
     skip: bool
     packs: tuple[str, ...]
@@ -86,6 +89,7 @@ def explain(policy: Policy, facts: Facts, now: float) -> Explanation:
     return Explanation(
         scope=profile.name,
         mode=profile.mode,
+        audit=profile.audit,
         skip=profile.skip,
         packs=profile.packs,
         rules=len(profile.rules),

@@ -1,6 +1,5 @@
 """A directory of rule files made into one policy: choose packs, apply policy.toml, compile, prove."""
 
-import importlib.resources
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -25,11 +24,6 @@ POLICY_FILE = "policy.toml"
 _NOTHING = Settings(
     mode="enforce", packs=(), overrides={}, thresholds=Thresholds(), uninspected={}, bodies=()
 )
-
-
-def default_rules_directory() -> Path:
-    """The rule files that come with icapd."""
-    return Path(str(importlib.resources.files("icapd.rules")))
 
 
 def load_policy(

@@ -30,7 +30,8 @@ _DESCRIPTIVE = frozenset(
 class Policy:
     """Everything that decides a verdict. Never changes; a reload makes another one."""
 
-    #: Over all that changes a verdict and nothing else: the same on every machine with the same rules.
+    #: Over all that changes a verdict or its record and nothing else: the same on every machine with the same
+    #: rules.
     digest: str
     #: What holds where no scope applies and no exception.
     profile: Profile
@@ -84,7 +85,7 @@ class Policy:
 def policy_digest(
     profile: Profile, scopes: Sequence[tuple[Scope, Profile]] = (), exceptions: Sequence[Live] = ()
 ) -> str:
-    """SHA-256, in hex, over the engine's version and all that verdicts depend on, in its order."""
+    """SHA-256, in hex, over the engine's version and all that verdicts and records depend on, in order."""
     content: list[Any] = [ENGINE_VERSION, *map(_verdict_fields, profile.rules)]
     beyond_rules = {
         "top": _beyond_rules(profile),
@@ -114,6 +115,7 @@ def _beyond_rules(profile: Profile) -> dict[str, Any]:
         "thresholds": given(profile.thresholds),
         "uninspected": profile.uninspected,
         "skipped": [skipped.body for skipped in profile.skipped],
+        "audit": "" if profile.audit == "full" else profile.audit,
     }
     return {key: value for key, value in parts.items() if value}
 

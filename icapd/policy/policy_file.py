@@ -39,6 +39,7 @@ def read_policy(path: Path) -> PolicyTables:
     file = decode(read_toml(path), PolicyFile, file=path)
     top = Settings(
         mode=file.mode,
+        audit=file.audit,
         packs=file.packs,
         overrides=_overrides(file.override, path),
         thresholds=_thresholds(file.thresholds, path),
@@ -70,9 +71,11 @@ def _scope(table: dict[str, Any], number: int, top: Settings, path: Path) -> Sco
         raise PolicyError(
             "has no condition; what is to hold for all messages stands at the top of the file", file=place
         )
-    if scope.skip and scope != ScopeTable(name=scope.name, skip=True, **_conditions(scope)):
+    if scope.skip and scope != ScopeTable(
+        name=scope.name, audit=scope.audit, skip=True, **_conditions(scope)
+    ):
         raise PolicyError(
-            "leaves nothing to be set beside it; take one or the other out", file=place, key="skip"
+            "leaves nothing but audit to be set beside it; take one or the other out", file=place, key="skip"
         )
     overrides = _overrides(scope.override, place)
     return Scope(
@@ -80,6 +83,7 @@ def _scope(table: dict[str, Any], number: int, top: Settings, path: Path) -> Sco
         conditions,
         Settings(
             mode=scope.mode or top.mode,
+            audit=scope.audit or top.audit,
             packs=_packs(scope, top, place),
             overrides={
                 **top.overrides,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from icapd.policy.audit_levels import AuditLevel
 from icapd.policy.conditions import Condition, Conditions
 from icapd.policy.rule import ActionName, MaskName, Mode, Rule, Severity
 from icapd.policy.uninspected import Remedy
@@ -71,6 +72,8 @@ class ScopeTable(Conditions, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     add_packs: tuple[str, ...] = ()
     remove_packs: tuple[str, ...] = ()
     mode: Mode | None = None
+    #: How much of a message its audit record holds.
+    audit: AuditLevel | None = None
     #: Not inspected at all.
     skip: bool = False
     override: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -94,6 +97,8 @@ class PolicyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The top of policy.toml: what holds where no scope says otherwise."""
 
     mode: Mode = "enforce"
+    #: How much of a message its audit record holds.
+    audit: AuditLevel = "full"
     packs: tuple[str, ...]
     override: dict[str, Any] = {}
     thresholds: dict[str, Any] = {}
@@ -113,6 +118,7 @@ class Settings:
     thresholds: Thresholds
     uninspected: dict[str, Remedy]
     bodies: tuple[Body, ...]
+    audit: AuditLevel = "full"
     skip: bool = False
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from icapd.policy.audit_levels import AuditLevel
 from icapd.policy.bodies import Skipped
 from icapd.policy.databases import Databases
 from icapd.policy.facts import Direction
@@ -30,6 +31,7 @@ class Profile:
     thresholds: Thresholds = NO_THRESHOLDS
     uninspected: Mapping[str, Remedy]
     skipped: tuple[Skipped, ...] = ()
+    audit: AuditLevel = "full"
     #: Not inspected at all.
     skip: bool = False
 

@@ -53,6 +53,7 @@ class Workshop:
             thresholds=settings.thresholds,
             uninspected=settings.uninspected,
             skipped=tuple(Skipped(body) for body in settings.bodies if body.action == "skip"),
+            audit=settings.audit,
             skip=settings.skip,
         )
         self._prove(profile)

@@ -10,6 +10,7 @@ from ssl import SSLContext
 
 import structlog
 
+from icapd.audit import Commit
 from icapd.server.asyncio_protocol import IcapProtocol
 from icapd.server.engine import Peer
 from icapd.server.session_context import Apart, SessionContext
@@ -34,7 +35,11 @@ class AsyncioEngine:
     ) -> None:
         """`left`, `handshake_failed`: told what connections end and which never began."""
         self.turns = Turns(
-            context, settings.max_queue_delay, lambda turn: asyncio.get_running_loop().call_soon(turn)
+            context,
+            settings.max_queue_delay,
+            lambda turn: asyncio.get_running_loop().call_soon(turn),
+            # What does not wait for a disk is done sooner than a thread has begun.
+            aside=self._commit_aside if context.audit.waits else None,
         )
         self.context = replace(context, is_overloaded=self.turns.is_overloaded)
         self._settings = settings
@@ -49,6 +54,7 @@ class AsyncioEngine:
         # One thread: with more of them, each would wait for the interpreter longer, and so would the loop.
         self._threads = ThreadPoolExecutor(1, "apart")
         self._apart: set[asyncio.Future[None]] = set()
+        self._committing = ThreadPoolExecutor(1, "commits")
 
     @property
     def connections(self) -> int:
@@ -83,9 +89,10 @@ class AsyncioEngine:
                     connection.abort("server-stopped")
 
         while self._apart:
-            # What is recorded of a connection that was cut waits for them.
+            # What is recorded of a connection that was cut waits for them; and so do records on their way.
             await asyncio.wait(self._apart)
         self._threads.shutdown()
+        self._committing.shutdown()
 
     def run_apart(self, connection: IcapProtocol, apart: Apart) -> None:
         """Run it in a thread; then the connection has it back."""
@@ -100,6 +107,23 @@ class AsyncioEngine:
         future = asyncio.get_running_loop().run_in_executor(self._threads, apart.run)
         self._apart.add(future)
         future.add_done_callback(rejoin)
+
+    def _commit_aside(
+        self, commit: Commit, landed: Callable[[Exception | None], None], overdue: Callable[[], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self.context.audit.patience, overdue)
+
+        def over(future: asyncio.Future[None]) -> None:
+            timer.cancel()
+            self._apart.discard(future)
+            error = future.exception()
+            assert error is None or isinstance(error, Exception)
+            landed(error)
+
+        future = loop.run_in_executor(self._committing, commit)
+        self._apart.add(future)
+        future.add_done_callback(over)
 
     def begin(self, connection: IcapProtocol) -> None:
         """A connection is made."""

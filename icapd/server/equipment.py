@@ -1,15 +1,16 @@
-"""What a worker needs before it can serve, besides sockets: rules, fingerprint key, certificates."""
+"""What a worker needs before it can serve, besides sockets: rules, fingerprint keys, certificates."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from icapd.configuration import rules_directory
 from icapd.errors import PolicyError
 from icapd.inspection import Fingerprinter
 from icapd.policy import Policy, load_policy
-from icapd.server.fingerprint_key import load_or_create_key
+from icapd.server.fingerprint_keys import load_keys, load_or_create_keys
 from icapd.server.listening.tls import TlsContext, server_context
 from icapd.services.catalogue import Catalogue, make_catalogue
-from icapd.services.configured import inspection_limits, rules_directory, service_options
+from icapd.services.configured import inspection_limits, service_options
 from icapd.settings import Settings
 
 #: Seconds that a shadow policy gets for one text: a candidate may hold a rule that takes too long.
@@ -18,13 +19,16 @@ _SHADOW_TIMEOUT = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the rule files make: the services of the policy, and of one that is tried beside it."""
+    """What the rule files and the fingerprint keys make: the services of the policy, and of one that is tried
+    beside it."""
 
     live: Catalogue
     #: None: there is no candidate, or it is the policy in force.
     candidate: Catalogue | None = None
     #: Why the candidate can't be taken; "" when it can.
     shadow_problem: str = ""
+    #: Of the key that fingerprints are made with.
+    key_id: str = ""
 
     @property
     def policy(self) -> Policy:
@@ -37,7 +41,7 @@ class Equipment:
     def __init__(self, settings: Settings) -> None:
         """Raises ConfigurationError, which names the file and the remedy."""
         self._settings = settings
-        self._fingerprinter = Fingerprinter(load_or_create_key(Path(settings.audit.fingerprint_key)))
+        load_or_create_keys(Path(settings.audit.fingerprint_key))
         #: None: no listener speaks TLS.
         self.tls = TlsContext(settings.tls) if settings.server.listen_tls else None
         self.in_force = self._load()
@@ -47,7 +51,8 @@ class Equipment:
         return self.in_force.live
 
     def prepare(self) -> Prepared:
-        """The services of the policy as the files have it now; nothing is in force yet.
+        """The services of the policy and under the newest key, as the files have them now; nothing is in
+        force yet.
 
         Raises ConfigurationError, for certificates as well.
         """
@@ -62,19 +67,27 @@ class Equipment:
             self.tls.reload()
 
     def _load(self) -> Prepared:
-        live = self._catalogue(load_policy(rules_directory(self._settings)))
+        fingerprinter = Fingerprinter(load_keys(Path(self._settings.audit.fingerprint_key))[0])
+        live = self._catalogue(load_policy(rules_directory(self._settings)), fingerprinter)
+        candidate, problem = self._candidate(live.policy, fingerprinter)
+        return Prepared(live, candidate, problem, fingerprinter.key_id)
+
+    def _candidate(self, live: Policy, fingerprinter: Fingerprinter) -> tuple[Catalogue | None, str]:
+        """What is tried beside the live policy, and why it can't be."""
         directory = Path(self._settings.policy.shadow)
         if not self._settings.policy.shadow or not (directory / "policy.toml").exists():
-            return Prepared(live)
+            return None, ""
         try:
             candidate = load_policy(directory)
         except PolicyError as error:
-            return Prepared(live, None, str(error))
-        if candidate.digest == live.policy.digest:
-            return Prepared(live)
-        return Prepared(live, self._catalogue(candidate, _SHADOW_TIMEOUT))
+            return None, str(error)
+        if candidate.digest == live.digest:
+            return None, ""
+        return self._catalogue(candidate, fingerprinter, _SHADOW_TIMEOUT), ""
 
-    def _catalogue(self, policy: Policy, longest: float = float("inf")) -> Catalogue:
+    def _catalogue(
+        self, policy: Policy, fingerprinter: Fingerprinter, longest: float = float("inf")
+    ) -> Catalogue:
         limits, options = inspection_limits(self._settings), service_options(self._settings)
         limits = replace(limits, scan_timeout=min(limits.scan_timeout, longest))
-        return make_catalogue(policy, self._fingerprinter, limits, options)
+        return make_catalogue(policy, fingerprinter, limits, options)

@@ -80,11 +80,9 @@ class Session:
         """What was pending has been written, or could not be; returns the bytes to send."""
         pending, self.pending = self.pending, None
         assert pending is not None
-        metrics = self._context.metrics
         if durable:
-            if pending.phase != "open":
-                metrics.observe(pending.record)
-            metrics.audit_lag.observe((time.perf_counter_ns() - pending.since) / 1e9)
+            self._context.note_recorded(pending.phase, pending.record, pending.scope)
+            self._context.metrics.audit_lag.observe((time.perf_counter_ns() - pending.since) / 1e9)
         if self._ended:
             return b""
         must_block = not durable and self._context.blocks_unrecorded
@@ -141,7 +139,7 @@ class Session:
                 # What was to be recorded until now is part of what is recorded at its end.
                 self.pending = None
             for step in steps:
-                self._record(step)
+                self._record(step.phase)
             self._adaptation = None
 
     def time_out(self) -> bytes:
@@ -235,9 +233,11 @@ class Session:
                     out.append(self.connection.send(step))
                 else:
                     self.pending.replies.append(step)
+            elif (phase := self._adaptation.transaction.phase(step.phase)) == "omit":
+                self._context.note_recorded(phase, self._make_record(), self._scope)
             elif self._defers:
-                self._defer(step.phase)
-            elif not self._record(step) and self._context.blocks_unrecorded:
+                self._defer(phase)
+            elif not self._record(phase) and self._context.blocks_unrecorded:
                 out += map(self.connection.send, self._unrecorded())
                 break
         if self._adaptation.is_done and self.pending is None:
@@ -248,7 +248,7 @@ class Session:
     def _defer(self, phase: Phase) -> None:
         record = self._make_record()
         if self.pending is None:
-            self.pending = Pending(phase, record, [], time.perf_counter_ns())
+            self.pending = Pending(phase, record, self._scope, [], time.perf_counter_ns())
         else:
             self.pending.phase, self.pending.record = phase, record
 
@@ -257,20 +257,24 @@ class Session:
         assert self._adaptation is not None
         return self._adaptation.record_failed(self.connection.is_mid_response)
 
-    def _record(self, step: Record) -> bool:
+    def _record(self, phase: Phase) -> bool:
         """Make the transaction's record durable; False when that failed."""
-        metrics = self._context.metrics
         record = self._make_record()
         began = time.perf_counter_ns()
         try:
-            self._context.audit.write_all(((step.phase, record),))
+            # When it has ended, no verdict depends on it.
+            self._context.audit.write_all(((phase, record),), waits=not self._ended)
         except Exception as error:
             self._context.note_unrecorded(record, error)
             return False
         self._audit_clock.observe((time.perf_counter_ns() - began) / 1e9)
-        if step.phase != "open":
-            metrics.observe(record)
+        self._context.note_recorded(phase, record, self._scope)
         return True
+
+    @property
+    def _scope(self) -> str:
+        assert self._adaptation is not None
+        return self._adaptation.transaction.profile.name
 
     def _make_record(self) -> AuditRecord:
         assert self._adaptation is not None and self._service is not None

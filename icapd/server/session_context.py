@@ -40,6 +40,13 @@ class SessionContext:
     #: Is told of each transaction once it is over; must not raise, nor take time.
     over: Callable[[Adaptation], None] = lambda _: None
 
+    def note_recorded(self, phase: Phase, record: AuditRecord, scope: str) -> None:
+        """A record is durable; or the policy, by this scope of it, wants none."""
+        if phase != "open":
+            self.metrics.observe(record)
+        if phase in ("omit", "drop"):
+            self.audit.count_omitted(scope)
+
     def note_unrecorded(self, record: AuditRecord, error: Exception) -> None:
         """A record could not be made durable, by a fault of the database or by a defect of ours."""
         self.metrics.audit_failures.inc()
@@ -85,6 +92,8 @@ class Pending:
 
     phase: Phase
     record: AuditRecord
+    #: Of the policy.
+    scope: str
     replies: list[Reply]
     #: perf_counter_ns.
     since: int

@@ -31,8 +31,8 @@ from icapd.settings import Audit
 
 log = structlog.get_logger()
 
-#: Seconds between two looks for new records, while there are none.
-INTERVAL = 0.1
+#: Seconds between two looks for new records, while there are none; and where verdicts wait for them.
+INTERVAL, STRICT_INTERVAL = 0.1, 0.005
 #: Seconds between two reports.
 REPORT_INTERVAL = 1.0
 #: Seconds in which the last records are shipped at an end; what is left then the next server ships.
@@ -50,11 +50,12 @@ class Shipping:
 
     def __init__(self, audit: Audit, report: Callable[[Shipped], None]) -> None:
         """Raises AuditError for an address that is none, and for a broken key."""
-        self._destination = Destination(Database.parse(audit.database_url))
+        self._destination = Destination(Database.parse(audit.database_url).bounded())
         self._shipper = Shipper(Path(audit.outbox), self._destination, notary_for(audit))
         self._upkeep = Upkeep(audit)
         self._retention = Retention(audit)
         self._limit = audit.outbox_limit
+        self._interval = STRICT_INTERVAL if audit.mode == "strict" else INTERVAL
         self._report = report
         self._reported = 0.0
         self._shipped = 0
@@ -64,18 +65,20 @@ class Shipping:
     def run(self, wait: Wait) -> None:
         """`wait` says when to end, and how long what is left may take."""
         end: float | None = None
+        self._retention.start()
         try:
             while end is None or time.monotonic() < end:
                 if end is None:
                     self._upkeep.work()
-                    self._retention.work()
                 count = self._round()
                 if end is not None and not count:
                     break
                 self._tell()
                 if end is not None:
                     continue
-                pause = backoff.delay(self._failures) if self._failures else INTERVAL if not count else 0.0
+                pause = (
+                    backoff.delay(self._failures) if self._failures else self._interval if not count else 0.0
+                )
                 if (drain := wait(min(pause, REPORT_INTERVAL))) is not None:
                     end = time.monotonic() + drain.timeout
         finally:
@@ -110,6 +113,8 @@ class Shipping:
                     shipped=self._shipped,
                     backlog=backlog.entries,
                     oldest=backlog.oldest / 1e6,
+                    size=backlog.size,
+                    checkpointed=self._shipper.checkpointed_at / 1e6,
                     dead_letters=self._destination.dead_letters,
                     problem="; ".join(dict.fromkeys(filter(None, problems))),
                 )

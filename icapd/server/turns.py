@@ -1,15 +1,17 @@
 """The work of all connections of a worker in turns, with one commit for the records of each.
 
 Between two turns the event loop looks for new bytes, so that an OPTIONS, which needs no turn, is answered
-however much work waits. A commit costs about the same for one record as for ten.
+however much work waits. A commit costs about the same for one record as for ten. Where it waits for a disk or
+a database it is made *aside*, by a thread: one at a time, while turns go on and what they bring waits for the
+next.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from icapd.audit import AuditRecord, Phase
+from icapd.audit import AuditRecord, Commit, Phase
 from icapd.errors import AuditBusyError
 from icapd.server.session_context import Pending, SessionContext
 from icapd.server.telemetry.internal_error import log_internal_error
@@ -37,6 +39,20 @@ class Working(Protocol):
         """End now, whatever is under way."""
 
 
+#: Has a commit made in a thread, and the second called on the event loop with what that raised, or None.
+#: The third is called if it takes longer than a record may.
+Aside = Callable[[Commit, Callable[[Exception | None], None], Callable[[], None]], None]
+
+
+class _Flight(NamedTuple):
+    """A commit on its way, and who waits for it."""
+
+    commit: Commit
+    staged: list[Working]
+    entries: list[tuple[Phase, AuditRecord]]
+    since: float
+
+
 class Turns:
     """A queue of bytes that wait to be looked at."""
 
@@ -46,18 +62,26 @@ class Turns:
         max_delay: float,
         call_soon: Callable[[Callable[[], None]], object],
         turn: float = TURN,
+        aside: Aside | None = None,
     ) -> None:
         """`max_delay`: seconds that bytes may wait before what begins with them counts as overload.
 
-        `turn`: seconds after which a turn ends.
+        `turn`: seconds after which a turn ends. Without `aside`, turns wait for commits.
         """
         self._context = context
         self._audit_clock = context.metrics.stage("audit")
         self._max_delay = max_delay
         self._turn = turn
         self._call_soon = call_soon
+        self._aside = aside
         self._queue: deque[tuple[Working, bytes, float]] = deque()
-        self._staged: list[Working] = []
+        #: In their order; the values say nothing.
+        self._staged: dict[Working, None] = {}
+        #: What has arrived behind a record that is not kept yet.
+        self._behind: dict[Working, list[tuple[Working, bytes, float]]] = {}
+        self._flight: _Flight | None = None
+        #: Whether nobody waits for it any more.
+        self._is_overdue = False
         self._is_called = False
         self._waited = 0.0
         context.metrics.queue_waiting.set_function(lambda: len(self._queue))
@@ -70,7 +94,7 @@ class Turns:
 
     def stage(self, connection: Working) -> None:
         """A connection has got something pending outside of its turn."""
-        self._staged.append(connection)
+        self._staged[connection] = None
         self._call()
 
     def is_overloaded(self) -> bool:
@@ -86,61 +110,132 @@ class Turns:
         self._is_called = False
         end = time.monotonic() + self._turn
         while self._queue and len(self._staged) < MAX_RECORDS:
-            connection, data, since = self._queue[0]
+            connection, data, since = piece = self._queue.popleft()
             if _is_pending(connection):
                 # What it sent before comes first: it may have sent several requests at once.
-                self._commit()
-            else:
-                self._queue.popleft()
-                self._waited = time.monotonic() - since
-                try:
-                    connection.work(data)
-                except Exception as error:
-                    abort_defective(connection, error)
-                if _is_pending(connection):
-                    self._staged.append(connection)
+                self._behind.setdefault(connection, []).append(piece)
+                continue
+            self._waited = time.monotonic() - since
+            try:
+                connection.work(data)
+            except Exception as error:
+                abort_defective(connection, error)
+            if _is_pending(connection):
+                self._staged[connection] = None
             if time.monotonic() >= end:
                 break
         self._waited = 0.0
         self._commit()
-        if self._queue:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        # With as many records as a commit takes, turns wait for the commit that is on its way.
+        if self._queue and len(self._staged) < MAX_RECORDS:
             self._call()
 
     def _commit(self) -> None:
-        """Write what is pending; what becomes pending by that waits for the next turn."""
+        """Have what is pending written; what becomes pending by that waits for the next turn."""
+        if self._flight is not None and not self._is_overdue:
+            return
         entries, staged = [], []
         for connection in self._staged:
-            # One that has ended meanwhile may have nothing to be written any more.
             if (pending := connection.pending) is not None:
                 staged.append(connection)
                 entries.append((pending.phase, pending.record))
-        self._staged = []
-        for connection, is_durable in zip(staged, self._written(entries), strict=True):
-            try:
-                connection.settle(is_durable)
-            except Exception as error:
-                abort_defective(connection, error)
+            else:
+                # It has ended meanwhile.
+                self._release(connection)
+        self._staged = {}
+        if not entries:
+            return
+        if self._aside is None or self._is_overdue:
+            self._settle(staged, entries, self._written(entries))
+            return
+        since = time.perf_counter()
+        try:
+            commit = self._context.audit.prepare(entries)
+        except Exception as error:
+            self._settle(staged, entries, self._written_anew(entries, error))
+        else:
+            self._flight = _Flight(commit, staged, entries, since)
+            self._aside(commit, self._landed, self._overdue)
+
+    def _landed(self, error: Exception | None) -> None:
+        flight, self._flight = self._flight, None
+        assert flight is not None
+        was_overdue, self._is_overdue = self._is_overdue, False
+        if not was_overdue:
+            if error is None:
+                self._observe(flight.since, len(flight.entries))
+                durable = [True] * len(flight.entries)
+            else:
+                durable = self._written_anew(flight.entries, error)
+            self._settle(flight.staged, flight.entries, durable)
+        self._commit()
+        self._go_on()
+
+    def _overdue(self) -> None:
+        """Nobody waits for the commit any longer: what it was for, and what comes, meets the fail mode."""
+        flight = self._flight
+        if flight is None or not flight.commit.give_up():
+            return
+        self._is_overdue = True
+        error = AuditBusyError("not kept in time; `icapd status` tells how the disk and the database are")
+        self._settle(flight.staged, flight.entries, self._failed(flight.entries, error))
+        self._commit()
+        self._go_on()
+
+    def _settle(
+        self,
+        staged: Sequence[Working],
+        entries: Sequence[tuple[Phase, AuditRecord]],
+        durable: Sequence[bool],
+    ) -> None:
+        for connection, (_, record), is_durable in zip(staged, entries, durable, strict=True):
+            pending = connection.pending
+            # While the commit was on its way it may have ended, or got more to be written.
+            if pending is not None and (pending.record is record or not is_durable):
+                try:
+                    connection.settle(is_durable)
+                except Exception as error:
+                    abort_defective(connection, error)
             if _is_pending(connection):
                 self.stage(connection)
+            else:
+                self._release(connection)
+
+    def _release(self, connection: Working) -> None:
+        """What it sent behind a record has its turn next."""
+        if pieces := self._behind.pop(connection, None):
+            self._queue.extendleft(reversed(pieces))
+            self._call()
 
     def _written(self, entries: Sequence[tuple[Phase, AuditRecord]]) -> list[bool]:
         """Which of the records are durable now: all, unless one of them, or the database, is at fault."""
-        if not entries:
-            return []
         began = time.perf_counter()
         try:
             self._context.audit.write_all(entries)
         except Exception as error:
-            # Behind another program's lock, each alone would wait as long as all of them together.
-            if len(entries) > 1 and not isinstance(error, AuditBusyError):
-                return [durable for entry in entries for durable in self._written([entry])]
-            for _, record in entries:
-                self._context.note_unrecorded(record, error)
-            return [False] * len(entries)
-        share = (time.perf_counter() - began) / len(entries)
-        for _ in entries:
-            self._audit_clock.observe(share)
+            return self._written_anew(entries, error)
+        self._observe(began, len(entries))
         return [True] * len(entries)
+
+    def _written_anew(self, entries: Sequence[tuple[Phase, AuditRecord]], error: Exception) -> list[bool]:
+        """The same of those that could not be written together."""
+        # Behind another program's lock, each alone would wait as long as all of them together.
+        if len(entries) > 1 and not isinstance(error, AuditBusyError):
+            return [durable for entry in entries for durable in self._written([entry])]
+        return self._failed(entries, error)
+
+    def _failed(self, entries: Sequence[tuple[Phase, AuditRecord]], error: Exception) -> list[bool]:
+        for _, record in entries:
+            self._context.note_unrecorded(record, error)
+        return [False] * len(entries)
+
+    def _observe(self, began: float, records: int) -> None:
+        share = (time.perf_counter() - began) / records
+        for _ in range(records):
+            self._audit_clock.observe(share)
 
     def _oldest_wait(self) -> float:
         return time.monotonic() - self._queue[0][2] if self._queue else 0.0

@@ -22,7 +22,7 @@ class Upkeep:
 
     def __init__(self, audit: Audit) -> None:
         """Raises AuditError for an address that is none."""
-        self._database = Database.parse(audit.database_url)
+        self._database = Database.parse(audit.database_url).bounded()
         self._period = audit.partitions
         self._due = 0.0
         #: What a person should see to; "" when there is nothing.

@@ -46,7 +46,7 @@ from icapd.server.supervision.messages import (
     Tell,
     told,
 )
-from icapd.server.supervision.policy_state import state_of
+from icapd.server.supervision.policy_summary import state_of
 from icapd.server.telemetry.internal_error import log_internal_error, log_of_loop, place_of
 from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
@@ -82,6 +82,8 @@ class Worker:
             Path(settings.audit.outbox),
             max_size=settings.audit.outbox_limit // (workers + 1),
             mode=settings.audit.mode,
+            patience=settings.audit.patience,
+            coalesce_after=settings.audit.coalesce_after,
         )
         self._shadow = Shadow(self._metrics, self._audit, settings.policy.shadow_share)
 

@@ -4,10 +4,10 @@ from icapd.http.normalising import Normalisation
 from icapd.icap.limits import CodecLimits
 from icapd.services.answers import AdaptationOptions
 from icapd.services.catalogue import ServiceOptions
-from icapd.services.inspecting import inspection_limits, rules_directory
+from icapd.services.inspecting import inspection_limits
 from icapd.settings import Settings
 
-__all__ = ["codec_limits", "inspection_limits", "rules_directory", "service_options"]
+__all__ = ["codec_limits", "inspection_limits", "service_options"]
 
 
 def codec_limits(settings: Settings) -> CodecLimits:

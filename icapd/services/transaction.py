@@ -3,18 +3,21 @@
 import re
 from collections.abc import Callable, Iterable
 
-from icapd.audit import AuditRecord, Disposition, FindingRecord, Inspection, uuid7
+from icapd.audit import AuditRecord, Disposition, FindingRecord, Inspection, Phase, uuid7
 from icapd.http.media_types import MediaType
-from icapd.http.target import target_of
+from icapd.http.target import Target, target_of
+from icapd.http.url_shape import path_shape, query_shape
 from icapd.icap import Method, ModRequest
 from icapd.inspection import Finding
-from icapd.policy import BY_POLICY, Action, Policy
+from icapd.policy import BY_POLICY, KEPT, Action, Policy
 from icapd.services.examination import risk_score
 from icapd.services.identity import Identity
 from icapd.services.profile_choice import direction_of, profile_of
 from icapd.services.thresholds import judged
 
 TXN_HEADER = b"X-Icapd-Txn"
+#: What is done with a message that stands as it came.
+_UNTOUCHED = ("unmodified", "echoed")
 # What we gave the request as its id comes back with its response (Squid's adaptation_masterx_shared_names).
 _OWN_TXN_ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -110,12 +113,30 @@ class Transaction:
         """The scores of the rules that fired, each rule once."""
         return risk_score(self.findings)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it was allowed, wholly read, and nothing was found."""
+        return (
+            self.disposition in _UNTOUCHED
+            and self.inspection == "complete"
+            and not self.findings
+            and not self.blocked_otherwise
+        )
+
+    def phase(self, phase: Phase) -> Phase:
+        """The phase of its record, or what stands for it where the policy wants none."""
+        if phase == "open" or KEPT[self.profile.audit].quiet_messages or not self.is_quiet:
+            return phase
+        return "omit" if phase == "final" else "drop"
+
     def record(self, latency_us: int, mask: Callable[[bytes], bytes]) -> AuditRecord:
-        """The audit row as things stand; `mask` takes secrets out of what the client wrote."""
+        """The audit row as things stand, with what the policy wants of it; `mask` takes secrets out of what
+        the client wrote."""
+        kept = KEPT[self.profile.audit]
         request, identity = self.request, self.identity
         target = target_of(request.request_head)
         head = request.response_head or request.request_head
-        media_type = MediaType.parse(head.headers.get(b"content-type") if head else None)
+        content_type = head.headers.get(b"content-type") if head else None
         is_request = request.method is Method.REQMOD
         return AuditRecord(
             event_id=self.event_id,
@@ -126,16 +147,16 @@ class Transaction:
             scheme=target.scheme or None,
             host=mask(target.host).decode("latin-1").lower() or None,
             port=target.port or None,
-            path=mask(target.path).decode("utf-8", "replace") or None,
+            path=_kept_path(target, mask) or None if kept.path else None,
             client_ip=identity.client_ip or None,
-            client_user=identity.user or None,
+            client_user=identity.user or None if kept.name else None,
             verdict=self.verdict.verdict,
             disposition=self.disposition,
             inspection=self.inspection,
             skip_reason=self.skip_reason or None,
             request_bytes=self.body_bytes if is_request else 0,
             response_bytes=0 if is_request else self.body_bytes,
-            content_type=media_type.essence or None,
+            content_type=_kept_type(content_type, mask) or None,
             http_status=self.http_status or None,
             risk_score=self.risk_score,
             policy_digest=self.policy.digest,
@@ -146,9 +167,23 @@ class Transaction:
                     severity=finding.severity,
                     action=finding.action.name.lower(),
                     target=finding.target,
-                    excerpt=finding.excerpt,
-                    fingerprint=finding.fingerprint,
+                    excerpt=finding.excerpt if kept.excerpts else "",
+                    fingerprint=finding.fingerprint if kept.fingerprints else "",
                 )
                 for finding in self.findings
             ),
         )
+
+
+def _kept_type(content_type: bytes | None, mask: Callable[[bytes], bytes]) -> str:
+    """The media type without its parameters, and without what rules find in it as it was written."""
+    written = (content_type or b"").partition(b";")[0]
+    kept = mask(written)
+    return MediaType.parse(content_type).essence if kept == written else kept.decode("latin-1").lower()
+
+
+def _kept_path(target: Target, mask: Callable[[bytes], bytes]) -> str:
+    """The path and the names in the query, without what rules find in either."""
+    # Names come again and again, and so with `mask`: apart from the path it remembers more of them.
+    path, query = path_shape(mask(target.path)), mask(query_shape(target.query))
+    return (path + b"?" + query if query else path).decode("utf-8", "replace")

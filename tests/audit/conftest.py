@@ -1,30 +1,20 @@
-"""Audit databases to test on: SQLite files, and servers of the tests' own: PostgreSQL and MariaDB."""
+"""Audit databases to test on, and a trail in them whose writer has ended."""
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-import psycopg
-import pymysql
 import pytest
+from support.databases import make_beside, make_sqlite, server_of
 from support.trail import Trail
-from tampering import Tampered, end
-
-from icapd.audit import migrations
+from tampering import Tampered, copied, end
 
 
 @pytest.fixture
 def sqlite_file(tmp_path: Path) -> Path:
     """The file of `sqlite_url`, with the audit tables."""
     file = tmp_path / "icapd.db"
-    migrations.upgrade(f"sqlite:///{file}")
+    make_sqlite(file)
     return file
 
 
@@ -33,139 +23,23 @@ def sqlite_url(sqlite_file: Path) -> str:
     return f"sqlite:///{sqlite_file}"
 
 
-#: The name of a test's database on a server.
-NAME = "icapd_test"
-#: Seconds in which a server is ready, on a machine that has much else to do.
-START = 120
-
-
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgresql", marks=pytest.mark.postgresql),
-        pytest.param("mariadb", marks=pytest.mark.mariadb),
-    ]
-)
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database without tables, of each kind in turn; the SQLite file does not exist yet."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/icapd.db"
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    return url
-
-
-@pytest.fixture
-def postgresql_url(postgresql_directory: Path) -> Iterator[str]:
-    """A new database on the tests' server."""
-    administer = f"postgresql://icapd@/postgres?host={postgresql_directory}"
-    with psycopg.connect(administer, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {NAME}")
-    yield f"postgresql://icapd@/{NAME}?host={postgresql_directory}"
-    with psycopg.connect(administer, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
-
-
-@pytest.fixture
-def mariadb_url(mariadb_socket: Path) -> Iterator[str]:
-    """The same on the other one, whose settings are another world: latin1, cut texts, its own zone."""
-
-    def administer(statement: str) -> None:
-        with closing(pymysql.connect(unix_socket=str(mariadb_socket), user="root")) as connection:
-            connection.cursor().execute(statement)
-
-    administer(f"CREATE DATABASE {NAME}")
-    yield f"mariadb://root@/{NAME}?unix_socket={mariadb_socket}"
-    administer(f"DROP DATABASE {NAME}")
-
-
-@contextmanager
-def directory_of(kind: str, user: str | None) -> Iterator[Path]:
-    """For a server's data and its Unix socket.
-
-    Not pytest's own directory, which only root may enter, and with too long a path for a socket.
-    """
-    directory = Path(tempfile.mkdtemp(prefix=f"icapd-{kind}-"))
-    try:
-        if user is not None:
-            shutil.chown(directory, user)
-        yield directory
-    finally:
-        shutil.rmtree(directory)
-
-
-def as_user(name: str | None) -> dict[str, Any]:
-    """What makes a child another user's; these servers don't run as root."""
-    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []} if name else {}
-
-
 @pytest.fixture(scope="session")
-def postgresql_directory() -> Iterator[Path]:
-    """The directory of the Unix socket of a running server, a private one that listens nowhere else."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
-        pytest.fail("PostgreSQL is not installed; scripts/test installs it (Debian's package postgresql)")
-    # Debian's package made it.
-    user = "postgres" if os.geteuid() == 0 else None
-    with directory_of("postgresql", user) as directory:
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Tampered]:
+    """What `ended` and `in_sqlite` are copies of: made once for each server ("": in SQLite)."""
 
-        def run(program: str, *arguments: str) -> None:
-            command = [str(programs[-1] / program), "--pgdata", str(directory / "data"), *arguments]
-            subprocess.run(command, check=True, cwd=directory, stdout=subprocess.DEVNULL, **as_user(user))
+    @cache
+    def original(server: str) -> Tampered:
+        directory = tmp_path_factory.mktemp("original")
+        return end(Trail.make(directory, make_beside(server, "icapd_original") if server else ""))
 
-        run("initdb", "--auth=trust", "--username=icapd", "--encoding=UTF8", "--no-locale", "--no-sync")
-        options = f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off"
-        run("pg_ctl", "start", "--wait", "--log", str(directory / "log"), "--options", options)
-        try:
-            yield directory
-        finally:
-            # By the process id in postmaster.pid.
-            run("pg_ctl", "stop", "--wait", "--mode=immediate")
-
-
-@pytest.fixture(scope="session")
-def mariadb_socket() -> Iterator[Path]:
-    """The Unix socket of a running server, a private one that listens nowhere else."""
-    program = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        pytest.fail(
-            "MariaDB is not installed; scripts/test installs it (Debian's package mariadb-server-core)"
-        )
-    user = "nobody" if os.geteuid() == 0 else None
-    with directory_of("mariadb", user) as directory:
-        data = ["--no-defaults", f"--datadir={directory}/data"]
-        make = ["mariadb-install-db", *data, "--auth-root-authentication-method=normal", "--skip-test-db"]
-        subprocess.run(make, check=True, cwd=directory, stdout=subprocess.DEVNULL, **as_user(user))
-        place = directory / "socket"
-        options = [
-            "--skip-networking",
-            f"--socket={place}",
-            "--innodb-flush-log-at-trx-commit=0",
-            "--sql-mode=",
-            "--default-time-zone=+05:00",
-        ]
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, (directory / "log").open("wb") as log:
-            # As systemd would have it tell that it is ready (sd_notify(3)).
-            ready.bind(f"{directory}/ready")
-            ready.settimeout(START)
-            (directory / "ready").chmod(0o666)
-            environment = {**os.environ, "NOTIFY_SOCKET": f"{directory}/ready"}
-            server = subprocess.Popen(
-                [program, *data, *options], cwd=directory, env=environment, stderr=log, **as_user(user)
-            )
-            try:
-                while b"READY=1" not in ready.recv(4096):
-                    pass
-                yield place
-            finally:
-                server.terminate()
-                server.wait()
+    return original
 
 
 @pytest.fixture
-def ended(empty_url: str, tmp_path: Path) -> Tampered:
-    return end(Trail.make(tmp_path, empty_url))
+def ended(empty_url: str, tmp_path: Path, originals: Callable[[str], Tampered]) -> Tampered:
+    return copied(originals(server_of(empty_url)), tmp_path, empty_url)
 
 
 @pytest.fixture
-def in_sqlite(tmp_path: Path) -> Tampered:
-    return end(Trail.make(tmp_path))
+def in_sqlite(tmp_path: Path, originals: Callable[[str], Tampered]) -> Tampered:
+    return copied(originals(""), tmp_path, f"sqlite:///{tmp_path}/icapd.db")

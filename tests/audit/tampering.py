@@ -1,10 +1,13 @@
 """A trail of one writer that has ended, and what can be done to it by who may write to the database."""
 
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from audit_records import FINDING, NOON, make_record
 from sqlalchemy import CursorResult, delete, insert, select, text, true, update
+from support.databases import copy
 from support.trail import Trail
 
 from icapd.audit import canonical
@@ -79,17 +82,27 @@ class Tampered:
         raise AssertionError(seq)
 
 
-def end(trail: Trail) -> Tampered:
+def end(trail: Trail, events: int = EVENTS) -> Tampered:
     """A trail whose writer has written all kinds of rows and has ended."""
     with trail.writer() as writer:
         findings = (FINDING, replace(FINDING, target="url"))
         writer.write_all(
             ("final", make_record(occurred_at=NOON + number, findings=findings, http_status=200 + number % 2))
-            for number in range(EVENTS)
+            for number in range(events)
         )
         writer.write_shadow([shadow_record()])
     trail.ship()
     return Tampered(trail, writer.writer_id)
+
+
+def copied(original: Tampered, directory: Path, url: str) -> Tampered:
+    """The same trail in an empty database of the same kind."""
+    copy(original.trail.url, url)
+    trail = Trail(directory / "outbox", url)
+    trail.outbox.mkdir()
+    shutil.copyfile(original.trail.settings.signing_key, trail.settings.signing_key)
+    Path(trail.settings.signing_key).chmod(0o400)
+    return Tampered(trail, original.writer_id)
 
 
 def of_row(table: Any, seq: int = ROW) -> Any:

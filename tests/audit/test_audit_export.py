@@ -38,15 +38,15 @@ SHADOW = ShadowRecord(
 )
 
 
-@pytest.fixture
-def url(empty_url: str, tmp_path: Path) -> str:
-    trail = Trail.make(tmp_path, empty_url)
+@pytest.fixture(scope="module")
+def url(kept_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    trail = Trail.make(tmp_path_factory.mktemp("trail"), kept_url)
     with trail.writer() as writer:
         for record in RECORDS:
             writer.write(record)
         writer.write_shadow([SHADOW])
     trail.ship()
-    return empty_url
+    return kept_url
 
 
 def exported(url: str, format_: export.Format, filters: Filters | None = None) -> bytes:

@@ -245,6 +245,21 @@ def test_ecs_of_a_record() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/a?q=*&p=*", ("/a", "q=*&p=*")), ("/a", ("/a", None)), ("?q=*", (None, "q=*"))],
+)
+def test_path_and_names_of_the_query_have_fields_of_their_own(
+    path: str, expected: tuple[str | None, str | None]
+) -> None:
+    event = stored(path=path)
+    of_ecs = json.loads(ecs.line(event))["url"]
+    of_ocsf = json.loads(next(iter(ocsf.lines(event))))["http_request"]["url"]
+    assert (of_ecs.get("path"), of_ecs.get("query")) == expected
+    assert (of_ocsf.get("path"), of_ocsf.get("query_string")) == expected
+    assert of_ecs["full"] == of_ocsf["url_string"] and of_ecs["full"].endswith(path)
+
+
+@pytest.mark.parametrize(
     "write", [ecs.line, lambda event: next(iter(ocsf.lines(event)))], ids=["ecs", "ocsf"]
 )
 def test_what_is_not_known_is_left_out(write: Any) -> None:

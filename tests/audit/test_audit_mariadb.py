@@ -96,9 +96,9 @@ def test_texts_of_any_length_have_room(trail: Trail) -> None:
 def test_a_server_that_says_nothing_is_given_up_but_not_one_that_changes_large_tables(
     mariadb_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(database._SERVERS["mariadb"][2], "read_timeout", 1)
+    monkeypatch.setitem(database._SERVERS["mariadb"][2], "read_timeout", 0.2)
     known = Database.parse(mariadb_url)
     with pytest.raises(AuditError, match=r"icapd_test.*timed out"), known.write() as connection:
-        connection.execute(text("SELECT sleep(2)"))
+        connection.execute(text("SELECT sleep(0.5)"))
     with known.write(waits=True) as connection:
-        assert connection.execute(text("SELECT sleep(2)")).scalar() == 0
+        assert connection.execute(text("SELECT sleep(0.5)")).scalar() == 0

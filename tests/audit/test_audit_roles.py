@@ -40,7 +40,9 @@ class Site:
 
     def __init__(self, url: str, directory: Path) -> None:
         self.url = url
-        self.trail = Trail.make(directory, self.url_of("site_owner"))
+        self.trail = Trail(directory / "outbox", self.url_of("site_owner"))
+        self.trail.outbox.mkdir()
+        migrations.upgrade(self.trail.url)
         self.execute("site_owner", roles.sql())
         for name, role in MEMBERS.items():
             self.execute("icapd", f"CREATE ROLE {name} LOGIN {f'IN ROLE {role}' if role else ''}")

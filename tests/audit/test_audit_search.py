@@ -52,13 +52,13 @@ STRANGE = make_record(
 )
 
 
-@pytest.fixture
-def filled_url(empty_url: str, tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def filled_url(kept_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     # Not in the order of time.
-    trail = Trail.make(tmp_path, empty_url)
+    trail = Trail.make(tmp_path_factory.mktemp("trail"), kept_url)
     trail.write(BLOCKED, PLAIN, STRANGE, ANSWER)
     trail.ship()
-    return empty_url
+    return kept_url
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,10 @@ def filled_url(empty_url: str, tmp_path: Path) -> str:
         pytest.param({"rule": "credentials.demo-key", "user": "bob"}, [], id="all-filters-must-match"),
         pytest.param({"severity": "critical"}, [ANSWER], id="severity"),
         pytest.param({"severity": "low"}, [BLOCKED, ANSWER], id="severity-at-least"),
-        pytest.param({"fingerprint": "cd" * 16}, [BLOCKED, ANSWER], id="fingerprint"),
-        pytest.param({"fingerprint": "cd" * 16, "severity": "high"}, [], id="of-one-and-the-same-finding"),
+        pytest.param({"fingerprint": ("cd" * 16,)}, [BLOCKED, ANSWER], id="fingerprint"),
+        pytest.param({"fingerprint": ("x", "cd" * 16)}, [BLOCKED, ANSWER], id="any-of-several-fingerprints"),
+        pytest.param({"fingerprint": ("5a17ed00-" + "cd" * 16,)}, [BLOCKED, ANSWER], id="without-its-key"),
+        pytest.param({"fingerprint": ("cd" * 16,), "severity": "high"}, [], id="of-one-and-the-same-finding"),
         pytest.param({"rule": "attacks.demo", "since": NOON + 2}, [BLOCKED], id="rule-since"),
         pytest.param({"rule": "attacks.demo", "until": NOON + 2}, [ANSWER], id="rule-until"),
         pytest.param({"txn": "node-2"}, [BLOCKED], id="txn"),

@@ -23,12 +23,12 @@ RECORDS = (
 )
 
 
-@pytest.fixture
-def url(empty_url: str, tmp_path: Path) -> str:
-    trail = Trail.make(tmp_path, empty_url)
+@pytest.fixture(scope="module")
+def url(kept_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    trail = Trail.make(tmp_path_factory.mktemp("trail"), kept_url)
     trail.write(*RECORDS)
     trail.ship()
-    return empty_url
+    return kept_url
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def url(empty_url: str, tmp_path: Path) -> str:
             "verdict", Filters(), [Count("allowed", 4, 3, 480), Count("redacted", 1, 3, 150)], id="verdict"
         ),
         pytest.param(
-            "verdict", Filters(fingerprint="ab" * 16), [Count("redacted", 1, 2, 150)], id="fingerprint"
+            "verdict", Filters(fingerprint=("ab" * 16,)), [Count("redacted", 1, 2, 150)], id="fingerprint"
         ),
         pytest.param(
             "hour",

@@ -1,7 +1,6 @@
 """docs/compliance.md: every block of SQL runs on each database, and tells what is in the trail."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -105,9 +104,9 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-@pytest.fixture
-def filled(empty_url: str, tmp_path: Path) -> Iterator[Trail]:
-    trail = Trail.make(tmp_path, empty_url)
+@pytest.fixture(scope="module")
+def filled(kept_url: str, tmp_path_factory: pytest.TempPathFactory) -> Trail:
+    trail = Trail.make(tmp_path_factory.mktemp("trail"), kept_url)
     with trail.writer() as writer:
         for record in RECORDS:
             writer.write(record)
@@ -117,7 +116,7 @@ def filled(empty_url: str, tmp_path: Path) -> Iterator[Trail]:
     with on_record(trail.outbox, "relaxed", "search", {"user": "alice"}) as read:
         read.rows = 5
     trail.ship()
-    yield trail
+    return trail
 
 
 def test_every_block_has_its_question_and_every_question_its_answer() -> None:

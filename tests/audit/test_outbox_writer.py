@@ -180,6 +180,27 @@ def test_a_full_outbox_refuses_until_something_is_shipped(trail: Trail) -> None:
     assert len(trail.records()) == written + 1
 
 
+def test_an_outbox_that_fills_says_so_once_and_when_it_has_drained(trail: Trail) -> None:
+    limit = 512 * 1024
+    with trail.writer(max_size=limit) as writer:
+        for _ in range(3):
+            while writer._outbox.size() < limit * 0.75:
+                writer.write(make_record(path="/" + "x" * 1000))
+                writer.check_writable()
+            trail.ship()
+            while writer._outbox.size() > limit * 0.3:
+                writer.write(make_record())
+                writer.check_writable()
+                trail.ship()
+    trail.ship()
+    rows = trail.rows(
+        "SELECT action, detail FROM audit_admin WHERE action LIKE 'outbox%' ORDER BY writer_seq"
+    )
+    assert [action for action, _ in rows] == ["outbox-filling", "outbox-drained"] * 3
+    assert all(json.loads(detail)["limit"] == limit for _, detail in rows)
+    assert json.loads(rows[0][1])["bytes"] >= limit * 0.7
+
+
 @pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
 def test_an_outbox_that_goes_away_is_noticed(trail: Trail, replaced: bool) -> None:
     writer = trail.writer()

@@ -11,7 +11,7 @@ from support.trail import Trail
 from icapd.audit.reads import reader
 from icapd.cli import main
 from icapd.inspection.findings import Fingerprinter
-from icapd.server.fingerprint_key import load_or_create_key
+from icapd.server.fingerprint_keys import load_or_create_keys
 
 BEFORE = ("--before", "2026-06-01")
 
@@ -91,7 +91,7 @@ def test_purge_tells_of_rows_that_are_not_what_they_were(kept: Kept) -> None:
 
 def test_a_deed_that_can_t_be_on_record_is_not_done(kept: Kept, tmp_path: Path) -> None:
     nowhere = str(tmp_path / "none")
-    load_or_create_key(tmp_path / "fingerprint.key")
+    load_or_create_keys(tmp_path / "fingerprint.key")
     for arguments in (
         ("purge", *BEFORE, "--yes"),
         ("erase", "--user", "alice", "--yes"),
@@ -130,7 +130,7 @@ def test_hold_is_added_listed_and_released(kept: Kept) -> None:
 
 
 def test_erase_is_on_record_without_the_name(kept: Kept, tmp_path: Path) -> None:
-    key = load_or_create_key(tmp_path / "fingerprint.key")
+    (key,) = load_or_create_keys(tmp_path / "fingerprint.key")
     told = icapd(kept, "erase", "--user", "alice", "--dry-run", "--format", "json")
     assert json.loads(told.stdout) == {"dry_run": True, "rows": 20, "held": 0}
     assert "say --yes" in icapd(kept, "erase", "--user", "alice").stderr
@@ -144,7 +144,7 @@ def test_erase_is_on_record_without_the_name(kept: Kept, tmp_path: Path) -> None
 
 
 def test_erase_leaves_what_is_held_and_says_so(kept: Kept, tmp_path: Path) -> None:
-    load_or_create_key(tmp_path / "fingerprint.key")
+    load_or_create_keys(tmp_path / "fingerprint.key")
     until = "2026-05-17T10:00:00.005000Z"
     icapd(kept, "hold", "add", "--until", until, "--reason", "case 17")
     done = icapd(kept, "erase", "--user", "alice", "--yes")

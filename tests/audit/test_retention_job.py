@@ -1,11 +1,14 @@
 """The process that ships purges by itself, and says what keeps it from that."""
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 from retaining import Kept
+from support.icapd import PATIENCE
 from support.trail import Trail
 
 from icapd.audit.retention import batches
@@ -42,10 +45,13 @@ def deeds(kept: Kept) -> list[tuple[str, dict[str, object]]]:
 def test_shipping_purges_what_is_too_old_and_puts_that_on_record(kept: Kept) -> None:
     reports: list[Shipped] = []
     shipping = Shipping(keeping(kept, allowed=30), reports.append)
-    turns = iter(range(100))
+    deadline = time.monotonic() + PATIENCE
 
-    def wait(_: float) -> Drain | None:
-        return Drain(30, retire=False) if next(turns) > 5 and kept.count() == 2 else None
+    def wait(seconds: float) -> Drain | None:
+        if kept.count() == 2 or time.monotonic() > deadline:
+            return Drain(30, retire=False)
+        threading.Event().wait(seconds)
+        return None
 
     shipping.run(wait)
     assert kept.count() == 2

@@ -111,7 +111,7 @@ def test_streams_of_the_dead_become_records_and_those_of_the_living_stay(trail: 
 
 def test_an_unreadable_stream_is_named_and_holds_only_its_outbox_up(trail: Trail) -> None:
     dead = trail.writer()
-    dead._outbox.put_stream("some-event", "{}")
+    dead._outbox.put("stream", "some-event", "{}")
     dead._outbox.close()
     dead._mark.close()
     shipper = trail.shipper()
@@ -119,7 +119,9 @@ def test_an_unreadable_stream_is_named_and_holds_only_its_outbox_up(trail: Trail
     while shipper.round():
         pass
     assert trail.rows("SELECT count(*) FROM audit_event") == [(1,)]
-    assert "the record of the open stream some-event can't be read" in shipper.unreadable[dead.writer_id]
+    assert (
+        "the record some-event, which has no number yet, can't be read" in shipper.unreadable[dead.writer_id]
+    )
     shipper.close()
 
 

@@ -95,7 +95,7 @@ def test_a_wrong_answer_is_noticed() -> None:
 
 
 def test_icapd_passes_clean_cases_and_redacts_the_others(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
+    with serving(tmp_path, "[policy]\n") as server:
         for case in SMALL:
             path = "reqmod" if case.method == "REQMOD" else "respmod"
             parts = encode(case, server.port, path, Offer(4096, True))

@@ -1,5 +1,6 @@
 """`icapd audit`: formats, filters and ids at the command line."""
 
+import csv
 import json
 import time
 from pathlib import Path
@@ -92,6 +93,20 @@ def test_search_prints_the_matching_records_as_json(
     lines = result.output.splitlines()
     found = json.loads(result.output) if format_ == "json" else [json.loads(line) for line in lines]
     assert [record["event_id"] for record in found] == [record.event_id for record in expected]
+
+
+@pytest.mark.parametrize("command", [["search"], ["show", "node-1"]], ids=["search", "show"])
+def test_csv_has_a_line_for_each_finding(database_url: str, command: list[str]) -> None:
+    result = icapd_audit(database_url, *command, "--format", "csv")
+    head, *rows = csv.reader(result.output.splitlines())
+    found = [dict(zip(head, row, strict=True)) for row in rows]
+    of_response = [row for row in found if row["event_id"] == RESPONSE.event_id]
+    assert [(row["item_no"], row["rule_id"]) for row in of_response] == [
+        ("1", "credentials.demo"),
+        ("2", "credentials.demo"),
+    ]
+    assert {row["event_id"] for row in found} >= {REQUEST.event_id, RESPONSE.event_id}
+    assert "\x1b" not in result.output
 
 
 def test_jsonl_is_ascii_with_times_in_utc_and_findings_inside(database_url: str) -> None:

@@ -136,6 +136,8 @@ def test_stats_as_table_json_and_csv(trail: Trail) -> None:
     assert json.loads(icapd_audit(trail, "stats", "--format", "json").stdout) == [
         {"all": None, "transactions": 4, "findings": 2, "bytes": 0}
     ]
+    lines = icapd_audit(trail, "stats", "--by", "user", "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == rows
     lines = icapd_audit(trail, "stats", "--by", "rule", "--format", "csv").stdout.splitlines()
     assert lines == ["rule,transactions,findings,bytes", "credentials.demo,1,2,0"]
 
@@ -237,7 +239,7 @@ def test_fingerprint_search_lists_the_records_and_no_secret_is_anywhere(trail: T
     shown = icapd_audit(trail, "fingerprint", "--search", stdin=secret.encode())
     assert shown.stdout.startswith(fingerprint)
     assert "x.y" in shown.stdout
-    assert [row["asked"] for row in reads(trail)] == [{"fingerprint": fingerprint, "search": True}] * 2
+    assert [row["asked"] for row in reads(trail)] == [{"fingerprint": [fingerprint], "search": True}] * 2
     for file in trail.outbox.parent.rglob("*"):
         assert not file.is_file() or secret.encode() not in file.read_bytes()
 
@@ -264,7 +266,7 @@ def test_fingerprint_takes_no_secret_from_the_command_line_and_makes_no_key(trai
     assert not key.exists()
 
 
-@pytest.mark.parametrize("format_", ["table", "jsonl"])
+@pytest.mark.parametrize("format_", ["table", "jsonl", "csv"])
 def test_tail_prints_what_comes_until_ctrl_c(trail: Trail, format_: str) -> None:
     environment = os.environ | {
         "ICAPD_AUDIT_DATABASE_URL": trail.url,
@@ -286,6 +288,10 @@ def test_tail_prints_what_comes_until_ctrl_c(trail: Trail, format_: str) -> None
         command, cwd=trail.outbox.parent, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
+        if format_ == "csv":
+            assert process.stdout.readline().startswith("occurred_at,event_id,")
+            # The first has two findings.
+            process.stdout.readline()
         older = [process.stdout.readline() for _ in range(2)]
         # In the order of time, the newest last.
         assert "credentials.demo" in older[0]

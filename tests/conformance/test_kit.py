@@ -29,7 +29,9 @@ NOT_SEEN |= dict.fromkeys((71, 72, 75, 77), Status.UNTESTABLE)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if request.param == "pyicap":
         pytest.importorskip("pyicap")
-    with serving(tmp_path_factory.mktemp(request.param), SERVER.format(request.param)) as server:
+    # By the shipped rules, which know what the kit's messages have to be found by.
+    text = SERVER.format(request.param) + "[policy]\n"
+    with serving(tmp_path_factory.mktemp(request.param), text) as server:
         yield find_services(Target.parse(f"icap://127.0.0.1:{server.port}"), OPTIONS)
 
 

@@ -50,6 +50,9 @@ class RecordingOrigin(DemoOrigin):
                 "/secret-utf-16": self._send_secret_utf_16,
                 "/request-fields": _send_request_fields,
                 "/secret-page": self._send_secret_page,
+                "/secret-large": self._send_secret_large,
+                "/bomb": _send_bomb,
+                "/unknown-coding": _send_unknown_coding,
                 "/events": self._send_events,
                 "/ticks": self._send_ticks,
                 "/download": _send_download,
@@ -85,6 +88,12 @@ class RecordingOrigin(DemoOrigin):
         page = b"key: %b\n%b" % (self._secret().encode(), DOWNLOADS["text/plain"][: int(size)])
         handler.send_body(page, "text/plain")
 
+    def _send_secret_large(self, handler: OriginHandler) -> None:
+        """More than is held back, with the secret in its midst."""
+        filler = ["nothing to see here"] * 50_000
+        body = json.dumps({"before": filler, "aws_access_key_id": self._secret(), "after": filler})
+        handler.send_body(body.encode(), "application/json")
+
     def _send_events(self, handler: OriginHandler) -> None:
         handler.start("text/event-stream", Transfer_Encoding="chunked")
         for number in range(EVENTS):
@@ -119,6 +128,15 @@ def _send_download(handler: OriginHandler) -> None:
     handler.start(media_type, Content_Length=size)
     for block in download_blocks(media_type, int(size)):
         handler.wfile.write(block)
+
+
+def _send_bomb(handler: OriginHandler) -> None:
+    """A thousand times as large as it looks."""
+    handler.send_body(gzip.compress(bytes(16 * 1024 * 1024)), "application/json", Content_Encoding="gzip")
+
+
+def _send_unknown_coding(handler: OriginHandler) -> None:
+    handler.send_body(b"who knows", "application/json", Content_Encoding="x-of-our-own")
 
 
 def _send_request_fields(handler: OriginHandler) -> None:

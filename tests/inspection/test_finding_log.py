@@ -46,7 +46,10 @@ def test_fingerprints_compare_under_one_key() -> None:
     assert one.fingerprint(b"secret") == Fingerprinter(b"one").fingerprint(b"secret")
     assert one.fingerprint(b"secret") != one.fingerprint(b"Secret")
     assert one.fingerprint(b"secret") != other.fingerprint(b"secret")
-    assert len(bytes.fromhex(one.fingerprint(b"secret"))) == 16
+    key_id, digest = one.fingerprint(b"secret").split("-")
+    assert (key_id, len(bytes.fromhex(key_id)), len(bytes.fromhex(digest))) == (one.key_id, 4, 16)
+    assert digest.startswith(one.tag(b"secret"))
+    assert one.key_id == Fingerprinter(b"one").key_id != other.key_id
     assert "one" not in repr(one)
 
 

@@ -218,7 +218,7 @@ PROBLEMS = [
     ),
     pytest.param(
         scope('hosts = ["a"]', effect='skip = true\nmode = "monitor"'),
-        'scope "some": key "skip": leaves nothing to be set',
+        'scope "some": key "skip": leaves nothing but audit',
         id="skip and more",
     ),
     pytest.param(

@@ -14,7 +14,8 @@ from icapd.server.control.supervision import ReloadResult
 from icapd.server.equipment import Prepared
 from icapd.server.supervision.messages import Started
 from icapd.server.supervision.policy_ledger import PolicyLedger
-from icapd.server.supervision.policy_state import PolicyState, state_of
+from icapd.server.supervision.policy_state import PolicyState
+from icapd.server.supervision.policy_summary import state_of
 from icapd.server.telemetry.metrics import SupervisorMetrics
 
 DAY = 86400.0
@@ -63,11 +64,11 @@ def test_long_problem_is_shortened() -> None:
 
 def test_exceptions_are_counted_as_time_passes() -> None:
     now = time.time()
-    state = PolicyState("d", (now - 1, now + DAY, now + 30 * DAY), expired=2)
+    state = PolicyState("d", (now - 1, now + DAY, now + 30 * DAY), expired=2, notice=14 * DAY)
     assert state.count(now) == {"active": 2, "ending": 1, "expired": 3}
     assert state.count(now + 31 * DAY) == {"active": 0, "ending": 0, "expired": 5}
     metrics = SupervisorMetrics()
-    PolicyLedger(metrics).in_force(started(ends=state.ends, expired=2))
+    PolicyLedger(metrics).in_force(started(ends=state.ends, expired=2, notice=state.notice))
     for expiry, count in state.count(now).items():
         assert metric(metrics, f'icapd_policy_exceptions{{expiry="{expiry}"}}') == count
 

@@ -1,8 +1,6 @@
 """Turns without sockets: one commit for many, fairness between connections, and what becomes of failures."""
 
-import re
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,58 +8,14 @@ import pytest
 from support import wire
 from support.policies import SECRET, demo_policy
 from support.sessions import Workbench
+from support.turns import CLEAN, EVENTS_HEAD, LONG, STREAM, STREAM_END, Line, Loop
 
 from icapd.audit import AuditRecord, Phase
 from icapd.errors import AuditBusyError, AuditError
 from icapd.policy import Policy
-from icapd.server.session import Session
-from icapd.server.session_context import Pending, SessionContext
 from icapd.server.turns import Turns
 
-CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
 SECRET_BODY = wire.respmod(wire.OK, wire.chunked(b"KEY-" + SECRET, ieof=True), Preview="1024")
-EVENTS_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-#: An event stream that has begun, and its end.
-STREAM = wire.respmod(EVENTS_HEAD, wire.chunked(b"data: one\n\n")[:-5], path="/stream")
-STREAM_END = b"0\r\n\r\n"
-#: Seconds that no test takes.
-LONG = 60.0
-
-
-class Line:
-    """A connection without a socket."""
-
-    def __init__(self, context: SessionContext) -> None:
-        self.session = Session(context, defers=True)
-        self.sent = b""
-
-    @property
-    def pending(self) -> Pending | None:
-        return self.session.pending
-
-    def work(self, data: bytes) -> None:
-        self.sent += self.session.receive(data)
-
-    def settle(self, durable: bool) -> None:
-        self.sent += self.session.settle(durable)
-
-    @property
-    def statuses(self) -> list[int]:
-        return [int(status) for status in re.findall(rb"ICAP/1\.0 (\d{3}) ", self.sent)]
-
-
-class Loop:
-    """Calls what is to be called soon, when it is told to."""
-
-    def __init__(self) -> None:
-        self.calls: deque[Callable[[], None]] = deque()
-
-    def run_once(self) -> None:
-        self.calls.popleft()()
-
-    def run(self) -> None:
-        while self.calls:
-            self.run_once()
 
 
 @pytest.fixture(scope="module")

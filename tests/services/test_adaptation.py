@@ -27,7 +27,7 @@ def test_message_without_a_body_is_left_alone(policy: Policy) -> None:
     assert outcome.status == 204
     record = outcome.record
     assert (record.method_icap, record.http_method, record.scheme) == ("REQMOD", "GET", "https")
-    assert (record.host, record.port, record.path) == ("api.example", 443, "/items")
+    assert (record.host, record.port, record.path) == ("api.example", 443, "/items?page=*")
 
 
 def test_clean_message_is_echoed_where_204_is_not_allowed(policy: Policy) -> None:
@@ -142,7 +142,7 @@ def test_secret_in_a_header_and_in_the_url_is_taken_out_and_the_body_stays(polic
     assert b"X-Key: KEY-[REDACTED]\r\n" in outcome.http_head
     assert outcome.body == body
     assert outcome.record.disposition == "redacted"
-    assert outcome.record.path == "/p"
+    assert outcome.record.path == "/p?k=*"
 
 
 def test_response_with_a_changed_header_is_not_stored(policy: Policy) -> None:
@@ -163,6 +163,27 @@ def test_host_and_method_in_the_record_hold_no_secret(policy: Policy) -> None:
 def test_path_in_the_record_holds_no_secret(policy: Policy) -> None:
     http = b"GET https://h/files/%b/x HTTP/1.1\r\nHost: h\r\n\r\n" % KEY
     assert adapt(catalogue_of(policy), wire.reqmod(http)).record.path == "/files/KEY-[REDACTED]/x"
+
+
+def test_media_type_in_the_record_holds_no_secret(policy: Policy) -> None:
+    record = adapt(catalogue_of(policy), respmod_of(b"{}", b"application/%b; a=%b" % (KEY, KEY))).record
+    assert record.content_type == "application/key-[redacted]"
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        (b"/search?q=illness&page=2", "/search?q=*&page=*"),
+        (b"/cart;id=5E0F/x?y", "/cart;id=*/x?*"),
+        (b"/x?%b=1&a=%b" % (KEY, KEY), "/x?KEY-[REDACTED]=*&a=*"),
+        (b"/%b;%b?b=1#%b" % (KEY, KEY, KEY), "/KEY-[REDACTED];*?b=*"),
+        # Cut to its column only after that.
+        (b"/" + b"x" * 2040 + b"?q=illness", "/" + "x" * 2040 + "?q=*"),
+    ],
+)
+def test_query_is_in_the_record_without_its_values(policy: Policy, target: bytes, kept: str) -> None:
+    http = b"GET https://h%b HTTP/1.1\r\nHost: h\r\n\r\n" % target
+    assert adapt(catalogue_of(policy), wire.reqmod(http)).record.path == kept
 
 
 def test_monitor_mode_finds_and_changes_nothing(tmp_path: Path) -> None:

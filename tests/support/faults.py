@@ -12,7 +12,7 @@ from pathlib import Path
 
 from support import wire
 from support.icapd import PATIENCE, Server, ask
-from support.policies import RULES, SECRET, demo_policy
+from support.policies import FLOWING_RULES, SECRET, demo_policy
 from support.processes import workers_under
 
 SECRET_BODY = b'{"key": "KEY-%b"}' % SECRET
@@ -24,7 +24,7 @@ REDACTED = b"KEY-[REDACTED]"
 def prepare(directory: Path) -> Path:
     """The directory of a server, with rules in it that let bodies of any size flow."""
     (directory / "rules").mkdir()
-    demo_policy(directory / "rules", rules=RULES.partition('[[rule]]\nid = "demo.size"')[0])
+    demo_policy(directory / "rules", rules=FLOWING_RULES)
     return directory
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from click.testing import CliRunner
 from support.databases import make_sqlite
+from support.policies import FLOWING_RULES, demo_policy
 from support.processes import children
 
 from icapd.audit.shipping.arrival import outstanding
@@ -28,8 +29,9 @@ from icapd.settings import Audit
 ICAPD = Path(sys.executable).with_name("icapd")
 #: Seconds after which something that should have happened counts as not happening.
 PATIENCE = 30.0
-#: No test but those that say so asks whether a record survives a loss of power.
-QUICK = {"ICAPD_AUDIT_MODE": "relaxed"}
+#: No test but those that say so asks whether a record survives a loss of power; nearly all look for the row
+#: of each message, however many equal ones they send.
+QUICK = {"ICAPD_AUDIT_MODE": "relaxed", "ICAPD_AUDIT_COALESCE_AFTER": "0"}
 _READY = re.compile(r"event=ready\b.* icap=([\d.]+):(\d+)")
 
 
@@ -108,12 +110,20 @@ class Server:
 
 
 def configure(directory: Path, text: str = "", program: Path = ICAPD) -> Path:
-    """icapd.toml and an empty database in the directory."""
+    """icapd.toml and an empty database in the directory.
+
+    A text that says nothing of a policy gets a small one: the shipped rules take two seconds of each worker.
+    """
     config = directory / "icapd.toml"
     plain = '[server]\nlisten = "127.0.0.1:0"\nhttp_listen = ""\nworkers = 1\n'
     if program == ICAPD:
         if not (directory / "icapd.db").exists():
             make_sqlite(directory / "icapd.db")
+        if "[policy]" not in text:
+            rules = directory / "few-rules"
+            rules.mkdir(exist_ok=True)
+            demo_policy(rules, rules=FLOWING_RULES)
+            text += f'\n[policy]\ndirectory = "{rules.name}"\n'
     else:
         # The text may hold a mistake on purpose; the database is made without it.
         config.write_text(plain)

@@ -70,6 +70,8 @@ max_size = 100_000
 action = "block"
 severity = "low"
 """
+#: Of them those that let bodies of any size flow.
+FLOWING_RULES = RULES.partition('[[rule]]\nid = "demo.size"')[0]
 
 SECRET = b"ABCDEF123456"
 KEY = b"KEY-" + SECRET

@@ -31,11 +31,12 @@ class RecordingAudit(AuditWriter):
         self.opened: list[AuditRecord] = []
         self.records: list[AuditRecord] = []
 
-    def write_all(self, entries: Iterable[tuple[Phase, AuditRecord]]) -> None:
+    def write_all(self, entries: Iterable[tuple[Phase, AuditRecord]], *, waits: bool = True) -> None:
         entries = tuple(entries)
-        super().write_all(entries)
+        super().write_all(entries, waits=waits)
         for phase, record in entries:
-            (self.opened if phase == "open" else self.records).append(record)
+            if phase != "drop":
+                (self.opened if phase == "open" else self.records).append(record)
 
 
 class Workbench:

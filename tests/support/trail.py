@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.databases import make_sqlite
+from support.databases import make_tables
 
-from icapd.audit import AuditRecord, AuditWriter, migrations
+from icapd.audit import AuditRecord, AuditWriter
 from icapd.audit.database import Database
 from icapd.audit.evidence import notary_for
 from icapd.audit.evidence.faults import Report
@@ -40,13 +40,9 @@ class Trail:
 
     @classmethod
     def make(cls, directory: Path, url: str = "") -> "Trail":
-        """`url`: a SQLite file in the directory unless given."""
+        """`url`: of an empty database; a SQLite file in the directory unless given."""
         url = url or f"sqlite:///{directory}/icapd.db"
-        file = Database.parse(url).file
-        if file is not None and not file.exists():
-            make_sqlite(file)
-        else:
-            migrations.upgrade(url)
+        make_tables(url)
         outbox = directory / "outbox"
         outbox.mkdir()
         return cls(outbox, url)
@@ -55,7 +51,9 @@ class Trail:
         return AuditWriter.open(self.outbox, **({"max_size": LIMIT, "mode": "relaxed"} | options))
 
     def shipper(self) -> Shipper:
-        return Shipper(self.outbox, Destination(Database.parse(self.url)), notary_for(self.settings))
+        return Shipper(
+            self.outbox, Destination(Database.parse(self.url).bounded()), notary_for(self.settings)
+        )
 
     @property
     def settings(self) -> Audit:

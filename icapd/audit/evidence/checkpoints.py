@@ -99,6 +99,8 @@ class Notary:
         self._signer = signer
         self._anchors = anchors
         self._writers: dict[int, _Signed] = {}
+        #: When the newest one was signed, in microseconds since 1970; 0 when none was.
+        self.newest = 0
 
     @property
     def problems(self) -> list[str]:
@@ -131,6 +133,7 @@ class Notary:
         self._writers[checkpoint.writer_id] = _Signed(
             checkpoint.writer_seq, checkpoint.signed_at, checkpoint.digest, time.monotonic()
         )
+        self.newest = checkpoint.signed_at
         self._anchors.put(checkpoint.note)
 
     def forget(self, writer_id: int) -> None:

@@ -145,6 +145,7 @@ def load_or_create_signer(path: Path) -> Signer:
                 os.fsync(file.fileno())
             # Whole at once, and never over another: whoever comes at the same time finds that one.
             os.link(unfinished, path)
+            _sync(path.parent)
         except FileExistsError:
             return load_signer(path)
         finally:
@@ -152,6 +153,15 @@ def load_or_create_signer(path: Path) -> Signer:
     except OSError as error:
         raise AuditError(f"[audit] signing_key: {path}: {error.strerror}") from None
     return signer
+
+
+def _sync(directory: Path) -> None:
+    """Its names are on the disk, too."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def load_signer(path: Path) -> Signer:

@@ -20,9 +20,7 @@ from icapd.audit.outbox.adoption import DIED, STOP
 from icapd.audit.record import AuditRecord
 from icapd.audit.shadow import ShadowRecord
 from icapd.audit.tables import audit_admin, audit_dead_letter, audit_event, audit_shadow
-
-#: Findings of one event that are looked at; icapd itself keeps at most `[limits] max_findings`.
-_MOST_FINDINGS = 10_000
+from icapd.settings import MOST_FINDINGS
 
 #: Of values that a canonical form has as they are.
 _PLAIN = frozenset({int, str, type(None)})
@@ -89,7 +87,7 @@ def _events(writer_id: object, events: Rows, findings: Rows) -> Iterator[Link]:
             finding = next(findings, None)
         own: list[Sequence[Any]] = []
         while finding is not None and finding[0] == row[0] and finding[1] == instant:
-            if len(own) < _MOST_FINDINGS:
+            if len(own) < MOST_FINDINGS:
                 own.append(finding)
             finding = next(findings, None)
         yield _event(writer_id, seq, row, own)

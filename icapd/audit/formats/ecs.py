@@ -4,7 +4,7 @@ import json
 
 from icapd import __version__
 from icapd.audit import instants
-from icapd.audit.formats.outcome import outcome, url, without_nothing
+from icapd.audit.formats.outcome import outcome, path_and_query, url, without_nothing
 from icapd.audit.record import SEVERITIES, as_json
 from icapd.audit.stored import StoredEvent
 
@@ -30,6 +30,7 @@ def document(event: StoredEvent) -> dict[str, object]:
     """The same as an object."""
     record = event.record
     done = outcome(record)
+    path, query = path_and_query(record)
     rules = list(dict.fromkeys(finding.rule_id for finding in record.findings))
     values = as_json(record)
     return without_nothing(
@@ -65,7 +66,8 @@ def document(event: StoredEvent) -> dict[str, object]:
                 "scheme": record.scheme,
                 "domain": record.host,
                 "port": record.port,
-                "path": record.path,
+                "path": path,
+                "query": query,
             },
             "http": {
                 "request": {"method": record.http_method, "body": {"bytes": record.request_bytes}},

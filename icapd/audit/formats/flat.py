@@ -25,7 +25,8 @@ INSTANTS = frozenset(
 )
 _EVENT_FIELDS = [field.name for field in fields(AuditRecord) if field.name not in ("occurred_at", "findings")]
 _FINDING_FIELDS = [field.name for field in fields(FindingRecord)]
-#: The columns of CSV.
+#: The columns of CSV: of records, and of events with who wrote them.
+RECORD_COLUMNS = ("occurred_at", *_EVENT_FIELDS, "item_no", *_FINDING_FIELDS)
 COLUMNS = ("occurred_at", *_EVENT_FIELDS, "node", "writer_id", "writer_seq", "item_no", *_FINDING_FIELDS)
 
 
@@ -68,11 +69,15 @@ def csv_line(values: Sequence[object]) -> str:
 
 def csv_lines(event: StoredEvent) -> list[str]:
     """A line for each finding, or one for an event without any."""
-    record = event.record
+    return record_lines(event.record, event.node, event.writer_id, event.writer_seq)
+
+
+def record_lines(record: AuditRecord, *writer: object) -> list[str]:
+    """The same of a record; `writer`: what stands between it and its findings."""
     shared = (
         instants.iso(record.occurred_at),
         *(getattr(record, name) for name in _EVENT_FIELDS),
-        *(event.node, event.writer_id, event.writer_seq),
+        *writer,
     )
     if not record.findings:
         return [csv_line((*shared, *[None] * (1 + len(_FINDING_FIELDS))))]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 
 from icapd import __version__
-from icapd.audit.formats.outcome import Outcome, outcome, url, without_nothing
+from icapd.audit.formats.outcome import Outcome, outcome, path_and_query, url, without_nothing
 from icapd.audit.record import SEVERITIES, AuditRecord, FindingRecord
 from icapd.audit.stored import StoredEvent
 
@@ -46,6 +46,7 @@ def lines(event: StoredEvent) -> Iterator[str]:
 def http_activity(event: StoredEvent) -> dict[str, object]:
     """Class 4002."""
     record = event.record
+    path, query = path_and_query(record)
     method = (record.http_method or "").upper()
     activity = _METHODS.get(method, _OTHER) if method else 0
     gravest = max(
@@ -66,7 +67,8 @@ def http_activity(event: StoredEvent) -> dict[str, object]:
                     "scheme": record.scheme,
                     "hostname": record.host,
                     "port": record.port,
-                    "path": record.path,
+                    "path": path,
+                    "query_string": query,
                 },
                 "body_length": record.request_bytes,
             },

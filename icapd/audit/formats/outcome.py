@@ -33,6 +33,12 @@ def url(record: AuditRecord) -> str | None:
     return f"{record.scheme or 'http'}://{host}{port}{record.path or ''}"
 
 
+def path_and_query(record: AuditRecord) -> tuple[str, str]:
+    """The two parts of the record's path; "" where there is none."""
+    path, _, query = (record.path or "").partition("?")
+    return path, query
+
+
 def without_nothing(values: dict[str, object]) -> dict[str, object]:
     """The same without what is not known, in objects within it, too."""
     kept: dict[str, object] = {}

@@ -16,18 +16,27 @@ STOP, DIED = "stop", "died"
 
 
 def end_chain(outbox: OutboxFile, writer_id: int) -> None:
-    """Make records of its open streams, cut short, and end its chain if its worker did not.
+    """Make records of its tallies and of its open streams, cut short, and end its chain if need be.
 
-    Raises sqlite3.Error, and OutboxError for a stream whose record can't be read.
+    Raises sqlite3.Error, and OutboxError for a record that can't be read.
     """
     with outbox.connection as connection:
         connection.execute("BEGIN IMMEDIATE")
         appender = Appender(outbox, writer_id)
-        streams = list(outbox.streams())
+        tallies, streams = list(outbox.unnumbered("tally")), list(outbox.unnumbered("stream"))
+        for event_id, body in tallies:
+            appender.event(_record(outbox, event_id, body))
+            outbox.drop("tally", event_id)
         for event_id, body in streams:
-            appender.event(_as_cut(outbox, event_id, body))
-            outbox.drop_stream(event_id)
-        if streams or not _is_ended(outbox):
+            cut = replace(
+                _record(outbox, event_id, body),
+                disposition="cut",
+                inspection="error",
+                skip_reason="server-stopped",
+            )
+            appender.event(cut)
+            outbox.drop("stream", event_id)
+        if tallies or streams or not _is_ended(outbox):
             appender.admin(DIED, {"unfinished_streams": len(streams)})
 
 
@@ -47,12 +56,11 @@ def is_end(entry: Entry) -> bool:
     return action in (STOP, DIED)
 
 
-def _as_cut(outbox: OutboxFile, event_id: str, body: str) -> AuditRecord:
+def _record(outbox: OutboxFile, event_id: str, body: str) -> AuditRecord:
     try:
-        record = msgspec.json.decode(body, type=AuditRecord)
+        return msgspec.json.decode(body, type=AuditRecord)
     except msgspec.MsgspecError as error:
         raise OutboxError(
-            f"{outbox.path}: the record of the open stream {event_id} can't be read ({error}); run the icapd"
-            " that wrote it once, or keep a copy of the row elsewhere and delete it"
+            f"{outbox.path}: the record {event_id}, which has no number yet, can't be read ({error}); run the"
+            " icapd that wrote it once, or keep a copy of the row elsewhere and delete it"
         ) from None
-    return replace(record, disposition="cut", inspection="error", skip_reason="server-stopped")

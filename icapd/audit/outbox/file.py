@@ -1,10 +1,11 @@
 """An outbox: the SQLite file that one writer appends its records to, and a shipper reads.
 
 `entry` holds what was numbered, in its order, with its link of the chain; `stream` what the record of each
-message under way would be if the server died now; `writer` whose file it is. Only who holds the lock of the
-file's mark writes to it (`directory`).
+message under way would be if the server died now; `tally` the records that floods are counted in (`floods`);
+`writer` whose file it is. Only who holds the lock of the file's mark writes to it (`directory`).
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +19,8 @@ from icapd.errors import OutboxError
 
 Kind = Literal["event", "admin", "shadow"]
 
-#: Of the file's format; another one has another number (`PRAGMA user_version`).
-FORMAT = 1
+#: Of the file's format (`PRAGMA user_version`). 1 had no tallies.
+FORMAT = 2
 #: Bytes.
 _PAGE_SIZE = 4096
 #: Pages in the write-ahead log before a commit moves them into the file, which waits for the disk. Four times
@@ -38,7 +39,11 @@ CREATE TABLE entry (
     seq INTEGER PRIMARY KEY, kind TEXT, occurred_at INTEGER, body TEXT, salt BLOB, commitment BLOB, chain BLOB
 );
 CREATE TABLE stream (event_id TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+CREATE TABLE tally (event_id TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
 """
+
+#: A table of what is not numbered yet.
+Unnumbered = Literal["stream", "tally"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class OutboxFile:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
+        #: Bytes that it may have; 0 when that is not known.
+        self.max_size = 0
 
     @classmethod
     def create(cls, path: Path, writer: Writer, *, max_size: int, synchronous: bool) -> Self:
@@ -82,6 +89,7 @@ class OutboxFile:
         """
         sqlite.create(path)
         outbox = cls.open(path, "rw")
+        outbox.max_size = max_size
         try:
             outbox.connection.executescript(_SCHEMA)
             outbox.connection.execute("INSERT INTO writer VALUES (?, ?, ?, ?, ?, ?)", astuple(writer))
@@ -97,9 +105,13 @@ class OutboxFile:
     def open(cls, path: Path, mode: sqlite.Mode) -> Self:
         """One that is there. Raises OutboxError."""
         try:
-            return cls(path, sqlite.connect(path, mode, busy_timeout=_BUSY_TIMEOUT))
+            outbox = cls(path, sqlite.connect(path, mode, busy_timeout=_BUSY_TIMEOUT))
+            if outbox._format() <= FORMAT:
+                return outbox
         except sqlite3.Error as error:
             raise OutboxError(str(sqlite.failure(path, error))) from None
+        outbox.close()
+        raise OutboxError(f"{path}: was written by a newer icapd; start that one to have it shipped")
 
     def writer(self) -> Writer | None:
         """Whose file it is; None when it was never finished."""
@@ -128,19 +140,40 @@ class OutboxFile:
         )
         return [Entry(*row) for row in rows]
 
+    def sync(self) -> None:
+        """Have all that was committed on the disk, whoever committed it. Raises OutboxError."""
+        for file in (Path(f"{self.path}-wal"), self.path):
+            try:
+                descriptor = os.open(file, os.O_RDONLY)
+                try:
+                    os.fdatasync(descriptor)
+                finally:
+                    os.close(descriptor)
+            except FileNotFoundError:
+                # The log goes when the last one closes it; the next read of the file tells if that is gone.
+                continue
+            except OSError as error:
+                raise OutboxError(f"{file}: can't be synced ({error.strerror}); look at its disk") from None
+
     def forget(self, up_to: int) -> None:
         """Drop the entries up to that number."""
         self.connection.execute("DELETE FROM entry WHERE seq <= ?", (up_to,))
 
-    def put_stream(self, event_id: str, body: str) -> None:
-        self.connection.execute("INSERT OR REPLACE INTO stream VALUES (?, ?)", (event_id, body))
+    def put(self, kind: Unnumbered, event_id: str, body: str) -> None:
+        """In the place of an earlier one of that id."""
+        self.connection.execute(f"INSERT OR REPLACE INTO {kind} VALUES (?, ?)", (event_id, body))  # noqa: S608
 
-    def drop_stream(self, event_id: str) -> None:
-        self.connection.execute("DELETE FROM stream WHERE event_id = ?", (event_id,))
+    def drop(self, kind: Unnumbered, event_id: str) -> None:
+        self.connection.execute(f"DELETE FROM {kind} WHERE event_id = ?", (event_id,))  # noqa: S608
 
-    def streams(self) -> Iterator[tuple[str, str]]:
-        """The messages under way: event id and record as JSON."""
-        yield from self.connection.execute("SELECT event_id, body FROM stream ORDER BY event_id")
+    def unnumbered(self, kind: Unnumbered) -> Iterator[tuple[str, str]]:
+        """Event id and record as JSON of each."""
+        if kind == "stream" or self._format() > 1:
+            yield from self.connection.execute(f"SELECT event_id, body FROM {kind} ORDER BY event_id")  # noqa: S608
+
+    def _format(self) -> int:
+        (number,) = self.connection.execute("PRAGMA user_version").fetchone()
+        return int(number)
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -3,11 +3,14 @@
 **What that promises.** A committed record survives the death of the process (kill -9, a crash) always: it is
 with the kernel. In mode `durable`, the default, it is on the disk, too, and survives the death of the machine
 (https://sqlite.org/pragma.html#pragma_synchronous); in `relaxed` the last commits before a loss of power may
-be gone, never the file.
+be gone, never the file; in `strict` the database has it as well.
 
 **Streams** end long after their first bytes were passed on. So a stream gets a provisional record when it
 opens, renewed whenever it has a new finding, which its final record replaces. What a dead writer left open
 becomes records when its outbox is adopted: cut, with reason `server-stopped`.
+
+**Messages without a row**, where the policy wants none, are counted, and the counts are rows: every minute,
+and at the stop (`omitted`).
 
 **Numbers** have no gap, and each row's chain holds all rows before it (`canonical`).
 """
@@ -15,7 +18,6 @@ becomes records when its outbox is adopted: cut, with reason `server-stopped`.
 import os
 import socket
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -29,15 +31,18 @@ from icapd.audit import sqlite
 from icapd.audit.outbox import directory as places
 from icapd.audit.outbox.adoption import START, STOP
 from icapd.audit.outbox.appender import Appender, now
+from icapd.audit.outbox.commit import Commit, Lane
 from icapd.audit.outbox.file import OutboxFile, Writer
-from icapd.audit.outbox.gaps import Clock, Gap
+from icapd.audit.outbox.floods import Floods
+from icapd.audit.outbox.omitted import Omitted
+from icapd.audit.outbox.remarks import Remarks, Watermark
 from icapd.audit.record import AuditRecord, Phase
 from icapd.audit.shadow import ShadowRecord
 from icapd.audit.storable import fit_text, storable
-from icapd.errors import AuditError
+from icapd.errors import AuditBusyError, AuditError
 
 #: `off`: nothing but what was done to the audit itself and to the policy.
-Mode = Literal["durable", "relaxed", "off"]
+Mode = Literal["durable", "relaxed", "strict", "off"]
 
 #: Entries that one commit forgets at most, and so many that it is worth it.
 _FORGOTTEN_AT_ONCE, _WORTH_IT = 1024, 64
@@ -48,26 +53,50 @@ _encode = msgspec.json.Encoder().encode
 class AuditWriter:
     """One run of one worker: made by `open`, used by any of its threads, ended by `close`."""
 
-    def __init__(self, outbox: OutboxFile, mark: places.Mark, writer: Writer, mode: Mode) -> None:
+    def __init__(
+        self,
+        outbox: OutboxFile,
+        mark: places.Mark,
+        writer: Writer,
+        mode: Mode,
+        patience: float,
+        coalesce_after: int,
+    ) -> None:
         self.file = outbox.path
         self.writer_id = writer.writer_id
         self.mode = mode
+        self.patience = patience
         self._outbox = outbox
         self._mark = mark
         self._appender = Appender(outbox, writer.writer_id)
+        # What is counted is not in the database until its second is over.
+        self._floods = Floods(0 if mode == "strict" else coalesce_after)
         self._forgotten = 0
         self._identity = sqlite.identity(outbox.path)
-        self._gap: Gap | None = None
-        self._clock = Clock()
-        self._thread_lock = threading.Lock()
+        self._omitted = Omitted()
+        self._remarks = Remarks()
+        self._watermark = Watermark(outbox.max_size)
+        self._lane = Lane(patience)
+        #: In `strict`: the newest entry that came late. Until the database has it, nothing is waited for.
+        self._awaited = 0
         self._closed = False
 
     @classmethod
-    def open(cls, directory: Path, *, max_size: int, mode: Mode = "durable", node: str | None = None) -> Self:
+    def open(
+        cls,
+        directory: Path,
+        *,
+        max_size: int,
+        mode: Mode = "durable",
+        node: str | None = None,
+        patience: float = 1.0,
+        coalesce_after: int = 0,
+    ) -> Self:
         """A writer with a new outbox in the directory, of at most so many bytes, and its start noted there.
 
-        `node` names this server: the host's name unless given. Raises AuditError, naming the file and the
-        remedy.
+        `node` names this server: the host's name unless given. `patience`: seconds that a record may take.
+        `coalesce_after`: equal records in a second that have rows of their own (`floods`). Raises AuditError,
+        naming the file and the remedy.
         """
         writer = _new_writer(node or socket.gethostname())
         path = places.file_of(directory, writer.writer_id)
@@ -78,31 +107,68 @@ class AuditWriter:
             mark.lock()
             outbox = OutboxFile.create(path, writer, max_size=max_size, synchronous=mode != "relaxed")
             undo.callback(outbox.remove)
-            opened = cls(outbox, mark, writer, mode)
+            opened = cls(outbox, mark, writer, mode, patience, coalesce_after)
             opened.note(START, {"mode": mode, **in_chain(writer)})
             undo.pop_all()
         return opened
+
+    @property
+    def waits(self) -> bool:
+        """Whether a commit waits for more than this process."""
+        return self.mode in ("durable", "strict")
 
     def write(self, record: AuditRecord) -> None:
         """Commits the record and its findings. AuditError: it can't be done, and nothing of it is stored."""
         self.write_all((("final", record),))
 
-    def write_all(self, entries: Iterable[tuple[Phase, AuditRecord]]) -> None:
+    def write_all(self, entries: Iterable[tuple[Phase, AuditRecord]], *, waits: bool = True) -> None:
         """Commits them together. AuditError: it can't be done, and nothing of any is stored.
 
-        A record that is `open` takes the place of an earlier one; `close` drops it.
+        A record that is `open` takes the place of an earlier one; `close` and `drop` end it. Without `waits`,
+        `strict` is as `durable`: no verdict depends on it. AuditBusyError, too, for those that came late.
         """
+        self.prepare(entries, waits=waits)()
+
+    def prepare(self, entries: Iterable[tuple[Phase, AuditRecord]], *, waits: bool = True) -> Commit:
+        """Does the same but for the commit, which the caller has to make; other writes wait for it."""
         if self.mode == "off":
-            return
-        with self._transaction():
-            for phase, record in entries:
-                fitting = storable(record)
-                if phase == "open":
-                    self._outbox.put_stream(record.event_id, _encode(fitting).decode())
-                    continue
+            return Commit(lambda _: None, lambda: self._came_late(0, 0))
+        waits = waits and self.mode == "strict"
+        with ExitStack() as undo:
+            undo.enter_context(self._transaction(needs_database=waits))
+            first = self._appender.sequence + 1
+            self._put(entries)
+            last = self._appender.sequence
+            finish = undo.pop_all()
+
+        def commit(commit: Commit) -> None:
+            finish.close()
+            if waits and last >= first:
+                commit.await_shipped(self._mark, last, self.patience)
+
+        return Commit(commit, lambda: self._came_late(first, last))
+
+    def _put(self, entries: Iterable[tuple[Phase, AuditRecord]]) -> None:
+        tallies = {}
+        for phase, record in entries:
+            if phase in ("close", "drop"):
+                self._outbox.drop("stream", record.event_id)
+            if phase == "drop":
+                continue
+            fitting = storable(record)
+            if phase == "open":
+                self._outbox.put("stream", record.event_id, _encode(fitting).decode())
+            elif (tally := self._floods.tally(fitting)) is None:
                 self._appender.event(fitting)
-                if phase == "close":
-                    self._outbox.drop_stream(record.event_id)
+            else:
+                tallies[tally.event_id] = tally
+        for event_id, tally in tallies.items():
+            self._outbox.put("tally", event_id, _encode(tally).decode())
+
+    def count_omitted(self, scope: str) -> None:
+        """One more message, of this scope of the policy, is over that has no row. Waits for nothing."""
+        if self.mode != "off":
+            self._omitted.add(scope, now())
 
     def note(self, action: str, detail: Mapping[str, object]) -> None:
         """Commits an administrative row: what was done to audit or policy. AuditError: it can't be."""
@@ -120,15 +186,20 @@ class AuditWriter:
 
         Once that has failed, only a write tells that there is room again: what was not written is noted then.
         """
-        with self._transaction():
-            pass
+        with self._transaction(needs_database=self.mode == "strict"):
+            size = self._outbox.size()
+            if crossed := self._watermark.crossed(size):
+                self._appender.admin(crossed, {"bytes": size, "limit": self._outbox.max_size})
+        if crossed:
+            self._watermark.noted()
 
     def close(self) -> None:
         """Notes the stop and lets go of the file; once is enough, and more does no harm."""
         if self._closed:
             return
         try:
-            self.note(STOP, {})
+            with self._transaction(is_end=True):
+                self._appender.admin(STOP, {})
         finally:
             self._closed = True
             self._outbox.close()
@@ -141,40 +212,70 @@ class AuditWriter:
         self.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, *, needs_database: bool = False, is_end: bool = False) -> Iterator[None]:
         """Committed at the end; undone, its numbers too, on any exception. sqlite3's become AuditError."""
-        with self._thread_lock:
+        try:
+            self._lane.enter()
+        except AuditError as error:
+            self._remarks.failed(str(error))
+            raise
+        try:
             if self._closed:
                 raise AuditError(f"{self.file}: this writer was closed")
             before = self._appender.state, self._forgotten
+            omitted, until = self._omitted.due(last=is_end), now()
+            ended = self._floods.begin(is_end=is_end)
             try:
                 self._require_file_in_place()
+                if needs_database:
+                    self._require_shipped()
                 with self._outbox.connection as connection:
                     connection.execute("BEGIN IMMEDIATE")
                     # First, for it makes room.
                     self._forget_shipped()
-                    self._note_events_of_its_own()
+                    self._remarks.write(self._appender)
+                    for count in omitted:
+                        self._appender.admin("not-recorded", count.detail(until))
+                    for tally in ended:
+                        self._appender.event(tally)
+                        self._outbox.drop("tally", tally.event_id)
                     yield
-                self._gap = None
+                self._remarks.written()
+                self._omitted.noted(omitted, until)
             except BaseException as error:
                 self._appender.state, self._forgotten = before
+                self._floods.undo()
+                self._remarks.undo()
                 if isinstance(error, sqlite3.Error):
                     error = sqlite.failure(self.file, error)
                 if isinstance(error, AuditError):
-                    self._gap = Gap.widened(self._gap, now(), str(error))
+                    self._remarks.failed(str(error))
                 raise error from None
+        finally:
+            self._lane.leave()
 
-    def _note_events_of_its_own(self) -> None:
-        """What a record could not be written for, and steps of the clock, are in the trail themselves."""
-        if self._gap is not None:
-            self._appender.admin("gap", self._gap.detail(now()))
-        if step := self._clock.step():
-            self._appender.admin("clock-step", {"seconds": round(step, 3)})
+    def _came_late(self, first: int, last: int) -> AuditError:
+        # Provisional records have no numbers.
+        if last >= first:
+            self._remarks.came_late(first, last)
+            self._awaited = last
+        return AuditBusyError(
+            f"{self.file}: records {first} to {last} took longer than {self.patience:g} s; `icapd status`"
+            " tells how the disk and the database are"
+        )
+
+    def _require_shipped(self) -> None:
+        """In `strict`, once a record came late: whether the database has it by now."""
+        if self._mark.shipped < self._awaited:
+            raise AuditBusyError(
+                f"{self.file}: the database has not taken record {self._awaited} yet, and [audit] mode is"
+                " strict; `icapd status` tells how the database is"
+            )
 
     def _forget_shipped(self) -> None:
         # The newest entry stays: whoever adopts the file goes on from its number and chain.
         up_to = min(self._mark.shipped, self._appender.sequence - 1, self._forgotten + _FORGOTTEN_AT_ONCE)
-        if up_to - self._forgotten >= (_WORTH_IT if self._gap is None else 1):
+        if up_to - self._forgotten >= (1 if self._remarks.has_gap else _WORTH_IT):
             self._outbox.forget(up_to)
             self._forgotten = up_to
 

@@ -37,7 +37,7 @@ def outstanding(audit: Audit, within: float) -> int:
 
 
 def _ship(audit: Audit, deadline: float) -> None:
-    destination = Destination(Database.parse(audit.database_url))
+    destination = Destination(Database.parse(audit.database_url).bounded())
     shipper = Shipper(Path(audit.outbox), destination, notary_for(audit))
     try:
         while shipper.round() and time.monotonic() < deadline:

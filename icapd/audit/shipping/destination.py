@@ -28,7 +28,7 @@ def require_destination(database_url: str) -> str:
     Returns why not now, for a server that is away: it may come back, and until then the outboxes keep the
     records. "" when it answers.
     """
-    database = Database.parse(database_url)
+    database = Database.parse(database_url).bounded()
     try:
         with database.read() as connection:
             revision = schema.revision(connection)
@@ -113,23 +113,32 @@ class Destination:
     def _transaction(self) -> Iterator[Connection]:
         """Committed at the end. Raises AuditError, and _RowFault for what is no fault of the database."""
         with self._database.errors():
-            identity = self._identity()
-            if identity != self._connected_to:
-                # SQLite would go on with a file that was moved away.
-                self.close()
-            if self._connection is None:
-                self._connection, self._connected_to = self._database.connect(), identity
-                schema.require_head(self._connection, self._database)
+            connection = self._connected()
             try:
-                yield self._connection
-                self._connection.commit()
+                yield connection
+                connection.commit()
             except _FAULTS_OF_ROWS as error:
-                self._connection.rollback()
+                connection.rollback()
                 # str(error) would show the statement and its parameters.
                 raise _RowFault(str(error.orig).partition("\n")[0][:_MAX_PROBLEM]) from None
             except BaseException:
                 self.close()
                 raise
+
+    def _connected(self) -> Connection:
+        identity = self._identity()
+        if identity != self._connected_to:
+            # SQLite would go on with a file that was moved away.
+            self.close()
+        if self._connection is None:
+            self._connection, self._connected_to = self._database.connect(), identity
+            try:
+                schema.require_head(self._connection, self._database)
+            except BaseException:
+                # A connection that was cut here would refuse whatever comes next.
+                self.close()
+                raise
+        return self._connection
 
     def _identity(self) -> tuple[int, int] | None:
         return None if self._database.file is None else sqlite.identity(self._database.file)

@@ -51,7 +51,11 @@ class Icapd:
         self._outbox_lock = reserve(outbox)
         # Of the room for outboxes half is for what servers before this one left.
         self._audit = AuditWriter.open(
-            outbox, max_size=settings.audit.outbox_limit // 2, mode=settings.audit.mode
+            outbox,
+            max_size=settings.audit.outbox_limit // 2,
+            mode=settings.audit.mode,
+            patience=settings.audit.patience,
+            coalesce_after=settings.audit.coalesce_after,
         )
         self._shipping = ShippingThread(settings.audit)
         self._shadow = Shadow(self.metrics, self._audit, settings.policy.shadow_share)

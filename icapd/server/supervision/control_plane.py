@@ -7,12 +7,12 @@ from pathlib import Path
 
 import structlog
 
+from icapd.configuration import rules_directory
 from icapd.server.control.control_server import ControlServer
 from icapd.server.control.status_pages import StatusPages
 from icapd.server.control.supervision import Supervision
 from icapd.server.supervision.notify import Notifier
 from icapd.server.supervision.policy_watch import PolicyWatch
-from icapd.services.configured import rules_directory
 from icapd.settings import Settings
 
 log = structlog.get_logger()

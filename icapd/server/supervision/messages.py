@@ -124,7 +124,11 @@ class Shipped(_Message, frozen=True):
     backlog: int = 0
     #: When the oldest of them occurred, in seconds since 1970; 0 when there is none.
     oldest: float = 0.0
-    #: Entries that the database refused since then.
+    #: Bytes of the outboxes.
+    size: int = 0
+    #: When the newest checkpoint was signed, in seconds since 1970; 0 when none was.
+    checkpointed: float = 0.0
+    #: Entries that the database refused since it last said so.
     dead_letters: int = 0
     #: Why entries don't get there; "" when they do.
     problem: str = ""

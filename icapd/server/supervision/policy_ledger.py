@@ -46,13 +46,16 @@ class PolicyLedger:
 
     def reloaded(self, result: ReloadResult, policy: Started | None) -> Note:
         """A reload has ended; `policy`: what is in force now. Returns what the audit trail is to keep."""
-        before = self._state.digest
+        before, key_before = self._state.digest, self._state.key_id
         self._metrics.reloads["taken" if result.taken else "refused"].inc()
         if result.taken:
             log.info("reloaded", packs=list(result.packs), mode=result.mode, istag=result.istag)
             if policy is not None:
                 self.in_force(policy)
-            return Note("policy-taken", {"before": before, "after": self._state.digest})
+            detail = {"before": before, "after": self._state.digest}
+            if self._state.key_id != key_before:
+                detail["fingerprint_key"] = self._state.key_id
+            return Note("policy-taken", detail)
         log.error("reload-refused", problem=result.problem, still=result.istag)
         self._problem = fit_text(result.problem, _MAX_PROBLEM)
         self._refused_since = self._refused_since or time.time()

@@ -1,4 +1,4 @@
-"""One policy for all workers: each loads the new one beside the old, and only if all could, all take it."""
+"""One policy and one fingerprint key for all workers: all load the new ones, then all take them, or none."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ async def reload_all(workers: Sequence[WorkerProcess]) -> Prepared:
     for answer in prepared:
         if answer.problem:
             return answer
-    if len({answer.istag for answer in prepared}) > 1:
-        return _refusal("the rule files changed while they were loaded; try again")
+    if len({(answer.istag, answer.state.key_id) for answer in prepared}) > 1:
+        return _refusal("the rule files, or the fingerprint keys, changed while they were loaded; try again")
     await asyncio.gather(*(_commit(worker, prepared[0]) for worker in workers))
     return prepared[0]
 

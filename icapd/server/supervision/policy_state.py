@@ -1,17 +1,9 @@
-"""What a worker tells of its policy: enough to report on, and to know when it becomes another by itself."""
+"""What a worker tells of its policy: enough to report on, and to know when it becomes another by itself.
 
-from datetime import UTC, datetime
+Part of the messages, which also processes read that know nothing of policies; `policy_summary` makes it.
+"""
 
 import msgspec
-
-from icapd.audit.storable import fit_text
-from icapd.policy.expiry import NOTICE, expiry_of
-from icapd.server.equipment import Prepared
-
-#: Lines about exceptions that are told, and characters of each: a message has a limit.
-_MAX_LINES, _MAX_LINE = 20, 200
-#: Characters of what is wrong with a candidate.
-_MAX_PROBLEM = 1000
 
 
 class PolicyState(msgspec.Struct, frozen=True):
@@ -28,6 +20,10 @@ class PolicyState(msgspec.Struct, frozen=True):
     shadow: str = ""
     #: Why a candidate is not tried; "" when it is.
     shadow_problem: str = ""
+    #: The id of the key that fingerprints are made with.
+    key_id: str = ""
+    #: For so many seconds before its end an exception counts as one that ends soon.
+    notice: float = 0.0
 
     def next_end(self, now: float) -> float:
         """When the next exception ends; infinite when none does."""
@@ -38,20 +34,6 @@ class PolicyState(msgspec.Struct, frozen=True):
         active = [end for end in self.ends if end > now]
         return {
             "active": len(active),
-            "ending": sum(end - now <= NOTICE.total_seconds() for end in active),
+            "ending": sum(end - now <= self.notice for end in active),
             "expired": self.expired + len(self.ends) - len(active),
         }
-
-
-def state_of(prepared: Prepared) -> PolicyState:
-    """The state of what was loaded just now."""
-    policy, candidate = prepared.policy, prepared.candidate
-    expiry = expiry_of(policy, datetime.now(UTC).date())
-    return PolicyState(
-        policy.digest,
-        tuple(sorted(live.ends for live in policy.exceptions)),
-        len(policy.expired),
-        tuple(fit_text(line, _MAX_LINE) for line in expiry.lines[:_MAX_LINES]),
-        candidate.policy.digest if candidate else "",
-        fit_text(prepared.shadow_problem, _MAX_PROBLEM),
-    )

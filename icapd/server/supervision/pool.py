@@ -67,9 +67,10 @@ class Pool:
 
     @property
     def is_of_one_mind(self) -> bool:
-        """Whether all workers in their places serve the same policy."""
+        """Whether all workers in their places serve the same policy, and make fingerprints with one key."""
         policies = (place.worker.policy for place in self._places if not place.vacant)
-        return len({policy.istag for policy in policies if policy is not None}) <= 1
+        served = {(policy.istag, policy.state.key_id) for policy in policies if policy is not None}
+        return len(served) <= 1
 
     @property
     def all(self) -> list[WorkerProcess]:

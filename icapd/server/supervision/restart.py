@@ -17,14 +17,10 @@ from typing import NoReturn
 
 import msgspec
 
-from icapd import audit
 from icapd.errors import RestartError
-from icapd.server.equipment import Equipment
-from icapd.server.listening import listeners
 from icapd.server.listening.listeners import Setting
 from icapd.server.supervision.channel import SUPERVISOR_SIGNALS
 from icapd.server.supervision.worker_process import Passport
-from icapd.settings import Settings
 
 #: Seconds for a trial; loading and proving all rules takes a second or two.
 TRIAL_TIMEOUT = 120.0
@@ -74,13 +70,6 @@ async def attempt(held: Collection[tuple[Setting, str]]) -> None:
         lines = output.decode("utf-8", "replace").strip().splitlines()
         problem = lines[-1].removeprefix("Error: ") if lines else f"exit code {trial.returncode}"
         raise RestartError(f"refused: {problem}")
-
-
-def rehearse(settings: Settings, held: str) -> None:
-    """The trial itself. Raises ConfigurationError and AuditError; `held`: the value of its option."""
-    listeners.check(settings.server, set(msgspec.json.decode(held, type=list[tuple[Setting, str]])))
-    audit.require_destination(settings.audit.database_url)
-    Equipment(settings)
 
 
 def replace_program(estate: Estate) -> NoReturn:

@@ -22,7 +22,7 @@ from icapd import audit
 from icapd.errors import IcapdError, RestartError
 from icapd.server.control.supervision import ReloadResult, WorkerStatus
 from icapd.server.engine import Peer
-from icapd.server.fingerprint_key import load_or_create_key
+from icapd.server.fingerprint_keys import load_or_create_keys
 from icapd.server.listening.acceptor import Acceptor, capacity
 from icapd.server.listening.admission import Admission
 from icapd.server.listening.listeners import Listeners
@@ -65,7 +65,7 @@ class Supervisor:
         estate = restart.read_estate(inherited) if inherited is not None else None
         self._settings = settings
         # Here, so that workers that start together find one and the same.
-        load_or_create_key(Path(settings.audit.fingerprint_key))
+        load_or_create_keys(Path(settings.audit.fingerprint_key))
         audit.notary_for(settings.audit)
         if estate is None:
             if away := audit.require_destination(settings.audit.database_url):

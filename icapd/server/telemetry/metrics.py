@@ -158,6 +158,12 @@ class SupervisorMetrics:
             "When the oldest of them occurred, in seconds since 1970; 0 when there is none.",
             registry=registry,
         )
+        self._outbox_size = Gauge("icapd_audit_outbox_bytes", "Bytes of the outboxes.", registry=registry)
+        self._checkpointed = Gauge(
+            "icapd_audit_last_checkpoint_seconds",
+            "When the newest checkpoint was signed, in seconds since 1970; 0 when none was.",
+            registry=registry,
+        )
         self.overloaded = _overloaded(registry)
         workers = Gauge("icapd_workers", "Workers.", ("state",), registry=registry)
         self._workers = {state: workers.labels(state) for state in sorted(CLOSED["state"])}
@@ -168,6 +174,8 @@ class SupervisorMetrics:
         self._dead_letters.inc(shipped.dead_letters)
         self._backlog.set(shipped.backlog)
         self._oldest.set(shipped.oldest)
+        self._outbox_size.set(shipped.size)
+        self._checkpointed.set(shipped.checkpointed)
 
     def text(self, workers: Sequence[WorkerStatus]) -> str:
         """All of it, as Prometheus text."""

@@ -1,0 +1,178 @@
+"""The database is stopped, or is a black hole, under load: no verdict waits, no record is lost or doubled.
+
+OUTAGE_SECONDS makes the outages as long as you like; by default they last for some hundred verdicts.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.database_servers import PostgreSQL
+from support.databases import make_tables
+from support.faults import REQUEST, page, settings, until
+from support.icapd import PATIENCE, Server, ask, serving
+from support.places import free_port
+from support.relay import relayed
+from support.trail import Trail, tally
+
+from icapd.audit.shipping.arrival import outstanding
+
+CLIENTS = 2
+#: Verdicts before, during and after an outage.
+VERDICTS = 200
+#: Seconds.
+OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "0"))
+
+
+class Load:
+    """Clients that ask, one message after the other, until they are told to stop."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._stopped = threading.Event()
+        self._verdict = threading.Condition()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+        self.sent = 0
+        #: The ids of the transactions that were answered, and how many seconds each answer took.
+        self.seen: list[str] = []
+        self.waits: list[float] = []
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for_verdicts(self, count: int = VERDICTS) -> None:
+        """From now on."""
+        with self._verdict:
+            enough = len(self.seen) + count
+            assert self._verdict.wait_for(lambda: len(self.seen) >= enough, PATIENCE), "verdicts wait"
+
+    def _ask(self) -> None:
+        with self._server.connect() as connection:
+            while not self._stopped.is_set():
+                with self._verdict:
+                    self.sent += 1
+                begun = time.monotonic()
+                reply = ask(connection, REQUEST)
+                wait = time.monotonic() - begun
+                head = reply.partition(b"\r\n\r\n")[0]
+                (txn_id,) = (
+                    line.partition(b": ")[2].decode()
+                    for line in head.split(b"\r\n")
+                    if line.startswith(b"X-Icapd-Txn")
+                )
+                with self._verdict:
+                    self.seen.append(txn_id)
+                    self.waits.append(wait)
+                    self._verdict.notify_all()
+
+
+def outage(load: Load) -> None:
+    """As long as it is to last, with verdicts all the time."""
+    end = time.monotonic() + OUTAGE
+    load.wait_for_verdicts()
+    while time.monotonic() < end:
+        load.wait_for_verdicts()
+
+
+def p99(waits: list[float]) -> float:
+    """In milliseconds."""
+    return sorted(waits)[len(waits) * 99 // 100] * 1000
+
+
+@contextmanager
+def served(directory: Path, url: str) -> Iterator[tuple[Server, int]]:
+    """A server with this database, and the port of its pages."""
+    port = free_port()
+    with serving(directory, settings(f'[audit]\ndatabase_url = "{url}"\n', http_port=port)) as server:
+        yield server, port
+
+
+def check(load: Load, server: Server, trail: Trail) -> None:
+    """What was seen is stored, once, and nothing is missing in between; prints the figures."""
+    assert outstanding(trail.settings, PATIENCE + OUTAGE) == 0
+    stored = [txn_id for (txn_id,) in trail.rows("SELECT txn_id FROM audit_event")]
+    ((gaps,),) = trail.rows(
+        "SELECT sum(newest - entries) FROM (SELECT max(writer_seq) AS newest, count(*) AS entries FROM"
+        " (SELECT writer_id, writer_seq FROM audit_event UNION ALL"
+        " SELECT writer_id, writer_seq FROM audit_admin) numbered GROUP BY writer_id) writers"
+    )
+    lost, doubled = tally(load.seen, stored)
+    sys.stdout.write(
+        f"sent {load.sent}, seen {len(load.seen)}, stored {len(stored)}, gaps {gaps}, duplicates {doubled}\n"
+    )
+    assert (lost, doubled, gaps) == (0, 0, 0)
+    assert load.sent == len(load.seen) == len(stored)
+    assert server.stop() == 0
+    report = trail.verify()
+    assert (report.faults, report.unsigned) == ([], 0)
+
+
+@pytest.mark.postgresql
+def test_database_stopped_under_load_holds_nothing_up_and_gets_all(
+    directory: Path, postgresql_url: str, postgresql: PostgreSQL
+) -> None:
+    make_tables(postgresql_url)
+    with served(directory, postgresql_url) as (server, port):
+        with Load(server) as load:
+            load.wait_for_verdicts()
+            with postgresql.stopped():
+                before = len(load.seen)
+                outage(load)
+                server.wait_for_log("event=audit-not-shipped")
+                until(lambda: "audit: " in page(port, "/readyz")[1])
+                assert page(port, "/readyz")[0] == 200
+                load.wait_for_verdicts()
+                during = len(load.seen)
+            server.wait_for_log("event=audit-shipped-again")
+            load.wait_for_verdicts()
+        waits = load.waits
+        sys.stdout.write(f"p99 before {p99(waits[:before]):.1f}, during {p99(waits[before:during]):.1f} ms\n")
+        check(load, server, Trail(directory / "outbox", postgresql_url))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
+    ],
+)
+def test_database_in_a_black_hole_holds_nothing_up_and_gets_all(
+    directory: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    near: str = request.getfixturevalue(f"{kind}_url")
+    make_tables(near)
+    trail = Trail(directory / "outbox", near)
+    with relayed(near) as (relay, url), served(directory, url) as (server, port):
+        with Load(server) as load:
+            load.wait_for_verdicts()
+            # Partitions, which may take long and are waited for longer, are made before anything is shipped.
+            until(lambda: trail.rows("SELECT count(*) > 0 FROM audit_event") == [(True,)])
+            relay.hole_at_commit(1)
+            assert relay.happened.wait(PATIENCE)
+            outage(load)
+            # Who ships waits for the database, and says nothing either.
+            until(lambda: "audit: " in page(port, "/readyz")[1])
+            assert page(port, "/readyz")[0] == 200
+            load.wait_for_verdicts()
+            # In the long form everything that was begun is given up long before.
+            relay.free(renewed=bool(OUTAGE))
+            until(lambda: "audit: " not in page(port, "/readyz")[1])
+            relay.eat_answer_to_commit(1)
+            assert relay.happened.wait(PATIENCE)
+            server.wait_for_log("event=audit-shipped-again")
+            load.wait_for_verdicts()
+        check(load, server, trail)

@@ -1,0 +1,102 @@
+"""The disk of the outbox hangs, or refuses what is written, or what is on it is not what it was."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import wire
+from support.faults import is_inspected, page, processes, settings, until
+from support.icapd import PATIENCE, ask, serving
+from support.places import free_port
+
+CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
+NOT_RECORDED = b"could not be recorded"
+DURABLE = {"ICAPD_AUDIT_MODE": "durable"}
+
+
+@contextlib.contextmanager
+def injected(process: int, calls: str, what: str) -> Iterator[None]:
+    """Meanwhile these calls of a process to the kernel come to something else (strace(1), --inject)."""
+    command = ["strace", f"--attach={process}", "-f", "-qq", "--output=/dev/null", f"--trace={calls}"]
+    tracer = subprocess.Popen([*command, f"--inject={calls}:{what}"], stderr=subprocess.PIPE)
+    status = Path(f"/proc/{process}/status")
+    try:
+        until(lambda: f"TracerPid:\t{tracer.pid}" in status.read_text())
+        yield
+    finally:
+        # What is waited for ends then.
+        tracer.send_signal(signal.SIGINT)
+        tracer.communicate(timeout=PATIENCE)
+
+
+def test_a_disk_that_hangs_blocks_until_it_answers_again(directory: Path) -> None:
+    port = free_port()
+    with (
+        serving(directory, settings(http_port=port), environment=DURABLE) as server,
+        server.connect() as connection,
+        server.connect() as other,
+    ):
+        assert is_inspected(connection)
+        with injected(processes(server)[1], "fdatasync,fsync", "delay_enter=3s"):
+            # The first waits for as long as a record may take; what comes then waits no more.
+            for line in (connection, other, connection):
+                assert NOT_RECORDED in ask(line, CLEAN)
+            assert page(port, "/healthz")[0] == 200
+            until(lambda: page(port, "/readyz")[0] == 503)
+        until(lambda: page(port, "/readyz")[0] == 200)
+        assert is_inspected(other)
+        ((detail,),) = server.query("SELECT detail FROM audit_admin WHERE action = 'late'")
+        # What was on its way is kept, and what came behind it is a gap.
+        late = json.loads(detail)
+        assert late["from"] == late["to"]
+        kept = server.query("SELECT writer_seq FROM audit_event ORDER BY 1")
+        assert (late["from"],) in kept and len(kept) == 3
+        assert server.query("SELECT count(*) FROM audit_admin WHERE action = 'gap'") == [(1,)]
+        assert server.stop() == 0
+    assert server.verify() == 0
+    assert "Traceback" not in server.log
+
+
+ERRORS = ("EIO", "EDQUOT", "EROFS", "ENOSPC")
+
+
+@pytest.mark.parametrize("calls", ["pwrite64", "fdatasync"])
+def test_a_disk_that_refuses_blocks_until_it_takes_again(directory: Path, calls: str) -> None:
+    port = free_port()
+    with (
+        serving(directory, settings(http_port=port), environment=DURABLE) as server,
+        server.connect() as connection,
+    ):
+        for error in ERRORS:
+            assert is_inspected(connection)
+            with injected(processes(server)[1], calls, f"error={error}"):
+                for _ in range(2):
+                    assert NOT_RECORDED in ask(connection, CLEAN)
+                until(lambda: page(port, "/readyz")[0] == 503)
+                assert ".outbox" in page(port, "/readyz")[1]
+            until(lambda: page(port, "/readyz")[0] == 200)
+        assert is_inspected(connection)
+        assert server.query("SELECT count(*) FROM audit_admin WHERE action = 'gap'") == [(len(ERRORS),)]
+        assert server.stop() == 0
+    assert server.verify() == 0
+    assert "Traceback" not in server.log
+
+
+def test_an_outbox_that_was_cut_is_told(directory: Path) -> None:
+    port = free_port()
+    with serving(directory, settings(http_port=port)) as server, server.connect() as connection:
+        for _ in range(20):
+            assert is_inspected(connection)
+        (outbox,) = (directory / "outbox").glob("*.outbox")
+        for file in (outbox, Path(f"{outbox}-wal")):
+            os.truncate(file, 0)
+        # By the process that ships, or by the worker: whoever looks first.
+        for _ in range(20):
+            ask(connection, CLEAN)
+        until(lambda: ".outbox" in page(port, "/readyz")[1])
+    assert "Traceback" not in server.log

@@ -1,0 +1,222 @@
+"""Turns whose commits are made aside: what goes on meanwhile, what waits, and what becomes of failures."""
+
+import json
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support import wire
+from support.policies import SECRET, demo_policy
+from support.sessions import Workbench
+from support.turns import CLEAN, LONG, STREAM, STREAM_END, Line, Loop
+
+from icapd.audit import Commit
+from icapd.policy import Policy
+from icapd.server.turns import MAX_RECORDS, Turns
+
+SECRET_BODY = wire.respmod(wire.OK, wire.chunked(b"KEY-" + SECRET, ieof=True), Preview="1024")
+
+
+class Thread:
+    """Makes the commits, each when it is told to."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._waiting: deque[tuple[Commit, Callable[[Exception | None], None], Callable[[], None]]] = deque()
+        #: How often there was a commit to be made.
+        self.commits = 0
+
+    def __call__(
+        self, commit: Commit, landed: Callable[[Exception | None], None], overdue: Callable[[], None]
+    ) -> None:
+        assert not self._waiting
+        self._waiting.append((commit, landed, overdue))
+        self.commits += 1
+
+    def land(self) -> None:
+        """Make the commit that is on its way."""
+        commit, landed, _ = self._waiting.popleft()
+        try:
+            commit()
+        except Exception as error:
+            landed(error)
+        else:
+            landed(None)
+        self._loop.run()
+
+    def land_all(self) -> None:
+        while self._waiting:
+            self.land()
+
+    def be_late(self) -> None:
+        """Let it take longer than it may."""
+        self._waiting[0][2]()
+        self._loop.run()
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    return demo_policy(tmp_path_factory.mktemp("rules"))
+
+
+@pytest.fixture
+def bench(policy: Policy, tmp_path: Path) -> Iterator[Workbench]:
+    bench = Workbench(policy, tmp_path)
+    yield bench
+    bench.close()
+
+
+class Scene:
+    """Turns, the loop they are on, and the thread beside it."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.loop = Loop()
+        self.thread = Thread(self.loop)
+        self.context = replace(bench.context, blocks_unrecorded=True)
+        self.turns = Turns(self.context, 10, self.loop.calls.append, LONG, self.thread)
+
+    def send(self, line: Line, data: bytes) -> None:
+        self.turns.add(line, data)
+        self.loop.run()
+
+    def lines(self, number: int) -> list[Line]:
+        return [Line(self.context) for _ in range(number)]
+
+
+@pytest.fixture
+def scene(bench: Workbench) -> Scene:
+    return Scene(bench)
+
+
+def stored(bench: Workbench) -> list[str]:
+    """The dispositions of the events in the outbox, in their order."""
+    with closing(sqlite3.connect(bench.audit.file)) as connection:
+        rows = connection.execute("SELECT body FROM entry WHERE kind = 'event' ORDER BY seq")
+        return [json.loads(body)["disposition"] for (body,) in rows]
+
+
+def test_while_a_commit_is_on_its_way_others_are_looked_at_and_share_the_next(scene: Scene) -> None:
+    first, *others = scene.lines(4)
+    for line in (first, *others):
+        scene.send(line, CLEAN)
+    assert scene.thread.commits == 1
+    assert not any(line.sent for line in (first, *others))
+    scene.thread.land()
+    assert first.statuses == [204] and not any(line.sent for line in others)
+    scene.thread.land()
+    assert [line.statuses for line in others] == [[204]] * 3
+    assert scene.thread.commits == 2
+
+
+def test_what_comes_behind_a_record_on_its_way_waits_and_keeps_its_order(
+    scene: Scene, bench: Workbench
+) -> None:
+    (line,) = scene.lines(1)
+    for piece in (CLEAN, SECRET_BODY + wire.options(), CLEAN[:40], CLEAN[40:]):
+        scene.send(line, piece)
+    assert line.sent == b""
+    scene.thread.land_all()
+    assert line.statuses == [204, 200, 200, 204]
+    assert stored(bench) == ["unmodified", "redacted", "unmodified"]
+
+
+def test_no_more_records_than_a_commit_takes_pile_up(scene: Scene) -> None:
+    lines = scene.lines(2 * MAX_RECORDS + 1)
+    for line in lines:
+        scene.send(line, CLEAN)
+    assert sum(line.pending is not None for line in lines) == MAX_RECORDS + 1
+    scene.thread.land_all()
+    assert [line.statuses for line in lines] == [[204]] * len(lines)
+    assert scene.thread.commits == 3
+
+
+@pytest.mark.parametrize("data", [CLEAN, STREAM], ids=["whole", "flows"])
+def test_a_client_that_goes_while_its_record_is_on_its_way_is_recorded_once(
+    scene: Scene, bench: Workbench, data: bytes
+) -> None:
+    line, other = scene.lines(2)
+    scene.send(line, data)
+    scene.send(other, CLEAN)
+    # What ends a flow is written on the loop, behind the commit that is on its way.
+    (commit, landed, _) = scene.thread._waiting.popleft()
+    commit()
+    line.session.abandon("client-gone")
+    landed(None)
+    scene.loop.run()
+    scene.thread.land_all()
+    assert line.sent == b"" and other.statuses == [204]
+    assert stored(bench) == (["unmodified"] * 2 if data is CLEAN else ["cut", "unmodified"])
+
+
+def test_a_flow_that_has_more_to_record_meanwhile_waits_for_that(scene: Scene, bench: Workbench) -> None:
+    (line,) = scene.lines(1)
+    scene.send(line, STREAM)
+    assert line.pending is not None
+    # As when work that was apart comes back.
+    line.pending.record = replace(line.pending.record, risk_score=7)
+    scene.thread.land()
+    assert line.sent == b"" and scene.thread.commits == 2
+    scene.thread.land()
+    assert line.statuses == [200]
+    scene.send(line, STREAM_END)
+    scene.thread.land_all()
+    assert line.sent.endswith(STREAM_END)
+    assert stored(bench) == ["echoed"]
+
+
+def test_a_commit_that_fails_is_tried_record_by_record(
+    scene: Scene, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, clean, secret = scene.lines(3)
+    scene.send(first, CLEAN)
+    scene.send(clean, CLEAN)
+    scene.send(secret, SECRET_BODY)
+    put = bench.audit._put
+
+    def failing(entries):  # type: ignore[no-untyped-def]
+        if any(record.verdict == "redacted" for _, record in entries):
+            raise ZeroDivisionError
+        put(entries)
+
+    monkeypatch.setattr(bench.audit, "_put", failing)
+    scene.thread.land_all()
+    assert clean.statuses == [204]
+    assert b"could not be recorded" in secret.sent and b"KEY-" not in secret.sent
+    scene.send(secret, CLEAN)
+    scene.thread.land_all()
+    assert secret.statuses == [200, 204]
+
+
+def test_a_commit_that_takes_too_long_is_waited_for_no_more(scene: Scene, bench: Workbench) -> None:
+    bench.audit._lane._patience = bench.audit.patience = 0.0
+    late, staged, behind, after = scene.lines(4)
+    scene.send(late, CLEAN)
+    scene.send(staged, CLEAN)
+    scene.send(late, CLEAN)
+    scene.thread.be_late()
+    for line in (late, staged):
+        assert b"could not be recorded" in line.sent
+    # What comes meanwhile meets the fail mode at once.
+    scene.send(behind, SECRET_BODY)
+    assert b"could not be recorded" in behind.sent
+    scene.thread.land()
+    bench.audit._lane._patience = bench.audit.patience = LONG
+    scene.send(after, CLEAN)
+    scene.thread.land_all()
+    assert after.statuses == [204]
+    assert stored(bench) == ["unmodified"] * 2
+
+
+def test_a_commit_that_is_over_is_never_late(scene: Scene) -> None:
+    (line,) = scene.lines(1)
+    scene.send(line, CLEAN)
+    commit, landed, overdue = scene.thread._waiting.popleft()
+    commit()
+    overdue()
+    assert line.sent == b""
+    landed(None)
+    assert line.statuses == [204]
