@@ -4,7 +4,7 @@ Like reads (`reads`), in an outbox of its own. But a deed that can't be on recor
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,16 +26,20 @@ class Deed:
 
 
 @contextmanager
-def on_record(audit: Audit, action: str, asked: Mapping[str, object], *, is_long: bool) -> Iterator[Deed]:
+def on_record(
+    audit: Audit, action: str, asked: Mapping[str, object], *, is_long: bool, is_server: bool = False
+) -> Iterator[Deed]:
     """A row `action` once it is done, with who did it, what was `asked` (None is left out) and its outcome.
 
     `is_long`: a row `action-begin` comes first, and the other one however it ends; else only when it is done.
+    `is_server`: it is the server's own, whose outbox it is, and which has other threads (`as_owner`).
     Raises AuditError when there can be no row.
     """
+    owner = nullcontext if is_server else _as_owner
     detail = {**reader(), **given(asked)}
     outbox = Path(audit.outbox)
     try:
-        with _as_owner(outbox):
+        with owner(outbox):
             writer = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=audit.mode)
             if is_long:
                 writer.note(f"{action}-begin", detail)
@@ -50,7 +54,7 @@ def on_record(audit: Audit, action: str, asked: Mapping[str, object], *, is_long
         yield deed
         is_done = True
     finally:
-        with _as_owner(outbox):
+        with owner(outbox):
             if is_done or is_long:
                 writer.note(action, {**detail, **deed.outcome})
             writer.close()

@@ -87,7 +87,8 @@ class Retention:
         outcome = Outcome()
         if purge.is_due(self._database, keys, cutoffs):
             archive = Path(self._audit.retention_archive) if self._audit.retention_archive else None
-            with deeds.on_record(self._audit, purge.ACTION, cutoffs.told(archive), is_long=True) as deed:
+            asked = cutoffs.told(archive)
+            with deeds.on_record(self._audit, purge.ACTION, asked, is_long=True, is_server=True) as deed:
                 try:
                     yield from purge.purge(self._database, keys, cutoffs, outcome, archive)
                 finally:
