@@ -27,7 +27,7 @@ _PYTHON_PACKAGES = ("uvloop", "hyperscan", "pyicap", "regex")
 
 def render(results: Results | None, proxied: ProxyResults | None, command: str) -> str:
     """The whole report."""
-    lines = [f"`{command}`", "", *_machine(), ""]
+    lines = [f"`{command}`", "", *machine(), ""]
     if results is not None:
         lines += list(_cpu_table(results))
         lines += list(_speed_table(results))
@@ -83,7 +83,10 @@ def _milliseconds(seconds: float | None, goal: float) -> tuple[str, str]:
     return "-" if seconds is None else f"{seconds * 1e3:.2f} ms", _word(seconds, goal)
 
 
-def _machine() -> Iterator[str]:
+def machine(
+    debian: Sequence[str] = _DEBIAN_PACKAGES, python: Sequence[str] = _PYTHON_PACKAGES
+) -> Iterator[str]:
+    """The line that tells what was measured on; of the packages, those that are installed."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -97,12 +100,12 @@ def _machine() -> Iterator[str]:
     )
     build = "with" if "--enable-optimizations" in _configuration() else "without"
     versions = [f"Python {platform.python_version()} ({build} --enable-optimizations)"]
-    for package in _PYTHON_PACKAGES:
+    for package in python:
         try:
             versions.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
             continue
-    query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}\n", *_DEBIAN_PACKAGES]
+    query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}\n", *debian]
     with suppress(OSError):
         versions += subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
     yield f"{cores} cores, {model}; {', '.join(versions)}."
@@ -256,6 +259,6 @@ def _inline(text: str) -> str:
     return " ".join(text.split())[:400]
 
 
-def command_line() -> str:
+def command_line(module: str = "bench") -> str:
     """What was typed, as one can type it again."""
-    return " ".join(["python -m bench", *sys.argv[1:]])
+    return " ".join([f"python -m {module}", *sys.argv[1:]])

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from icapd.audit import migrations, partitions, roles, schema
+from icapd.audit import distribution, migrations, partitions, roles, schema
 from icapd.audit.database import Database
 from icapd.settings import Settings
 
@@ -53,3 +53,29 @@ def check(settings: Settings) -> None:
 def print_roles() -> None:
     """Print SQL that makes PostgreSQL's roles icapd_ingest, icapd_read and icapd_retention."""
     click.echo(roles.sql(), nl=False)
+
+
+@db.command()
+@click.option("--dry-run", is_flag=True, help="Print the SQL of what is left to be done, and do nothing.")
+@click.pass_obj
+def distribute(settings: Settings, dry_run: bool) -> None:
+    """Spread the tables over the nodes of a Citus cluster, by writer.
+
+    \b
+    Run it on the coordinator, as the owner of the tables, once Citus is there and its nodes are added;
+    and again after an upgrade that brought new tables.
+        icapd db distribute --dry-run
+        icapd db distribute
+
+    What the tables hold moves along; meanwhile the outboxes keep what is recorded. The trigger against
+    changes of rows goes, for Citus takes none: see docs/scale.md.
+    """
+    database = Database.parse(settings.audit.database_url)
+    if dry_run:
+        for step in distribution.steps(database):
+            click.echo("".join(f"{statement};\n" for statement in step.statements), nl=False)
+        return
+    done = None
+    for done, left in distribution.distribute(database):
+        click.echo(f"{done.table}: distributed, {left} left", err=True)
+    click.echo(f"{database.name}: {'distributed by writer' if done else 'was distributed already'}")

@@ -21,6 +21,8 @@ TURN = 0.005
 #: Records in one commit.
 MAX_RECORDS = 64
 
+_OVERDUE = AuditBusyError("not kept in time; `icapd status` tells how the disk and the database are")
+
 
 class Working(Protocol):
     """A connection, as far as turns need to know."""
@@ -148,8 +150,11 @@ class Turns:
         self._staged = {}
         if not entries:
             return
-        if self._aside is None or self._is_overdue:
+        if self._aside is None:
             self._settle(staged, entries, self._written(entries))
+            return
+        if self._is_overdue:
+            self._settle(staged, entries, self._refused(entries))
             return
         since = time.perf_counter()
         try:
@@ -180,8 +185,7 @@ class Turns:
         if flight is None or not flight.commit.give_up():
             return
         self._is_overdue = True
-        error = AuditBusyError("not kept in time; `icapd status` tells how the disk and the database are")
-        self._settle(flight.staged, flight.entries, self._failed(flight.entries, error))
+        self._settle(flight.staged, flight.entries, self._failed(flight.entries, _OVERDUE))
         self._commit()
         self._go_on()
 
@@ -226,6 +230,11 @@ class Turns:
         if len(entries) > 1 and not isinstance(error, AuditBusyError):
             return [durable for entry in entries for durable in self._written([entry])]
         return self._failed(entries, error)
+
+    def _refused(self, entries: Sequence[tuple[Phase, AuditRecord]]) -> list[bool]:
+        """None of them: they would wait behind a commit that nobody waits for."""
+        self._context.audit.refuse(_OVERDUE)
+        return self._failed(entries, _OVERDUE)
 
     def _failed(self, entries: Sequence[tuple[Phase, AuditRecord]], error: Exception) -> list[bool]:
         for _, record in entries:

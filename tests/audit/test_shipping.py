@@ -11,6 +11,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import msgspec
+import psycopg
 import pytest
 from audit_records import FINDING, NOON, make_record
 from support.trail import LIMIT, Trail, tally
@@ -270,3 +272,111 @@ def test_a_second_server_on_the_same_outboxes_is_refused(tmp_path: Path) -> None
     with reserve(tmp_path / "outbox"), pytest.raises(AuditError, match="another icapd has it; stop that one"):
         reserve(tmp_path / "outbox")
     reserve(tmp_path / "outbox").close()
+
+
+@pytest.mark.postgresql
+def test_postgresql_gets_new_rows_by_copy_and_the_others_by_insert(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    trail = Trail.make(tmp_path, postgresql_url)
+
+    def events() -> list[tuple[int]]:
+        return trail.rows("SELECT count(*) FROM audit_event")
+
+    with trail.writer() as writer, closing(Destination(Database.parse(trail.url))) as destination:
+        writer.write(make_record(findings=(FINDING,)))
+        outbox = OutboxFile.open(writer.file, "ro")
+        known = outbox.writer()
+        assert known is not None
+        # What COPY brings is no business of a rule's.
+        with psycopg.connect(postgresql_url, autocommit=True) as connection:
+            connection.execute("CREATE RULE no_insertion AS ON INSERT TO audit_event DO INSTEAD NOTHING")
+        destination.ship(known, outbox.read(0, 100))
+        assert events() == [(1,)]
+        # Now its first rows are there, and the last one is not.
+        writer.write(make_record(findings=(FINDING,)))
+        destination.ship(known, outbox.read(0, 100))
+        assert events() == [(1,)]
+        with psycopg.connect(postgresql_url, autocommit=True) as connection:
+            connection.execute("DROP RULE no_insertion ON audit_event")
+        destination.ship(known, outbox.read(0, 100))
+        outbox.close()
+    trail.ship()
+    assert trail.rows("SELECT count(*) FROM audit_event") == [(2,)]
+    assert trail.rows("SELECT count(*) FROM audit_finding") == [(2,)]
+    assert trail.verify().faults == []
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(
+    "host",
+    [
+        pytest.param("a\0b", id="nul"),
+        pytest.param("h" * 300, id="too-long"),
+    ],
+)
+def test_what_copy_refuses_takes_its_neighbours_with_it_no_further_than_to_an_insertion(
+    host: str, postgresql_url: str, tmp_path: Path
+) -> None:
+    trail = Trail.make(tmp_path, postgresql_url)
+    with trail.writer() as writer:
+        for number in range(7):
+            writer.write(make_record(findings=(FINDING,), txn_id=str(number)))
+        with closing(sqlite3.connect(writer.file)) as outbox, outbox:
+            # As if `storable` had let something through.
+            body = msgspec.json.encode(make_record(findings=(FINDING,), host=host)).decode()
+            outbox.execute("UPDATE entry SET body = ? WHERE seq = 4", (body,))
+    trail.ship()
+    assert trail.rows("SELECT writer_seq FROM audit_event ORDER BY 1") == [(2,), (3,), (5,), (6,), (7,), (8,)]
+    assert trail.rows("SELECT writer_seq FROM audit_dead_letter") == [(4,)]
+    assert trail.rows("SELECT count(*) FROM audit_finding") == [(6,)]
+
+
+@pytest.mark.postgresql
+def test_what_a_copy_has_in_it_comes_back_as_it_was(postgresql_url: str, tmp_path: Path) -> None:
+    trail = Trail.make(tmp_path, postgresql_url)
+    odd = make_record(
+        path="\\N\\.\ttab\nline\rreturn\\x00",
+        client_user="\\.",
+        host=None,
+        content_type="",
+        http_method="\\N",
+    )
+    trail.write(odd)
+    assert trail.records() == [odd]
+    assert trail.verify().faults == []
+
+
+@pytest.mark.postgresql
+def test_a_connection_that_dies_within_a_copy_loses_and_doubles_nothing(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    trail = Trail.make(tmp_path, postgresql_url)
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute("CREATE SEQUENCE deaths")
+        connection.execute("""
+            CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF new.writer_seq IN (2, 50, 99) AND nextval('deaths') <= 3 THEN
+                    PERFORM pg_terminate_backend(pg_backend_pid());
+                END IF;
+                RETURN new;
+            END $$
+        """)
+        connection.execute(
+            "CREATE TRIGGER die BEFORE INSERT ON audit_event FOR EACH ROW EXECUTE FUNCTION die()"
+        )
+    trail.write(*(make_record(findings=(FINDING,), txn_id=str(number)) for number in range(200)))
+    failures = 0
+    with closing(trail.shipper()) as shipper:
+        while True:
+            try:
+                if not shipper.round():
+                    break
+            except AuditError as error:
+                assert "terminating connection" in str(error)
+                failures += 1
+    assert failures == 3
+    assert len({record.txn_id for record in trail.records()}) == len(trail.records()) == 200
+    assert trail.rows("SELECT count(*) FROM audit_finding") == [(200,)]
+    assert trail.rows("SELECT count(*) FROM audit_dead_letter") == [(0,)]
+    assert trail.verify().faults == []

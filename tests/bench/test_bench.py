@@ -24,12 +24,34 @@ def answer(wire: bytes) -> Answer:
     return read
 
 
-@pytest.mark.parametrize("module", ["bench", "bench.memory"])
+@pytest.mark.parametrize("module", ["bench", "bench.memory", "bench.audit", "bench.capacity"])
 def test_help_needs_no_server(module: str) -> None:
     helped = subprocess.run(
         [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "usage: python -m" in helped.stdout
+
+
+def test_the_trail_is_measured() -> None:
+    options = [
+        "--only",
+        "shipping,reading,sizes",
+        "--databases",
+        "sqlite",
+        "--records",
+        "500",
+        "--rounds",
+        "1",
+    ]
+    measured = subprocess.run(
+        [sys.executable, "-m", "bench.audit", *options], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for row in (
+        "| sqlite | none | 1 in 20 has findings | shipper |",
+        "| sqlite | verify |",
+        "| outbox | many |",
+    ):
+        assert row in measured.stdout
 
 
 def test_cases_are_the_same_in_every_run() -> None:

@@ -68,7 +68,7 @@ def engine(directory: Path, server: str = "") -> Iterator[Bench]:
     (directory / "rules").mkdir()
     demo_policy(directory / "rules", rules=RULES_WITHOUT_SIZE)
     config = directory / "icapd.toml"
-    config.write_text(f'[server]\n{server}\n[policy]\ndirectory = "rules"\n')
+    config.write_text(f'[server]\n{server}\n[policy]\ndirectory = "rules"\n[audit]\ncoalesce_after = 0\n')
     migrations.upgrade(f"sqlite:///{directory / 'icapd.db'}")
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

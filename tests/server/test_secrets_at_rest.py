@@ -249,7 +249,7 @@ def test_no_secret_is_at_rest_in_any_form(tmp_path: Path, patterns: Path) -> Non
         made.mkdir()
     (site / "sitecustomize.py").write_text(SITE)
     port = free_port()
-    settings = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:{port}"\nworkers = 2\n'
+    settings = f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "127.0.0.1:{port}"\nworkers = 2\n[policy]\n'
     with serving(directory, settings, environment={"PYTHONPATH": str(site)}) as server:
         send(server)
         rows = server.rows()

@@ -15,18 +15,15 @@ and at the stop (`omitted`).
 **Numbers** have no gap, and each row's chain holds all rows before it (`canonical`).
 """
 
-import os
 import socket
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, Self
 
 import msgspec
 
-from icapd import __version__
 from icapd.audit import sqlite
 from icapd.audit.outbox import directory as places
 from icapd.audit.outbox.adoption import START, STOP
@@ -34,11 +31,12 @@ from icapd.audit.outbox.appender import Appender, now
 from icapd.audit.outbox.commit import Commit, Lane
 from icapd.audit.outbox.file import OutboxFile, Writer
 from icapd.audit.outbox.floods import Floods
+from icapd.audit.outbox.identity import in_chain, new_writer
 from icapd.audit.outbox.omitted import Omitted
 from icapd.audit.outbox.remarks import Remarks, Watermark
 from icapd.audit.record import AuditRecord, Phase
 from icapd.audit.shadow import ShadowRecord
-from icapd.audit.storable import fit_text, storable
+from icapd.audit.storable import storable
 from icapd.errors import AuditBusyError, AuditError
 
 #: `off`: nothing but what was done to the audit itself and to the policy.
@@ -98,7 +96,7 @@ class AuditWriter:
         `coalesce_after`: equal records in a second that have rows of their own (`floods`). Raises AuditError,
         naming the file and the remedy.
         """
-        writer = _new_writer(node or socket.gethostname())
+        writer = new_writer(node or socket.gethostname())
         path = places.file_of(directory, writer.writer_id)
         with ExitStack() as undo:
             mark = places.Mark(directory, writer.writer_id)
@@ -164,6 +162,10 @@ class AuditWriter:
                 tallies[tally.event_id] = tally
         for event_id, tally in tallies.items():
             self._outbox.put("tally", event_id, _encode(tally).decode())
+
+    def refuse(self, error: AuditError) -> None:
+        """What was to be written was not tried: part of the gap."""
+        self._remarks.failed(str(error))
 
     def count_omitted(self, scope: str) -> None:
         """One more message, of this scope of the policy, is over that has no row. Waits for nothing."""
@@ -285,16 +287,3 @@ class AuditWriter:
             raise AuditError(
                 f"{self.file}: was removed or replaced while in use; put it back, or restart icapd"
             )
-
-
-def in_chain(writer: Writer) -> dict[str, object]:
-    """Of a writer, what its first row tells, so that it can't be said to have been another."""
-    return {name: value for name, value in asdict(writer).items() if name != "writer_id"}
-
-
-def _new_writer(node: str) -> Writer:
-    try:
-        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        boot_id = ""
-    return Writer(places.new_writer_id(), fit_text(node, limit=255), os.getpid(), __version__, now(), boot_id)

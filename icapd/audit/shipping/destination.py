@@ -12,7 +12,8 @@ from icapd.audit.database import Database
 from icapd.audit.evidence.checkpoints import Checkpoint
 from icapd.audit.outbox.file import Entry, Writer
 from icapd.audit.shipping.rows import Batch, Row, batch_of
-from icapd.audit.shipping.statements import statements_for
+from icapd.audit.shipping.running import insert_rows
+from icapd.audit.shipping.statements import Way, statements_for
 from icapd.audit.tables import audit_checkpoint, audit_shipment
 from icapd.errors import AuditError
 
@@ -91,15 +92,19 @@ class Destination:
         What the database refuses becomes a dead letter, and holds nothing up. Raises AuditError: what is not
         there then has to come again.
         """
-        try:
-            self._bring(writer, entries, batch_of(writer.writer_id, entries), checkpoint)
-        except _RowFault as fault:
-            if len(entries) == 1:
-                self._bring(writer, entries, Batch(unreadable=[(entries[0], str(fault))]), checkpoint)
-                return
-            middle = len(entries) // 2
-            self.ship(writer, entries[:middle])
-            self.ship(writer, entries[middle:], checkpoint)
+        batch = batch_of(writer.writer_id, entries)
+        problem = ""
+        for way in self._statements.ways:
+            try:
+                return self._bring(way, writer, entries, batch, checkpoint)
+            except _RowFault as fault:
+                problem = str(fault)
+        if len(entries) == 1:
+            dead = Batch(unreadable=[(entries[0], problem)])
+            return self._bring(self._statements.ways[-1], writer, entries, dead, checkpoint)
+        middle = len(entries) // 2
+        self.ship(writer, entries[:middle])
+        self.ship(writer, entries[middle:], checkpoint)
 
     def close(self) -> None:
         """Let go of the connection; the next call makes another one."""
@@ -144,23 +149,34 @@ class Destination:
         return None if self._database.file is None else sqlite.identity(self._database.file)
 
     def _bring(
-        self, writer: Writer, entries: Sequence[Entry], batch: Batch, checkpoint: Checkpoint | None
+        self,
+        way: Way,
+        writer: Writer,
+        entries: Sequence[Entry],
+        batch: Batch,
+        checkpoint: Checkpoint | None,
     ) -> None:
         with self._transaction() as connection:
-            self._insert(connection, writer, entries, batch)
+            self._put(connection, way, writer, entries, batch)
             if checkpoint is not None:
                 self._run(connection, self._statements.checkpoint, [self._row_of(checkpoint)])
         self.dead_letters += len(batch.unreadable)
 
-    def _insert(self, connection: Connection, writer: Writer, entries: Sequence[Entry], batch: Batch) -> None:
+    def _put(
+        self, connection: Connection, way: Way, writer: Writer, entries: Sequence[Entry], batch: Batch
+    ) -> None:
         sql, instant, now = self._statements, self._statements.instant, time.time_ns() // 1000
         started_at = instant(writer.started_at)
         row = (writer.writer_id, writer.node, writer.process_id, writer.version, started_at, writer.boot_id)
         self._run(connection, sql.writer, [row])
-        self._run(connection, sql.event, self._timed(batch.events))
-        self._run(connection, sql.finding, self._timed(batch.findings))
-        self._run(connection, sql.admin, self._timed(batch.admin))
-        self._run(connection, sql.shadow, self._timed(batch.shadow))
+        for statement, rows in (
+            (way.event, batch.events),
+            (way.finding, batch.findings),
+            (way.admin, batch.admin),
+            (way.shadow, batch.shadow),
+        ):
+            if rows:
+                way.run(connection, statement, self._timed(rows))
         dead = [
             (
                 writer.writer_id,
@@ -189,4 +205,4 @@ class Destination:
 
     def _run(self, connection: Connection, statement: str, rows: list[Row]) -> None:
         if rows:
-            connection.exec_driver_sql(statement, rows)
+            insert_rows(connection, statement, rows)

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, cast
+from typing import Any, Self, cast
 
-from sqlalchemy import Dialect, Insert, Table
+from sqlalchemy import Connection, Dialect, Insert, Table
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from icapd.audit import instants
+from icapd.audit.shipping.rows import Row
+from icapd.audit.shipping.running import copy_rows, insert_rows
 from icapd.audit.tables import (
     audit_admin,
     audit_checkpoint,
@@ -29,13 +31,26 @@ _OF_DATABASE = frozenset({"recorded_at"})
 
 
 @dataclass(frozen=True, slots=True)
-class Statements:
-    """What inserts a row unless it is there. `instant`: microseconds as the driver wants them."""
+class Way:
+    """One way of bringing a batch's rows: a statement for each table, and what runs it with the rows."""
 
+    run: Callable[[Connection, str, list[Row]], None]
     event: str
     finding: str
     admin: str
     shadow: str
+
+    @classmethod
+    def of(cls, run: Callable[[Connection, str, list[Row]], None], sql: Callable[[Table], str]) -> Self:
+        return cls(run, sql(audit_event), sql(audit_finding), sql(audit_admin), sql(audit_shadow))
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """What brings rows, unless they are there. `instant`: microseconds as the driver wants them."""
+
+    #: In the order in which they are tried, where a row undoes the one before.
+    ways: tuple[Way, ...]
     writer: str
     dead_letter: str
     checkpoint: str
@@ -58,17 +73,20 @@ def statements_for(backend: str) -> Statements:
         statement = insert(table, replacing)
         return str(statement.compile(dialect=dialect, column_keys=columns_of(table)))
 
+    inserting = Way.of(insert_rows, sql)
     return Statements(
-        event=sql(audit_event),
-        finding=sql(audit_finding),
-        admin=sql(audit_admin),
-        shadow=sql(audit_shadow),
+        ways=(Way.of(copy_rows, copy_of), inserting) if backend == "postgresql" else (inserting,),
         writer=sql(audit_writer),
         dead_letter=sql(audit_dead_letter),
         checkpoint=sql(audit_checkpoint),
         shipment=sql(audit_shipment, replacing=("shipped_seq", "shipped_at")),
         instant=instant,
     )
+
+
+def copy_of(table: Table) -> str:
+    """PostgreSQL's COPY of rows into a table, as text."""
+    return f"COPY {table.name} ({', '.join(columns_of(table))}) FROM STDIN"
 
 
 def _on_conflict(insert: Callable[[Table], Any]) -> Callable[[Table, tuple[str, ...]], Insert]:
