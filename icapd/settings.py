@@ -115,6 +115,15 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     outbox_limit: int = 1024 * MiB
     #: How long a time each partition of the audit tables is for, in PostgreSQL.
     partitions: Literal["month", "day"] = "month"
+    #: Days for which records stay in the database of messages in which nothing was found, and about which
+    #: nothing was done; 0: for ever. What is older the process that ships purges, once a day.
+    retention_allowed: int = 0
+    #: The same for all other records, which are evidence; no fewer. PCI DSS 10.5.1 asks for 12 months.
+    retention_found: int = 0
+    #: The same for what was done to the audit and to the policy; no fewer either.
+    retention_admin: int = 0
+    #: Directory that gets a Parquet file of what is purged, before it goes; "" for none.
+    retention_archive: str = ""
     #: File of the keys for fingerprints of secrets; made at the first start, readable by its owner only.
     fingerprint_key: str = "fingerprint.key"
     #: File of the key that checkpoints are signed with; made at the first start, readable by its owner only.
@@ -226,14 +235,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for section, name in self._sections:
             for key in section.__struct_fields__:
                 value = getattr(section, key)
-                if type(value) in (int, float) and not value > 0 and key not in _MAY_BE_ZERO.get(name, ()):
+                if key in _MAY_BE_ZERO.get(name, ()):
+                    problems += [(name, key, "must be 0 or more")] if value < 0 else []
+                elif type(value) in (int, float) and not value > 0:
                     problems.append((name, key, f"must be more than 0, not {value}"))
-        for section, name in self._sections:
-            problems += [
-                (name, key, "must be 0 or more")
-                for key in _MAY_BE_ZERO.get(name, ())
-                if getattr(section, key) < 0
-            ]
+        for shorter, longer in (("allowed", "found"), ("found", "admin")):
+            days = getattr(self.audit, f"retention_{longer}")
+            if days and not 0 < getattr(self.audit, f"retention_{shorter}") <= days:
+                problem = f"must be at least retention_{shorter}, which has to be set, too"
+                problems.append(("audit", f"retention_{longer}", problem))
         if self.policy.shadow_share > 1:
             problems.append(("policy", "shadow_share", "must be at most 1: a whole CPU"))
         if self.services.preview > 64 * KiB:
@@ -261,7 +271,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 _MAY_BE_ZERO = {
-    "audit": ("coalesce_after",),
+    "audit": ("coalesce_after", *(f"retention_{name}" for name in ("allowed", "found", "admin"))),
     "server": ("max_connections_per_peer", "workers"),
     "services": ("preview",),
 }

@@ -65,6 +65,12 @@ MISTAKES = [
     ("[sever]\n", 'section "sever" is unknown (did you mean "server"?)'),
     ("server = 1\n", "server: Expected `object`, got `int`"),
     ("[server\n", "is not TOML"),
+    ("[audit]\nretention_found = -1\n", "audit.retention_found: must be 0 or more"),
+    ("[audit]\nretention_found = 400\n", "audit.retention_found: must be at least retention_allowed"),
+    (
+        "[audit]\nretention_allowed = 90\nretention_found = 400\nretention_admin = 300\n",
+        "audit.retention_admin: must be at least retention_found",
+    ),
     ("[server]\nworkers = -1\n", "server.workers: must be 0 or more"),
     ("[server]\nmax_connections_per_peer = -1\n", "server.max_connections_per_peer: must be 0 or more"),
     ('[server]\nallow_from = ["10.0.0.1/8"]\n', "server.allow_from: must be networks such as"),

@@ -96,9 +96,12 @@ class Database:
         return replace(self, is_bounded=True)
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A connection that only reads, and sees one state of the database all along."""
-        with self._connection("ro", "BEGIN") as connection:
+    def read(self, *, waits: bool = False) -> Iterator[Connection]:
+        """A connection that only reads, and sees one state of the database all along.
+
+        `waits`: for a statement that may take long, as those do that look at all rows.
+        """
+        with self._connection("ro", "BEGIN", waits=waits) as connection:
             yield connection
 
     @contextmanager

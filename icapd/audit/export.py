@@ -21,8 +21,11 @@ from icapd.audit.search import Filters
 from icapd.audit.stored import PlainRow, StoredEvent
 from icapd.audit.tables import (
     audit_admin,
+    audit_archive,
     audit_checkpoint,
     audit_dead_letter,
+    audit_hold,
+    audit_purge,
     audit_shadow,
     audit_shipment,
     audit_writer,
@@ -42,6 +45,12 @@ _LINES: dict[str, tuple[str, Callable[[StoredEvent], Iterable[str]]]] = {
 }
 #: RFC 4180 wants both; all else has the one.
 _LINE_ENDS = {"csv": "\r\n"}
+
+#: The tables that a whole trail has besides, behind its events.
+_OTHERS = (
+    *(audit_admin, audit_shadow, audit_dead_letter),
+    *(audit_checkpoint, audit_purge, audit_archive, audit_hold),
+)
 
 
 def lines_in(format_: LineFormat) -> Callable[[StoredEvent], Iterable[str]]:
@@ -65,7 +74,7 @@ def export(database_url: str, filters: Filters, format_: Format, output: IO[byte
     Raises AuditError; of `output` OSError.
     """
     database = Database.parse(database_url)
-    parquet = _parquet_file(output) if format_ == "parquet" else None
+    parquet = parquet_file(output) if format_ == "parquet" else None
     with database.read() as connection:
         schema.require_head(connection, database)
         if format_ in _LINES:
@@ -97,11 +106,12 @@ def _rows(connection: Connection, filters: Filters) -> Iterator[PlainRow]:
             yield from stored.plain_rows(connection, table, filters)
     yield from map(flat.plain_row, stored.events(connection, filters))
     if whole:
-        for table in (audit_admin, audit_shadow, audit_dead_letter, audit_checkpoint):
+        for table in _OTHERS:
             yield from stored.plain_rows(connection, table, filters)
 
 
-def _parquet_file(output: IO[bytes]) -> Any:
+def parquet_file(output: IO[bytes]) -> Any:
+    """A `formats.parquet.ParquetFile`. Raises AuditError without pyarrow."""
     try:
         module = import_module("icapd.audit.formats.parquet")
     except ModuleNotFoundError as error:

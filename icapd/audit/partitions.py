@@ -75,14 +75,14 @@ class Strays:
 def partitions(database: Database) -> list[Partition]:
     """All that there are, by table and name; none in SQLite and MariaDB. Raises AuditError."""
     with database.read() as connection:
-        return _partitions(connection)
+        return listed(connection)
 
 
 def strays(database: Database) -> list[Strays]:
     """The DEFAULT partitions that hold rows. Raises AuditError."""
     found = []
     with database.read() as connection:
-        for one in _partitions(connection):
+        for one in listed(connection):
             if not one.span:
                 with _remedies(database, f"look into {one.name}", _owners(connection)[one.table]):
                     found.append(_strays(connection, one))
@@ -163,7 +163,8 @@ def _begin(connection: Connection) -> None:
     connection.execute(text("SET LOCAL datestyle = 'ISO'"))
 
 
-def _partitions(connection: Connection) -> list[Partition]:
+def listed(connection: Connection) -> list[Partition]:
+    """The same on a connection."""
     if connection.dialect.name != "postgresql":
         return []
     _begin(connection)
@@ -192,7 +193,7 @@ def _bound(written: str, beyond: datetime) -> datetime:
 
 
 def _missing(connection: Connection, table: str, span: Span) -> list[Span]:
-    taken = [one.span for one in _partitions(connection) if one.table == table and one.span]
+    taken = [one.span for one in listed(connection) if one.table == table and one.span]
     return list(uncovered(span, taken))
 
 
@@ -208,7 +209,7 @@ def _months_of_strays(connection: Connection) -> list[tuple[str, Span]]:
     )
     return [
         (partition.table, _period("month", month))
-        for partition in _partitions(connection)
+        for partition in listed(connection)
         if not partition.span
         for (month,) in connection.execute(text(months.format(partition.name)))
     ]
@@ -219,7 +220,7 @@ def _make(connection: Connection, table: str, span: Span) -> str:
     name = f"{table}_p{span[0]:%Y%m%d}"
     connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS)"))
     since, until = (moment.isoformat() for moment in span)
-    for one in _partitions(connection):
+    for one in listed(connection):
         if one.table == table and not one.span:
             connection.execute(text(f"LOCK TABLE {one.name} IN ACCESS EXCLUSIVE MODE"))
             within = f"occurred_at >= '{since}' AND occurred_at < '{until}'"

@@ -18,7 +18,7 @@ from icapd.errors import AuditError
 #: What the kernel has for a process that nobody logged in for.
 _NO_LOGIN = 2**32 - 1
 #: Bytes of an outbox that gets four rows.
-_SIZE = 1024 * 1024
+OUTBOX_SIZE = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -40,11 +40,11 @@ def on_record(outbox: Path, mode: Mode, command: str, asked: Mapping[str, object
     """
     read = Read()
     writer = None
-    detail = {**reader(), "command": command, "asked": _given(asked)}
+    detail = {**reader(), "command": command, "asked": given(asked)}
     try:
         # Without the directory, no server ships from here.
         with as_owner(outbox):
-            opened = AuditWriter.open(outbox, max_size=_SIZE, mode=mode)
+            opened = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=mode)
             opened.note("audit-read-begin", detail)
             writer = opened
     except OSError as error:
@@ -58,27 +58,6 @@ def on_record(outbox: Path, mode: Mode, command: str, asked: Mapping[str, object
             with as_owner(outbox):
                 writer.note("audit-read", {**detail, "rows": read.rows})
                 writer.close()
-
-
-@contextmanager
-def deed(outbox: Path, mode: Mode, action: str) -> Iterator[dict[str, object]]:
-    """Something that a command changes, on record as `action` with who did it and what is put in the detail.
-
-    Where it can't be on record it is not done: AuditError, before anything is. What fails leaves no row.
-    """
-    try:
-        with as_owner(outbox):
-            writer = AuditWriter.open(outbox, max_size=_SIZE, mode=mode)
-    except OSError as error:
-        raise AuditError(f"[audit] outbox: {outbox}: {error.strerror}; nothing was done") from None
-    try:
-        detail: dict[str, object] = reader()
-        yield detail
-        with as_owner(outbox):
-            writer.note(action, detail)
-    finally:
-        with as_owner(outbox):
-            writer.close()
 
 
 def reader() -> dict[str, object]:
@@ -101,5 +80,6 @@ def _name(user: int) -> str:
         return str(user)
 
 
-def _given(asked: Mapping[str, object]) -> dict[str, object]:
+def given(asked: Mapping[str, object]) -> dict[str, object]:
+    """What was asked for, without what was left open."""
     return {name: value for name, value in asked.items() if value not in (None, "", False)}

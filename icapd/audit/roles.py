@@ -7,10 +7,21 @@ from collections.abc import Iterator
 
 from icapd.audit.partitions import TABLES
 from icapd.audit.schema import VERSION_TABLE
-from icapd.audit.tables import VIEWS, audit_checkpoint, audit_shipment, metadata
+from icapd.audit.tables import (
+    VIEWS,
+    audit_archive,
+    audit_checkpoint,
+    audit_dead_letter,
+    audit_hold,
+    audit_purge,
+    audit_shipment,
+    metadata,
+)
 
 #: Who ships, who reads, and who owns the rows: drops, erases, and makes partitions.
 INGEST, READ, RETENTION = "icapd_ingest", "icapd_read", "icapd_retention"
+#: Tables that only retention writes to.
+_OF_RETENTION = (audit_purge.name, audit_archive.name, audit_hold.name)
 
 _HEAD = f"""\
 -- Roles for icapd's audit tables. Run it as the owner of the tables, or as a superuser, and again after each
@@ -54,10 +65,14 @@ def _rights() -> Iterator[str]:
     yield f"GRANT SELECT ON {', '.join(sorted(VIEWS))} TO {READ}, {RETENTION}"
     # The next checkpoint of a writer speaks for the one before.
     yield f"GRANT SELECT ON {VERSION_TABLE}, {audit_shipment}, {audit_checkpoint} TO {INGEST}"
-    yield f"GRANT INSERT ON {', '.join(names)} TO {INGEST}"
+    shipped = ", ".join(name for name in names if name not in _OF_RETENTION)
+    yield f"GRANT INSERT ON {shipped} TO {INGEST}"
     # How far each writer has come: no row of the trail.
     yield f"GRANT UPDATE ON {audit_shipment} TO {INGEST}"
     yield f"GRANT DELETE ON {', '.join(name for name in names if name not in TABLES)} TO {RETENTION}"
+    yield f"GRANT INSERT ON {', '.join(_OF_RETENTION)} TO {RETENTION}"
+    # To release a hold; to erase a person in what was refused.
+    yield f"GRANT UPDATE ON {audit_hold}, {audit_dead_letter} TO {RETENTION}"
     # Whether they hold anything, which the shipper tells of.
     defaults = ", ".join(f"{table}_default" for table in TABLES)
     yield f"GRANT SELECT (occurred_at) ON {defaults} TO {INGEST}, {READ}"

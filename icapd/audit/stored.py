@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select
 
 from icapd.audit.record import AuditRecord, FindingRecord
-from icapd.audit.search import EVENT_FIELDS, FINDING_FIELDS, Filters, conditions, same_key
+from icapd.audit.search import EVENT_FIELDS, FINDING_FIELDS, Filters, conditions, in_time, same_key
 from icapd.audit.tables import audit_event, audit_finding, audit_writer
 
 #: Rows fetched at a time.
@@ -43,8 +43,12 @@ class StoredEvent:
 
 def events(connection: Connection, filters: Filters) -> Iterator[StoredEvent]:
     """Those that match, their limit left aside; errors are the database's."""
-    rows = connection.execution_options(yield_per=BATCH).execute(_events(*conditions(filters)))
-    yield from _grouped(rows)
+    yield from chosen_events(connection, *conditions(filters))
+
+
+def chosen_events(connection: Connection, *wanted: ColumnElement[bool]) -> Iterator[StoredEvent]:
+    """Those whose rows in audit_event meet all conditions."""
+    yield from _grouped(connection.execution_options(yield_per=BATCH).execute(_events(*wanted)))
 
 
 def events_of_writer(
@@ -65,12 +69,12 @@ def count_events(connection: Connection, filters: Filters) -> int:
 
 def plain_rows(connection: Connection, table: Table, filters: Filters) -> Iterator[PlainRow]:
     """The rows of another audit table, of the filters' time where it has one, in the order of its key."""
-    statement = select(table).order_by(*table.primary_key)
-    if "occurred_at" in table.c:
-        if filters.since is not None:
-            statement = statement.where(table.c.occurred_at >= filters.since)
-        if filters.until is not None:
-            statement = statement.where(table.c.occurred_at < filters.until)
+    yield from chosen_rows(connection, table, *(in_time(filters, table) if "occurred_at" in table.c else ()))
+
+
+def chosen_rows(connection: Connection, table: Table, *wanted: ColumnElement[bool]) -> Iterator[PlainRow]:
+    """The rows of a table other than audit_event that meet all conditions, in the order of its key."""
+    statement = select(table).where(*wanted).order_by(*table.primary_key)
     for row in connection.execution_options(yield_per=BATCH).execute(statement):
         values = ((name, _plain(value)) for name, value in row._mapping.items())
         yield {"table": table.name, **dict(values)}

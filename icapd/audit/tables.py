@@ -239,3 +239,46 @@ audit_checkpoint = Table(
     Column("chain", _octets(32), nullable=False),
     Column("note", _TEXT, nullable=False),
 )
+
+#: Signed statements of which rows of a writer retention took, one for each stretch of numbers: C2SP signed
+#: notes. Stretches that meet become one.
+audit_purge = Table(
+    "audit_purge",
+    metadata,
+    Column("writer_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_seq", BigInteger, nullable=False),
+    #: Of the row before the first; 32 zero bytes where that is a writer's first.
+    Column("chain_before", _octets(32), nullable=False),
+    #: Of the last row.
+    Column("chain", _octets(32), nullable=False),
+    Column("purged_at", Instant, nullable=False),
+    Column("note", _TEXT, nullable=False),
+)
+
+#: Signed statements of the files that purged rows were written to before they went; one for each writer that
+#: a file has rows of.
+audit_archive = Table(
+    "audit_archive",
+    metadata,
+    Column("writer_id", BigInteger, primary_key=True, autoincrement=False),
+    #: SHA-256 of the file.
+    Column("digest", _octets(32), primary_key=True),
+    Column("file_name", String(255), nullable=False),
+    Column("archived_rows", BigInteger, nullable=False),
+    Column("archived_at", Instant, nullable=False),
+    Column("note", _TEXT, nullable=False),
+)
+
+#: Legal holds: which rows neither purge nor erasure may touch; signed, and so is their release. `writer_id`:
+#: whose rows in audit_admin tell of it.
+audit_hold = Table(
+    "audit_hold",
+    metadata,
+    Column("writer_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("hold_id", String(32), primary_key=True),
+    Column("held_at", Instant, nullable=False),
+    Column("note", _TEXT, nullable=False),
+    Column("released_at", Instant),
+    Column("release_note", _TEXT),
+)

@@ -10,11 +10,14 @@ from icapd.audit.formats.flat import RECORD_COLUMNS, csv_line, record_lines
 from icapd.audit.reads import Read
 from icapd.audit.record import AuditRecord
 from icapd.cli import audit_verify, audit_view
+from icapd.cli.audit_erase import erase
 from icapd.cli.audit_export import export
 from icapd.cli.audit_fingerprint import fingerprint, rotate_fingerprint_key
 from icapd.cli.audit_forward import forward
+from icapd.cli.audit_hold import hold
 from icapd.cli.audit_options import filter_options, limit_option, printable_text, reading
 from icapd.cli.audit_partitions import show_partitions
+from icapd.cli.audit_purge import purge
 from icapd.cli.audit_stats import stats
 from icapd.cli.audit_tail import tail
 from icapd.settings import Settings
@@ -34,15 +37,17 @@ _format_option = click.option(
 
 @click.group()
 def audit() -> None:
-    """Read the audit records, and verify that they are what they were.
+    """Read the audit records, verify that they are what they were, and see to their retention.
 
-    Each read is put on record itself, as `audit-read` in audit_admin: who, what, how many rows.
+    Each read is put on record itself, as `audit-read` in audit_admin: who, what, how many rows. So is what is
+    done to them: `purge`, `erase`, `hold-add`, `hold-release`.
     """
 
 
 for _command in (
     *(stats, tail, export, forward, fingerprint, rotate_fingerprint_key),
     *(show_partitions, audit_verify.verify, audit_verify.key),
+    *(purge, hold, erase),
 ):
     audit.add_command(_command)
 

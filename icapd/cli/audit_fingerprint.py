@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from icapd.audit.reads import deed
+from icapd.audit import deeds
 from icapd.audit.search import Filters, search
 from icapd.cli import audit_view
 from icapd.cli.audit_options import reading
@@ -76,10 +76,10 @@ def rotate_fingerprint_key(settings: Settings, format_: str) -> None:
     different keys can't be compared with each other. The deed is on record in audit_admin, without the key.
     It needs the right to write to the key's directory and to [audit] outbox.
     """
-    with deed(Path(settings.audit.outbox), settings.audit.mode, "fingerprint-key-added") as detail:
+    with deeds.on_record(settings.audit, "fingerprint-key-added", {}, is_long=False) as deed:
         keys = add_key(Path(settings.audit.fingerprint_key))
         ids = [Fingerprinter(key).key_id for key in keys]
-        detail |= {"key": ids[0], "keys": ids}
+        deed.outcome |= {"key": ids[0], "keys": ids}
     if format_ == "json":
         click.echo(json.dumps({"key": ids[0], "keys": ids}))
     else:

@@ -1,6 +1,8 @@
 """What the commands of `icapd audit` have in common: filters, arrival, and that each read is on record."""
 
+import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +11,11 @@ from typing import Any, get_args
 import click
 
 from icapd.audit import instants
+from icapd.audit.evidence.verify import read_verifiers
 from icapd.audit.outbox.directory import as_owner
 from icapd.audit.reads import Read, on_record
 from icapd.audit.record import SEVERITIES, Verdict
+from icapd.audit.retention.keys import Keys
 from icapd.audit.search import Filters
 from icapd.audit.shipping.arrival import outstanding
 from icapd.cli.times import instant
@@ -92,19 +96,54 @@ def reading(
     It is on record, with the filters and what else was `asked`; where it can't be, that is said.
     """
     outbox = Path(settings.audit.outbox)
-    _await_arrival(settings)
-    given = {
-        name: instants.iso(value) if name in ("since", "until") and value is not None else value
-        for name in Filters.__dataclass_fields__
-        if (value := getattr(filters, name)) is not None
-    }
-    with on_record(outbox, settings.audit.mode, command, {**given, **(asked or {})}) as read:
+    await_arrival(settings)
+    with on_record(outbox, settings.audit.mode, command, {**as_asked(filters), **(asked or {})}) as read:
         if read.problem:
             click.echo(f"this read is not on record: {read.problem}", err=True)
         yield read
 
 
-def _await_arrival(settings: Settings) -> None:
+def as_asked(filters: Filters) -> dict[str, object]:
+    """The filters that ask for something, for people to read."""
+    return {
+        name: instants.iso(value) if name in ("since", "until") else value
+        for name in Filters.__dataclass_fields__
+        if (value := getattr(filters, name)) is not None
+    }
+
+
+public_key_option = click.option(
+    "--public-key",
+    "public_keys",
+    multiple=True,
+    metavar="FILE|KEY",
+    help="An older key of this trail, as `icapd audit key` printed it; a file has one a line. May be given"
+    " more than once.",
+)
+
+
+def keys_of(settings: Settings, public_keys: tuple[str, ...]) -> Keys:
+    """Those that sign, and are trusted, when retention does something."""
+    return Keys.load(Path(settings.audit.signing_key), read_verifiers(list(public_keys)))
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask before what can't be undone; a program has to say --yes."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError(
+                f"{what}: can't be undone; say --yes, or --dry-run to see what it would do"
+            )
+        click.confirm(f"{what}. This can't be undone. Go on?", abort=True, err=True)
+
+
+def print_outcome(format_: str, values: dict[str, object], text: str) -> None:
+    """Of a deed: for a program, or for people."""
+    click.echo(json.dumps(values) if format_ == "json" else text)
+
+
+def await_arrival(settings: Settings) -> None:
+    """Give the newest records a moment to come to the database; tells of those that did not."""
     outbox = Path(settings.audit.outbox)
     if not os.access(outbox, os.R_OK | os.X_OK, effective_ids=True):
         return

@@ -8,25 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from icapd.audit.evidence.faults import Report
+from icapd.audit.evidence.faults import PURGED, Report
 from icapd.audit.evidence.imported import database_of
 from icapd.audit.evidence.notes import Verifier, load_signer
 from icapd.audit.evidence.verify import Scope, read_verifiers
 from icapd.audit.evidence.verify import verify as verify_trail
 from icapd.audit.formats.text import printable
 from icapd.cli.audit_view import as_text
+from icapd.cli.progress import bar
 from icapd.cli.tables import console
 from icapd.cli.times import instant
 from icapd.errors import AuditError, IcapdError
 from icapd.settings import Settings
 
-#: The exit code when nothing could be verified; those below it are kinds of faults, and 6 is kept for what
-#: retention has taken.
+#: The exit code when nothing could be verified; those below it are kinds of faults, and `PURGED`.
 EXIT_UNVERIFIED = 7
 
 
@@ -73,6 +71,14 @@ class _VerifyCommand(click.Command):
     type=click.Path(path_type=Path, dir_okay=False),
     help="Verify an export (JSON lines or Parquet) of the whole trail, not the database.",
 )
+@click.option(
+    "--archive",
+    "archives",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="A file that `icapd audit purge` wrote: its rows count as those that are there. May be given more"
+    " than once.",
+)
 @click.option("--strict", is_flag=True, help="Rows that nothing signed speaks for count, too: exit code 5.")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_obj
@@ -84,6 +90,7 @@ def verify(
     public_keys: tuple[str, ...],
     anchors: Path | None,
     export: Path | None,
+    archives: tuple[Path, ...],
     strict: bool,
     format_: str,
 ) -> None:
@@ -91,18 +98,20 @@ def verify(
 
     \b
     Exit codes: 0 all is as it was, 1 altered, 2 missing, 3 duplicated, 4 the newest rows are missing,
-    5 unsigned (with --strict), 7 could not be verified. Of several the lowest.
+    5 unsigned (with --strict), 6 all is as it was but for what retention took, 7 could not be verified. Of
+    several the lowest.
     """
     verifiers = read_verifiers(list(public_keys)) if public_keys else _own(settings)
     scope = Scope(since, until, writer_id)
     place = nullcontext(settings.audit.database_url) if export is None else database_of(export)
-    with _progress() as progress:
+    with bar() as progress:
         task = progress.add_task("verifying", total=None)
         with place as database_url:
             report = verify_trail(
                 database_url,
                 verifiers,
                 anchor_file=anchors,
+                archives=archives,
                 scope=scope,
                 advance=lambda rows: progress.advance(task, rows),
                 expect=lambda rows: progress.update(task, total=rows),
@@ -137,19 +146,6 @@ def _own(settings: Settings) -> dict[bytes, Verifier]:
     return {verifier.id: verifier}
 
 
-def _progress() -> Progress:
-    """Seen only on a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-
-
 def _as_json(report: Report) -> dict[str, object]:
     values = asdict(report)
     values["counts"] = {kind.name.lower(): count for kind, count in report.counts.items()}
@@ -176,6 +172,8 @@ def _print(report: Report, exit_code: int) -> None:
         ("rows", report.rows),
         ("checkpoints", report.checkpoints),
         ("anchors", report.anchors),
+        ("archives", report.archives),
+        ("rows that were purged", report.purged),
         ("rows whose subject was erased", report.erased),
         ("rows older than chains, of which nothing is known", report.unchained),
         ("rows behind the newest checkpoint", report.unsigned),
@@ -183,7 +181,11 @@ def _print(report: Report, exit_code: int) -> None:
     ):
         facts.add_row(name, Text(f"{count:,}"))
     output.print(facts)
-    if exit_code:
+    if exit_code == PURGED:
+        output.print(
+            Text(f"all is as it was but for what retention took (exit code {exit_code})", style="green")
+        )
+    elif exit_code:
         first = min(report.faults, key=lambda fault: fault.kind, default=None)
         where = f": writer {printable(str(first.writer_id))}, row {first.writer_seq}" if first else ""
         output.print(Text(f"not as it was (exit code {exit_code}){where}", style="bold red"))

@@ -21,6 +21,7 @@ from icapd.audit.evidence import notary_for
 from icapd.audit.shipping.destination import Destination
 from icapd.audit.shipping.shipper import Shipper
 from icapd.errors import AuditError
+from icapd.server.retention import Retention
 from icapd.server.supervision import backoff
 from icapd.server.supervision.channel import receive, send_now
 from icapd.server.supervision.child import begin
@@ -52,6 +53,7 @@ class Shipping:
         self._destination = Destination(Database.parse(audit.database_url).bounded())
         self._shipper = Shipper(Path(audit.outbox), self._destination, notary_for(audit))
         self._upkeep = Upkeep(audit)
+        self._retention = Retention(audit)
         self._limit = audit.outbox_limit
         self._interval = STRICT_INTERVAL if audit.mode == "strict" else INTERVAL
         self._report = report
@@ -63,6 +65,7 @@ class Shipping:
     def run(self, wait: Wait) -> None:
         """`wait` says when to end, and how long what is left may take."""
         end: float | None = None
+        self._retention.start()
         try:
             while end is None or time.monotonic() < end:
                 if end is None:
@@ -79,6 +82,7 @@ class Shipping:
                 if (drain := wait(min(pause, REPORT_INTERVAL))) is not None:
                     end = time.monotonic() + drain.timeout
         finally:
+            self._retention.close()
             self._shipper.close()
 
     def _round(self) -> int:
@@ -101,7 +105,7 @@ class Shipping:
         if now - self._reported >= REPORT_INTERVAL:
             self._reported = now
             backlog = self._shipper.backlog()
-            problems = [self._problem, *self._shipper.problems, self._upkeep.problem]
+            problems = [self._problem, *self._shipper.problems, self._upkeep.problem, self._retention.problem]
             if backlog.size >= self._limit * _NEARLY_FULL:
                 problems.append(f"the outboxes hold {backlog.size} of {self._limit} bytes")
             self._report(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from alembic import command
@@ -14,9 +15,16 @@ from support.trail import Trail
 
 from icapd.audit import migrations, partitions, require_destination, roles
 from icapd.audit.database import Database
+from icapd.audit.retention import holds
+from icapd.audit.retention.classes import Cutoffs
+from icapd.audit.retention.erasure import erase
+from icapd.audit.retention.keys import Keys
+from icapd.audit.retention.purge import Outcome, purge
+from icapd.audit.retention.transactions import transaction
 from icapd.audit.search import Filters, search
 from icapd.cli.db import db
 from icapd.errors import AuditError
+from icapd.server.retention import Retention
 from icapd.server.upkeep import Upkeep
 from icapd.settings import Audit
 
@@ -95,13 +103,15 @@ def test_ingest_ships_and_read_reads(site: Site) -> None:
 
 
 CHAINED = ["audit_event", "audit_finding", "audit_admin"]
-OTHERS = ["audit_shadow", "audit_writer", "audit_checkpoint", "audit_dead_letter"]
+OF_RETENTION = ["audit_purge", "audit_archive", "audit_hold"]
+OTHERS = ["audit_shadow", "audit_writer", "audit_checkpoint", "audit_dead_letter", *OF_RETENTION]
 ALL = [*CHAINED, *OTHERS]
 REFUSED = [
     *(("shipper", f"UPDATE {table} SET writer_id = 1") for table in ALL),
     *(("shipper", f"DELETE FROM {table}") for table in [*ALL, "audit_shipment"]),
     *(("shipper", f"TRUNCATE {table}") for table in ALL),
     *(("shipper", f"SELECT * FROM {table}") for table in ALL if table != "audit_checkpoint"),
+    *(("shipper", f"INSERT INTO {table} DEFAULT VALUES") for table in OF_RETENTION),
     *(("shipper", f"DELETE FROM {table}_default") for table in partitions.TABLES),
     *(("shipper", f"DROP TABLE {table}_default") for table in partitions.TABLES),
     ("shipper", "ALTER TABLE audit_event DISABLE TRIGGER ALL"),
@@ -141,6 +151,36 @@ def test_retention_erases_deletes_and_drops(site: Site) -> None:
     assert partitions.make(site.database_of("keeper"), "month", NOW) == ["audit_event_p20260501"]
 
 
+def test_only_retention_purges_holds_and_erases(site: Site) -> None:
+    partitions.make(site.database_of("keeper"), "month", NOW)
+    ship(site)
+    ship(site)
+    cutoffs, subject = Cutoffs(NOON + 1, NOON + 1), Filters(user="alice")
+    june = Cutoffs(NOON + 20 * 86_400_000_000, NOON + 20 * 86_400_000_000)
+
+    def keys() -> Keys:
+        return Keys.load(Path(site.trail.settings.signing_key))
+
+    for name in ("shipper", "auditor", "careless"):
+        refused = site.database_of(name)
+        for steps in (purge(refused, keys(), cutoffs, Outcome()), erase(refused, keys(), subject)):
+            with pytest.raises(AuditError, match=r"no right to purge, erase or hold.*icapd_retention"):
+                list(steps)
+        with pytest.raises(AuditError, match="no right to purge, erase or hold"), transaction(refused) as c:
+            holds.add(c, keys(), 1, subject, "case 17", {})
+    keeper = site.database_of("keeper")
+    assert sum(erase(keeper, keys(), subject)) == 2
+    with transaction(keeper) as connection:
+        hold = holds.add(connection, keys(), 1, Filters(), "case 17", {})
+    assert sum(purge(keeper, keys(), june, Outcome())) == 0
+    with transaction(keeper) as connection:
+        holds.release(connection, keys(), hold.hold_id, "closed", {})
+    outcome = Outcome()
+    list(purge(keeper, keys(), june, outcome))
+    assert (outcome.rows, outcome.partitions[0]) == (2, "audit_event_p20260501")
+    assert Trail(site.trail.outbox, site.url_of("auditor")).verify().faults == []
+
+
 def test_the_owner_upgrades_and_makes_partitions_that_retention_can_drop(site: Site) -> None:
     ship(site)
     assert len(partitions.make(site.database_of("site_owner"), "month", NOW)) == 12
@@ -169,6 +209,17 @@ def test_ingest_tells_who_has_to_make_partitions_and_ships_nevertheless(site: Si
     work = Upkeep(audit)
     work.work()
     assert "audit_event_default holds 1 rows" in work.problem
+
+
+def test_ingest_tells_who_has_to_purge(site: Site) -> None:
+    ship(site)
+    url = site.url_of("shipper")
+    job = Retention(msgspec.structs.replace(site.trail.settings, database_url=url, retention_allowed=30))
+    job.work()
+    assert (
+        "no right to purge, erase or hold; run the command of `icapd audit` as a member of icapd_retention"
+        in job.problem
+    )
 
 
 def test_without_roles_a_stranger_is_told_what_is_missing(postgresql_url: str, tmp_path: Path) -> None:

@@ -31,12 +31,13 @@ os.execv({icapd!r}, [{icapd!r}, *sys.argv[1:]])
 """
 
 
-@pytest.fixture
-def unit(tmp_path: Path) -> Path:
-    """The unit with this icapd in the place of an installed one: systemd looks whether it is there."""
-    text = (SYSTEMD / "icapd.service").read_text("utf-8")
+@pytest.fixture(params=["icapd", "icapd-retention"])
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A unit with this icapd in the place of an installed one: systemd looks whether it is there."""
+    name = f"{request.param}.service"
+    text = (SYSTEMD / name).read_text("utf-8")
     assert "/opt/icapd/bin/icapd " in text
-    path = tmp_path / "icapd.service"
+    path = tmp_path / name
     path.write_text(text.replace("/opt/icapd/bin/icapd", str(ICAPD)))
     return path
 

@@ -1,8 +1,9 @@
 """Evidence: signed statements of how far each writer's chain has come, and the check of the trail by them.
 
 `notes` (a text with signatures, and the keys) -> `checkpoints` (what is stated, and when) -> `anchors`
-(copies outside of the database). The other way: `rows` (the rows of a writer as the links of its chain) ->
-`judgement` (of one writer) -> `verify` (all of them), which tells `faults`.
+(copies outside of the database); `purges` and `archives` are what retention states. The other way: `rows`
+(the rows of a writer as the links of its chain), which a `reader` reads -> `judgement` (of one writer, by the
+`claims` about it) -> `verify` (all of them), which tells `faults`.
 """
 
 from pathlib import Path

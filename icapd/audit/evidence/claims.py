@@ -1,7 +1,8 @@
-"""What is signed about a writer: its checkpoints in the database, and the copies outside of it."""
+"""What is signed about a writer: its checkpoints in the database, copies outside of it, what was purged."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from heapq import merge
 from pathlib import Path
 from typing import NamedTuple
@@ -9,14 +10,15 @@ from typing import NamedTuple
 from sqlalchemy import select
 
 from icapd.audit import instants
-from icapd.audit.evidence import anchors
+from icapd.audit.evidence import anchors, purges
 from icapd.audit.evidence.checkpoints import NONE_BEFORE, parse
 from icapd.audit.evidence.faults import Fault, Kind, Report
 from icapd.audit.evidence.notes import NoteError, Verifier
-from icapd.audit.evidence.rows import Reader, microseconds, number
-from icapd.audit.tables import audit_checkpoint
+from icapd.audit.evidence.reader import Reader
+from icapd.audit.evidence.rows import microseconds, number
+from icapd.audit.tables import audit_checkpoint, audit_purge
 
-STORED, ANCHORED = "audit_checkpoint", "anchor"
+STORED, ANCHORED, PURGED = "audit_checkpoint", "anchor", "audit_purge"
 
 
 class Claim(NamedTuple):
@@ -24,9 +26,13 @@ class Claim(NamedTuple):
 
     seq: int
     signed_at: int
-    #: STORED or ANCHORED.
+    #: STORED, ANCHORED or PURGED.
     place: str
     chain: bytes
+    #: Of the row before a stretch that was purged: the number of the stretch's last row.
+    purged_to: int = 0
+    #: Of the last row of such a stretch: whether it was its writer's end.
+    is_end: bool = False
 
 
 class Claims:
@@ -53,16 +59,31 @@ class Claims:
         for (writer_id,) in self._anchors.execute("SELECT DISTINCT writer_id FROM anchor"):
             yield writer_id
 
-    def of(self, reader: Reader, writer_id: object, first: int, last: int | None) -> Iterator[Claim]:
-        """All about the writer's rows of those numbers, in their order. Tells what is wrong with them."""
+    def is_gone(self, reader: Reader, writer_id: object) -> bool:
+        """Whether retention took all of the writer, to its end: then nothing else need speak of it."""
+        whole = audit_purge.c.first_seq == 1
+        with suppress(NoteError):
+            for row in list(reader.stream(purges.statement(reader, writer_id, whole))):
+                return purges.parse_row(writer_id, row, self._verifiers).is_end
+        return False
+
+    def of(
+        self, reader: Reader, writer_id: object, first: int, last: int | None, *, is_gone: bool = False
+    ) -> Iterator[Claim]:
+        """All about the writer's rows of those numbers, in their order. Tells what is wrong with them.
+
+        Of a writer that is gone (`is_gone`), the checkpoints are, too, and no anchor is told to lack its own.
+        """
         anchored: Claim | None = None
         for claim in merge(
-            self._stored(reader, writer_id, first, last), self._anchored(writer_id, first, last)
+            self._stored(reader, writer_id, first, last),
+            self._anchored(writer_id, first, last),
+            self._purged(reader, writer_id, first, last),
         ):
             # The anchor comes just before what it is a copy of.
             if anchored is not None and claim[:2] != anchored[:2]:
                 self._tell_missing(writer_id, anchored)
-            anchored = claim if claim.place == ANCHORED else None
+            anchored = claim if claim.place == ANCHORED and not is_gone else None
             yield claim
         if anchored is not None:
             self._tell_missing(writer_id, anchored)
@@ -102,6 +123,24 @@ class Claims:
         )
         for seq, signed_at, chain in rows:
             yield Claim(seq, signed_at, ANCHORED, chain)
+
+    def _purged(self, reader: Reader, writer_id: object, first: int, last: int | None) -> Iterator[Claim]:
+        """Of each stretch, the row before it and its last one."""
+        column = audit_purge.c
+        wanted = [column.last_seq >= max(first - 1, 1)]
+        if last is not None:
+            wanted.append(column.first_seq <= last)
+        for row in reader.stream(purges.statement(reader, writer_id, *wanted)):
+            self._report.purges += 1
+            try:
+                purge = purges.parse_row(writer_id, row, self._verifiers)
+            except NoteError as error:
+                self._tell(
+                    Kind.ALTERED, writer_id, number(row[0]), PURGED, f"the statement of a purge: {error}"
+                )
+                continue
+            yield Claim(purge.first - 1, purge.purged_at, PURGED, purge.before, purged_to=purge.last)
+            yield Claim(purge.last, purge.purged_at, PURGED, purge.chain, is_end=purge.is_end)
 
     def _take(self, note: str) -> None:
         self._report.anchors += 1

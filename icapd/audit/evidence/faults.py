@@ -19,6 +19,8 @@ class Kind(IntEnum):
     UNSIGNED = 5
 
 
+#: The exit code when rows are not there because retention took them, and that is all.
+PURGED = 6
 #: Faults that are kept; the others are counted.
 KEPT = 100
 
@@ -44,6 +46,11 @@ class Report:
     rows: int = 0
     checkpoints: int = 0
     anchors: int = 0
+    #: Files of archived rows that were read along.
+    archives: int = 0
+    #: Statements of purges, and the rows that are not there because of them.
+    purges: int = 0
+    purged: int = 0
     #: Rows whose subject was erased; the chain holds without.
     erased: int = 0
     #: Rows of a time before there were chains: nothing is known of them.
@@ -67,4 +74,6 @@ class Report:
         """0 for a whole trail; else that of the worst fault. `strict`: what is unsigned counts, too."""
         if self.counts:
             return min(self.counts)
-        return Kind.UNSIGNED if strict and (self.unsigned or self.silent) else 0
+        if strict and (self.unsigned or self.silent):
+            return Kind.UNSIGNED
+        return PURGED if self.purged else 0

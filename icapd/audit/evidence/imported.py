@@ -1,4 +1,4 @@
-"""An export of the whole trail as a database, so that it is verified by the very same code.
+"""An export of the whole trail, or archives of it, as a database, to be verified by the very same code.
 
 The rows of JSON lines or Parquet go into a temporary SQLite file, into tables that take anything: what is
 wrong with a row is for the verification to tell.
@@ -17,30 +17,38 @@ from typing import Any
 from sqlalchemy import LargeBinary
 
 from icapd.audit import instants, schema
-from icapd.audit.tables import Instant, audit_event, audit_finding, metadata
+from icapd.audit.tables import NUMBERED, Instant, audit_event, audit_finding, metadata
 from icapd.errors import AuditError
 
 _PARQUET = b"PAR1"
 #: Characters of a line: a record with all the findings that there may be, and a detail of a megabyte.
 _LONGEST_LINE = 16 * 1024 * 1024
+#: Rows of a Parquet file that are held at a time.
+_BATCH = 2000
 _KEY = ("writer_id", "occurred_at", "writer_seq")
 
 Row = Mapping[str, Any]
 
 
 @contextmanager
-def database_of(export: Path) -> Iterator[str]:
-    """The address of a database with its rows, until the end. Raises AuditError for what is no export."""
+def database_of(*files: Path) -> Iterator[str]:
+    """The address of a database with the rows of an export, or of archives, until the end.
+
+    Of a row that several archives have, there is one. Raises AuditError for what is no export.
+    """
     with tempfile.TemporaryDirectory(prefix="icapd-export-") as directory:
-        file = f"{directory}/export.db"
-        with closing(sqlite3.connect(file)) as database, database:
+        place = f"{directory}/export.db"
+        with closing(sqlite3.connect(place)) as database, database:
             database.execute("PRAGMA journal_mode = OFF")
             _make_tables(database)
-            for row in _rows(export):
-                _insert(database, row)
+            if len(files) > 1:
+                _require_different(database)
+            for file in files:
+                for row in _rows(file):
+                    _insert(database, row)
             for table in metadata.sorted_tables:
                 database.execute(f"CREATE INDEX {table.name}_writer ON {table.name} (writer_id)")
-        yield f"sqlite:///{file}"
+        yield f"sqlite:///{place}"
 
 
 def _make_tables(database: sqlite3.Connection) -> None:
@@ -50,11 +58,17 @@ def _make_tables(database: sqlite3.Connection) -> None:
     _run(database, schema.VERSION_TABLE, [schema.HEAD])
 
 
+def _require_different(database: sqlite3.Connection) -> None:
+    for table in NUMBERED:
+        key = "writer_id, writer_seq, occurred_at, chain"
+        database.execute(f"CREATE UNIQUE INDEX {table.name}_row ON {table.name} ({key})")
+
+
 def _insert(database: sqlite3.Connection, row: Row) -> None:
     table = metadata.tables[row["table"]]
     values = [_stored(row.get(column.name), column.type) for column in table.c]
-    _run(database, table.name, values)
-    if table is audit_event:
+    is_new = _run(database, table.name, values)
+    if table is audit_event and is_new:
         key = values[: len(_KEY)]
         for item_no, finding in enumerate(row.get("findings") or (), 1):
             names = list(audit_finding.c.keys())[len(_KEY) + 1 :]
@@ -63,10 +77,11 @@ def _insert(database: sqlite3.Connection, row: Row) -> None:
             )
 
 
-def _run(database: sqlite3.Connection, table: str, values: list[object]) -> None:
+def _run(database: sqlite3.Connection, table: str, values: list[object]) -> bool:
     places = ", ".join("?" * len(values))
     # The names are those of our own tables.
-    database.execute(f"INSERT INTO {table} VALUES ({places})", values)  # noqa: S608
+    done = database.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", values)  # noqa: S608
+    return done.rowcount == 1
 
 
 def _stored(value: object, type_: object) -> object:
@@ -121,7 +136,7 @@ def _parquet_rows(export: Path) -> Iterator[Row]:
         raise AuditError("Parquet needs pyarrow: pip install 'icapd[parquet]'") from None
     try:
         number = 0
-        for batch in parquet.ParquetFile(export).iter_batches():
+        for batch in parquet.ParquetFile(export).iter_batches(batch_size=_BATCH):
             for row in batch.to_pylist():
                 number += 1
                 yield _checked(row, f"{export}: row {number}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from icapd.audit import canonical
-from icapd.audit.evidence.claims import ANCHORED, Claim
+from icapd.audit.evidence.claims import ANCHORED, PURGED, Claim
 from icapd.audit.evidence.faults import Fault, Kind, Report
 from icapd.audit.evidence.rows import Link
 
@@ -16,14 +16,27 @@ class Judgement:
     """Follows one writer's rows from number `first` on; the row before that is taken as it is."""
 
     def __init__(
-        self, writer_id: object, report: Report, claims: Iterator[Claim], *, first: int, shipped: int | None
+        self,
+        writer_id: object,
+        report: Report,
+        claims: Iterator[Claim],
+        *,
+        first: int,
+        shipped: int | None,
+        is_gone: bool = False,
     ) -> None:
-        """`shipped`: up to which number the rows are there, says audit_shipment; None when it has no row."""
+        """`shipped`: up to which number the rows are there, says audit_shipment; None when it has no row.
+
+        `is_gone`: that row went along with all others of the writer, by retention.
+        """
         self._writer_id = writer_id
         self._report = report
         self._claims = claims
         self._claim = next(claims, None)
         self._shipped = shipped
+        self._is_gone = is_gone
+        #: Up to which number rows need not be there, for all that was read of what is signed.
+        self._purged_to = 0
         #: Number and chain of the row before; no chain when nothing is known of it.
         self._last = max(0, first - 1)
         self._chain = canonical.BEGINNING if first <= 1 else None
@@ -41,7 +54,7 @@ class Judgement:
         rows = erased = 0
         last, previous, is_begun = self._last, self._chain, self._chain is not None
         claimed = self._next_claimed()
-        for seq, table, form, chain, problem, is_erased, is_end in links:
+        for seq, table, form, chain, problem, is_erased, is_end, is_archived, _, _ in links:
             rows += 1
             if rows % _STEP == 0:
                 advance(_STEP)
@@ -60,8 +73,7 @@ class Judgement:
                 self._tell(Kind.DUPLICATED, seq, table, "there is another row of that number")
                 continue
             if seq > last + 1:
-                self._tell_missing(last, seq)
-                previous = None
+                previous = self._pass_over(last, seq, "" if is_archived else table)
             if form is None:
                 self._tell(Kind.ALTERED, seq, table, problem)
             elif chain is None:
@@ -81,8 +93,8 @@ class Judgement:
 
     def conclude(self) -> bool:
         """What can be said at the writer's end; returns whether its writer has ended."""
+        newest = self._pass_tail()
         last, shipped = self._last, self._shipped
-        newest = self._rest_of_claims()
         if newest is not None and newest.seq > last:
             what = "an anchor" if newest.place == ANCHORED else "a checkpoint"
             problem = f"{what} speaks for rows up to {newest.seq}; the last one that is there is {last}"
@@ -91,9 +103,9 @@ class Judgement:
             problem = f"rows up to {shipped} were shipped; the last one that is there is {last}"
             self._tell(Kind.TRUNCATED, last + 1, "audit_shipment", problem)
         if not self._may_lack_chains:
-            if shipped is None:
+            if shipped is None and not self._is_gone:
                 self._tell(Kind.MISSING, last, "audit_shipment", "the row that says how far it is shipped")
-            elif shipped < last:
+            elif shipped is not None and shipped < last:
                 self._tell(Kind.ALTERED, shipped + 1, "audit_shipment", "a row that was never shipped")
             self._report.unsigned += max(0, last - self._signed)
             if last > self._signed:
@@ -122,22 +134,66 @@ class Judgement:
                 self._signed, self._signed_end = seq, self._is_end
             self._next()
 
-    def _rest_of_claims(self) -> Claim | None:
-        """The last claim about rows that are not there."""
-        newest = None
-        while self._claim is not None:
-            newest = self._claim
+    def _pass_over(self, last: int, seq: int, table: str) -> bytes | None:
+        """Over the numbers between two rows; returns the chain of the one before `seq`, if that is signed.
+
+        `table`: that the row of that number is in; "" for one that its archive proves.
+        """
+        reached, chain = max(last, min(self._purged_to, seq - 1)), None
+        is_whole = True
+        while self._claim is not None and self._claim.seq < seq:
+            claim = self._claim
+            if claim.purged_to:
+                if claim.seq > reached:
+                    is_whole = self._tell_missing(reached, claim.seq + 1)
+                reached = max(reached, min(claim.purged_to, seq - 1))
+            else:
+                self._signed, self._signed_end = claim.seq, claim.is_end
+                chain = claim.chain if claim.seq == seq - 1 else None
             self._next()
+        if reached < seq - 1:
+            is_whole = self._tell_missing(reached, seq)
+        elif chain is None and is_whole and table:
+            self._tell(Kind.ALTERED, seq, table, "nothing proves it: the rows before it were purged")
+        self._report.purged += seq - 1 - last
+        return chain
+
+    def _pass_tail(self) -> Claim | None:
+        """Over what was purged behind the last row; returns the newest claim about what is not there."""
+        newest = None
+        reached = max(self._last, self._purged_to)
+        while self._claim is not None:
+            claim = self._claim
+            if claim.purged_to:
+                if claim.seq > reached:
+                    self._tell_missing(reached, claim.seq + 1)
+                reached = max(reached, claim.purged_to)
+            elif claim.place == PURGED:
+                self._signed, self._signed_end = claim.seq, claim.is_end
+            else:
+                newest = claim
+                if claim.seq <= reached:
+                    self._signed = max(self._signed, claim.seq)
+            self._next()
+        if reached > self._last:
+            self._report.purged += reached - self._last
+            self._last, self._is_end = reached, self._signed_end
         return newest
 
     def _next(self) -> None:
         if self._claim is not None:
-            self.signed_at = max(self._claim.signed_at, self.signed_at or 0)
+            self._purged_to = max(self._purged_to, self._claim.purged_to)
+            if self._claim.place != PURGED:
+                self.signed_at = max(self._claim.signed_at, self.signed_at or 0)
         self._claim = next(self._claims, None)
 
-    def _tell_missing(self, last: int, seq: int) -> None:
+    def _tell_missing(self, last: int, seq: int) -> bool:
+        """That what lies between is not there, nor purged; returns False."""
+        # It is counted as purged with the whole.
+        self._report.purged -= seq - 1 - last
         which = f"rows {last + 1} to {seq - 1}" if seq - last > 2 else f"row {last + 1}"
         self._tell(Kind.MISSING, last + 1, "", f"{which}: not there")
+        return False
 
     def _tell(self, kind: Kind, seq: int, place: str, problem: str) -> None:
         self._report.add(Fault(kind, self._writer_id, seq, place, problem))

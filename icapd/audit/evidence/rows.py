@@ -1,49 +1,26 @@
 """The rows of a writer, from all tables, as the links of its chain: canonical forms made again from columns.
 
 Whatever stands in a column counts, also what icapd would never have written: then there is no form, and a
-problem in its place. Rows are streamed in the order of their numbers, a few at a time.
+problem in its place.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from heapq import merge
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    Select,
-    String,
-    Table,
-    extract,
-    func,
-    select,
-    type_coerce,
-)
+from sqlalchemy import Table
 
 from icapd.audit import canonical, instants
 from icapd.audit.outbox.adoption import DIED, STOP
 from icapd.audit.record import AuditRecord
 from icapd.audit.shadow import ShadowRecord
-from icapd.audit.tables import (
-    NUMBERED,
-    audit_admin,
-    audit_dead_letter,
-    audit_event,
-    audit_finding,
-    audit_shadow,
-)
+from icapd.audit.tables import audit_admin, audit_dead_letter, audit_event, audit_shadow
 from icapd.settings import MOST_FINDINGS
-
-#: The lowest number that a column can hold, though none is below 1.
-LOWEST = -(2**63)
-#: Rows fetched at a time.
-_BATCH = 1000
 
 #: Of values that a canonical form has as they are.
 _PLAIN = frozenset({int, str, type(None)})
@@ -52,6 +29,7 @@ _EVENT_END = 2 + len(canonical.EVENT)
 _SUBJECT_END = _EVENT_END + len(canonical.SUBJECT)
 _NOBODY = (None,) * len(canonical.SUBJECT)
 
+_subject_values = attrgetter(*canonical.SUBJECT)
 _decode_event = msgspec.json.Decoder(AuditRecord).decode
 _decode_shadow = msgspec.json.Decoder(ShadowRecord).decode
 _decode_admin = msgspec.json.Decoder(tuple[str, str]).decode
@@ -68,82 +46,38 @@ class Link(NamedTuple):
     is_erased: bool = False
     #: Whether it says that its writer has ended.
     is_end: bool = False
+    #: Whether it comes from a file of purged rows, whose SHA-256 is signed.
+    is_archived: bool = False
+    #: Microseconds since 1970-01-01 UTC; None where the column holds no time.
+    occurred_at: int | None = None
+    #: How many it has, of an event.
+    findings: int = 0
 
 
-class Reader:
-    """Reads from one connection, which sees one state of the database all along."""
+#: What a link is made of: these columns of each numbered table, behind writer_seq and the instant.
+COLUMNS: dict[Table, tuple[str, ...]] = {
+    audit_event: (*canonical.EVENT, *canonical.SUBJECT, "subject_salt", "subject_commitment", "chain"),
+    audit_admin: ("action", "detail", "chain"),
+    audit_shadow: (*canonical.SHADOW, "chain"),
+    audit_dead_letter: ("kind", "body", "salt", "commitment", "chain"),
+}
+#: The same of findings.
+FINDING_COLUMNS = ("item_no", *canonical.FINDING)
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._dialect = connection.dialect.name
-        # MariaDB's driver can't stream several results at once: there they are fetched whole.
-        can_stream = self._dialect in ("sqlite", "postgresql")
-        self._options: dict[str, Any] = {"yield_per": _BATCH} if can_stream else {}
-        if self._dialect == "sqlite":
-            # SQLite takes what is no UTF-8, too, and its driver would end at that.
-            driver_connection: Any = connection.connection.driver_connection
-            driver_connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
-
-    def links(self, writer_id: object, first: int, last: int | None) -> Iterator[Link]:
-        """The writer's rows from number `first` to `last` (None: to its end), in their order."""
-
-        def rows(table: Table, *names: str, then: str = "occurred_at") -> Iterator[Sequence[Any]]:
-            key = table.c.writer_seq
-            columns = [key, self.instant(table.c.occurred_at), *(table.c[name] for name in names)]
-            statement = select(*columns).where(table.c.writer_id == writer_id, key >= first)
-            if last is not None:
-                statement = statement.where(key <= last)
-            return self.stream(statement.order_by(key, table.c[then]))
-
-        events = rows(
-            audit_event,
-            *canonical.EVENT,
-            *canonical.SUBJECT,
-            *("subject_salt", "subject_commitment", "chain"),
-        )
-        findings = rows(audit_finding, "item_no", *canonical.FINDING, then="item_no")
-        admin = rows(audit_admin, "action", "detail", "chain")
-        shadow = rows(audit_shadow, *canonical.SHADOW, "chain")
-        dead = rows(audit_dead_letter, "kind", "body", "salt", "commitment", "chain")
-        return merge(
-            _events(writer_id, events, findings),
-            (_admin(writer_id, row) for row in admin),
-            (_shadow(writer_id, row) for row in shadow),
-            (_dead(writer_id, row) for row in dead),
-            key=itemgetter(0),
-        )
-
-    def stream(self, statement: Select[Any]) -> Iterator[Sequence[Any]]:
-        """The rows that it finds, in constant memory."""
-        return iter(self._connection.execute(statement, execution_options=self._options))
-
-    def bounds(self, writer_id: object, since: int | None, until: int | None) -> tuple[int, int] | None:
-        """The lowest and the highest number of the writer's rows of that time; None when there is none."""
-        lowest, highest = [], []
-        for table in NUMBERED:
-            statement = select(func.min(table.c.writer_seq), func.max(table.c.writer_seq))
-            statement = statement.where(table.c.writer_id == writer_id)
-            if since is not None:
-                statement = statement.where(table.c.occurred_at >= since)
-            if until is not None:
-                statement = statement.where(table.c.occurred_at < until)
-            found = self._connection.execute(statement).one()
-            if type(found[0]) is int and type(found[1]) is int:
-                lowest.append(found[0])
-                highest.append(found[1])
-        return (min(lowest), max(highest)) if lowest else None
-
-    def instant(self, column: Column[Any]) -> ColumnElement[Any]:
-        """What `microseconds` reads: not what would be made of it, which might not work."""
-        if self._dialect == "postgresql":
-            # Also for `infinity`, which has no datetime.
-            return type_coerce(extract("epoch", column) * 1_000_000, String)
-        return type_coerce(column, String)
+Rows = Iterator[Sequence[Any]]
 
 
-def _events(
-    writer_id: object, events: Iterator[Sequence[Any]], findings: Iterator[Sequence[Any]]
-) -> Iterator[Link]:
+def links_of(writer_id: object, rows: Mapping[Table, Rows], findings: Rows) -> Iterator[Link]:
+    """The links of a writer's rows, which come by table and in the order of their numbers; so do findings."""
+    others = ((audit_admin, _admin), (audit_shadow, _shadow), (audit_dead_letter, _dead))
+    return merge(
+        _events(writer_id, rows.get(audit_event, iter(())), findings),
+        *(map(partial(make, writer_id), rows.get(table, iter(()))) for table, make in others),
+        key=itemgetter(0),
+    )
+
+
+def _events(writer_id: object, events: Rows, findings: Rows) -> Iterator[Link]:
     """The events with their findings, and findings without an event."""
     finding = next(findings, None)
     for row in events:
@@ -185,41 +119,47 @@ def _event(writer_id: object, seq: int, row: Sequence[Any], findings: list[Seque
     else:
         forms, is_plain = [], True
     values = row[2:_EVENT_END]
-    form = None
+    form, occurred_at = None, microseconds(row[1])
     if is_plain and _is_plain(values):
-        key = (writer_id, microseconds(row[1]), seq)
+        key = (writer_id, occurred_at, seq)
         form = _form(canonical.event_form_of_values, key, values, commitment, forms)
-    return Link(seq, "audit_event", form, chain, "" if form else _UNREADABLE, is_erased)
+    problem = "" if form else _UNREADABLE
+    count = len(findings)
+    # By place: this is done for each row of a trail.
+    return Link(seq, "audit_event", form, chain, problem, is_erased, False, False, occurred_at, count)
 
 
 def _admin(writer_id: object, row: Sequence[Any]) -> Link:
     seq, instant, action, detail, chain = row
-    form = None
+    form, occurred_at = None, microseconds(instant)
     if _is_plain((action, detail)):
-        form = _form(canonical.admin_form, (writer_id, microseconds(instant), number(seq)), action, detail)
+        form = _form(canonical.admin_form, (writer_id, occurred_at, number(seq)), action, detail)
     problem = "" if form else _UNREADABLE
-    return Link(number(seq), "audit_admin", form, chain, problem, is_end=action in (STOP, DIED))
+    is_end = action in (STOP, DIED)
+    return Link(number(seq), "audit_admin", form, chain, problem, is_end=is_end, occurred_at=occurred_at)
 
 
 def _shadow(writer_id: object, row: Sequence[Any]) -> Link:
     seq, instant, *values, chain = row
-    form = None
+    form, occurred_at = None, microseconds(instant)
     if _is_plain(values):
-        key = (writer_id, microseconds(instant), number(seq))
-        form = _form(canonical.shadow_form_of_values, key, values)
-    return Link(number(seq), "audit_shadow", form, chain, "" if form else _UNREADABLE)
+        form = _form(canonical.shadow_form_of_values, (writer_id, occurred_at, number(seq)), values)
+    problem = "" if form else _UNREADABLE
+    return Link(number(seq), "audit_shadow", form, chain, problem, occurred_at=occurred_at)
 
 
 def _dead(writer_id: object, row: Sequence[Any]) -> Link:
     """What the database had refused; its form is that of the row that it was to become."""
     seq, instant, kind, body, salt, commitment, chain = row
     key: Any = (writer_id, microseconds(instant), number(seq))
-    form = None
+    form, is_erased = None, False
     try:
         match kind:
             case "event":
                 record = _decode_event(body)
-                if canonical.commitment_to(salt, record) == commitment:
+                is_nobody = salt is None and _subject_values(record) == _NOBODY
+                is_erased = is_nobody and type(commitment) is bytes
+                if is_erased or canonical.commitment_to(salt, record) == commitment:
                     form = canonical.event_form(key, record, commitment)
             case "admin":
                 form = canonical.admin_form(key, *_decode_admin(body))
@@ -229,7 +169,7 @@ def _dead(writer_id: object, row: Sequence[Any]) -> Link:
         form = None
     # That a row is kept here unreadable must not prove it, or every row could be hidden here.
     problem = "" if form else "the refused row can't be read, so nothing proves what it was"
-    return Link(number(seq), "audit_dead_letter", form, chain, problem)
+    return Link(number(seq), "audit_dead_letter", form, chain, problem, is_erased, occurred_at=key[1])
 
 
 _UNREADABLE = "a column holds what icapd does not write"

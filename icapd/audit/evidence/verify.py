@@ -3,8 +3,12 @@
 The database sorts; rows are streamed, and what is kept of them is the chain of the last one.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +17,22 @@ from sqlalchemy import Column, Connection, func, select, union
 
 from icapd.audit import schema
 from icapd.audit.database import Database
+from icapd.audit.evidence.archives import check as check_archives
 from icapd.audit.evidence.claims import Claims
 from icapd.audit.evidence.faults import Fault, Kind, Report
+from icapd.audit.evidence.imported import database_of
 from icapd.audit.evidence.judgement import Judgement
 from icapd.audit.evidence.notes import NoteError, Verifier
-from icapd.audit.evidence.rows import LOWEST, Reader, microseconds
+from icapd.audit.evidence.reader import LOWEST, Reader
+from icapd.audit.evidence.rows import Link, microseconds
+from icapd.audit.outbox.adoption import START
+from icapd.audit.retention import holds
 from icapd.audit.tables import (
     NUMBERED,
     audit_admin,
     audit_checkpoint,
     audit_finding,
+    audit_purge,
     audit_shipment,
     audit_writer,
 )
@@ -52,11 +62,14 @@ def verify(
     verifiers: Mapping[bytes, Verifier],
     *,
     anchor_file: Path | None = None,
+    archives: Sequence[Path] = (),
     scope: Scope = Scope(),
     advance: Callable[[int], None] = lambda _: None,
     expect: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Everything that is wrong with the trail; AuditError when that can't be told.
+
+    `archives`: files of rows that were purged, which are read along with those that are there.
 
     `expect` is told how many rows there should be, `advance` every now and then how many more were looked at.
     """
@@ -65,9 +78,10 @@ def verify(
     # Before the state of the database that is looked at: what is anchored then is there.
     claims = Claims(verifiers, anchor_file, report)
     try:
-        with database.read() as connection:
+        with database.read() as connection, _rows_of(archives) as archived:
             schema.require_head(connection, database)
-            _Verification(connection, claims, scope, report).run(advance, expect)
+            check_archives(connection, archives, verifiers, report)
+            _Verification(connection, archived, verifiers, claims, scope, report).run(advance, expect)
     finally:
         claims.close()
     return report
@@ -97,10 +111,29 @@ def _lines_of(file: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+@contextmanager
+def _rows_of(archives: Sequence[Path]) -> Iterator[Reader | None]:
+    if not archives:
+        yield None
+        return
+    with database_of(*archives) as database_url, Database.parse(database_url).read() as connection:
+        yield Reader(connection)
+
+
 class _Verification:
-    def __init__(self, connection: Connection, claims: Claims, scope: Scope, report: Report) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        archived: Reader | None,
+        verifiers: Mapping[bytes, Verifier],
+        claims: Claims,
+        scope: Scope,
+        report: Report,
+    ) -> None:
         self._connection = connection
+        self._verifiers = verifiers
         self._reader = Reader(connection)
+        self._archived = archived
         self._claims = claims
         self._scope = scope
         self._report = report
@@ -118,20 +151,32 @@ class _Verification:
                 self._tell(Kind.ALTERED, writer_id, "", "rows of what is no writer")
                 continue
             self._report.writers += 1
-            self._identify(writer_id)
-            self._judge(writer_id, microseconds(newest), advance)
+            is_gone = self._claims.is_gone(self._reader, writer_id)
+            self._identify(writer_id, is_gone)
+            self._judge(writer_id, is_gone, microseconds(newest), advance)
+        if self._scope.is_whole and self._scope.writer_id is None:
+            self._check_holds()
 
-    def _identify(self, writer_id: int) -> None:
+    def _check_holds(self) -> None:
+        """Whether every hold is what it was, and there."""
+        for hold in holds.stored(self._connection, self._verifiers):
+            if hold.problem:
+                self._tell(Kind.ALTERED, hold.writer_id, "audit_hold", hold.problem)
+        for writer_id in holds.missing(self._connection):
+            self._tell(Kind.MISSING, writer_id, "audit_hold", "the hold that the writer tells of")
+
+    def _identify(self, writer_id: int, is_gone: bool) -> None:
         """Whether audit_writer says of the writer what its own first row says."""
         names = ("node", "process_id", "version", "boot_id")
         columns = [self._reader.instant(audit_writer.c.started_at), *(audit_writer.c[name] for name in names)]
         row = self._connection.execute(select(*columns).where(audit_writer.c.writer_id == writer_id)).first()
         if row is None:
-            self._tell(Kind.MISSING, writer_id, "audit_writer", "the row that says who that writer is")
+            if not is_gone:
+                self._tell(Kind.MISSING, writer_id, "audit_writer", "the row that says who that writer is")
             return
         admin = audit_admin.c
         of_start = select(admin.detail).where(admin.writer_id == writer_id, admin.writer_seq == 1)
-        told = self._connection.execute(of_start.where(admin.action == "start")).scalar()
+        told = self._connection.execute(of_start.where(admin.action == START)).scalar()
         try:
             start = msgspec.json.decode(told, type=dict[str, object]) if isinstance(told, str) else {}
         except (msgspec.MsgspecError, UnicodeEncodeError):
@@ -142,7 +187,9 @@ class _Verification:
         if "node" in start and any(start.get(name) != value for name, value in found.items()):
             self._tell(Kind.ALTERED, writer_id, "audit_writer", "is not what the writer's first row says")
 
-    def _judge(self, writer_id: int, newest: int | None, advance: Callable[[int], None]) -> None:
+    def _judge(
+        self, writer_id: int, is_gone: bool, newest: int | None, advance: Callable[[int], None]
+    ) -> None:
         first, lowest, last = 1, LOWEST, None
         if not self._scope.is_whole:
             bounds = self._reader.bounds(writer_id, self._scope.since, self._scope.until)
@@ -151,20 +198,30 @@ class _Verification:
             first = max(1, bounds[0])
             lowest = first - 1
             last = bounds[1] if self._scope.until is not None else None
-        claims = self._claims.of(self._reader, writer_id, first if first > 1 else LOWEST, last)
-        judgement = Judgement(
-            writer_id, self._report, claims, first=first, shipped=self._shipped.get(writer_id)
-        )
-        judgement.follow(self._reader.links(writer_id, lowest, last), advance)
+        lowest_claim = first if first > 1 else LOWEST
+        claims = self._claims.of(self._reader, writer_id, lowest_claim, last, is_gone=is_gone)
+        shipped = self._shipped.get(writer_id)
+        judgement = Judgement(writer_id, self._report, claims, first=first, shipped=shipped, is_gone=is_gone)
+        judgement.follow(self._links(writer_id, lowest, last), advance)
         if last is not None:
             return
         has_ended, signed_at = judgement.conclude(), judgement.signed_at
         if not has_ended and newest is not None and signed_at is not None and newest - signed_at > _SILENCE:
             self._report.silent += 1
 
+    def _links(self, writer_id: object, first: int, last: int | None) -> Iterator[Link]:
+        """The rows that are there and those that are archived; of one that is in both, the former."""
+        links = self._reader.links(writer_id, first, last)
+        if self._archived is None:
+            return links
+        archived = (link._replace(is_archived=True) for link in self._archived.links(writer_id, first, last))
+        both = merge(links, archived, key=itemgetter(0))
+        # Its form, its chain: the subject of the one may have been erased.
+        return (next(same) for _, same in groupby(both, key=itemgetter(0, 1, 2, 3)))
+
     def _writers(self) -> list[object]:
         """All that any row is of, and any anchor."""
-        tables = (audit_writer, audit_shipment, audit_checkpoint, *NUMBERED, audit_finding)
+        tables = (audit_writer, audit_shipment, audit_checkpoint, audit_purge, *NUMBERED, audit_finding)
         of_any = union(*(select(table.c.writer_id).distinct() for table in tables))
         found = {row[0] for row in self._connection.execute(of_any)} | set(self._claims.writers())
         return sorted(found, key=str)

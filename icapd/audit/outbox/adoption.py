@@ -9,7 +9,9 @@ from icapd.audit.outbox.file import Entry, OutboxFile
 from icapd.audit.record import AuditRecord
 from icapd.errors import OutboxError
 
-#: The last action of a chain: the worker's own, or the one that is put there for it.
+#: The first action of a chain.
+START = "start"
+#: The last one: the worker's own, or the one that is put there for it.
 STOP, DIED = "stop", "died"
 
 

@@ -26,7 +26,7 @@ import msgspec
 
 from icapd.audit import sqlite
 from icapd.audit.outbox import directory as places
-from icapd.audit.outbox.adoption import STOP
+from icapd.audit.outbox.adoption import START, STOP
 from icapd.audit.outbox.appender import Appender, now
 from icapd.audit.outbox.commit import Commit, Lane
 from icapd.audit.outbox.file import OutboxFile, Writer
@@ -106,7 +106,7 @@ class AuditWriter:
             outbox = OutboxFile.create(path, writer, max_size=max_size, synchronous=mode != "relaxed")
             undo.callback(outbox.remove)
             opened = cls(outbox, mark, writer, mode, patience, coalesce_after)
-            opened.note("start", {"mode": mode, **in_chain(writer)})
+            opened.note(START, {"mode": mode, **in_chain(writer)})
             undo.pop_all()
         return opened
 
