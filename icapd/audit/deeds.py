@@ -54,10 +54,9 @@ def on_record(
         yield deed
         is_done = True
     finally:
-        with owner(outbox):
+        with owner(outbox), writer:
             if is_done or is_long:
                 writer.note(action, {**detail, **deed.outcome})
-            writer.close()
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from icapd.errors import AuditError
 
 #: What Citus hashes: in the key of every table.
 COLUMN = "writer_id"
+#: In audit_admin.
+ACTION = "distribute"
 #: Those of revision 0004.
 _TRIGGERS = ("audit_append_only", "audit_no_truncate")
 #: The parts of an error of PostgreSQL that hold no rows.
@@ -75,7 +77,7 @@ def _steps(connection: Connection) -> Iterator[Step]:
         done = set(connection.execute(text("SELECT logicalrelid::text FROM pg_dist_partition")).scalars())
     # The first one makes the group that the others join.
     names = [audit_event.name, *(table.name for table in metadata.sorted_tables if table is not audit_event)]
-    for name in names:
+    for name in map(str, names):
         if name not in done:
             yield Step(name, tuple(_statements(name)))
 

@@ -55,9 +55,8 @@ def on_record(outbox: Path, mode: Mode, command: str, asked: Mapping[str, object
         yield read
     finally:
         if writer is not None:
-            with as_owner(outbox):
+            with as_owner(outbox), writer:
                 writer.note("audit-read", {**detail, "rows": read.rows})
-                writer.close()
 
 
 def reader() -> dict[str, object]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from icapd.audit import distribution, migrations, partitions, roles, schema
+from icapd.audit import deeds, distribution, migrations, partitions, roles, schema
 from icapd.audit.database import Database
 from icapd.settings import Settings
 
@@ -67,7 +67,8 @@ def distribute(settings: Settings, dry_run: bool) -> None:
         icapd db distribute --dry-run
         icapd db distribute
 
-    What the tables hold moves along; meanwhile the outboxes keep what is recorded. The trigger against
+    What the tables hold moves along; meanwhile the outboxes keep what is recorded. It is on record in
+    audit_admin. The trigger against
     changes of rows goes, for Citus takes none: see docs/scale.md.
     """
     database = Database.parse(settings.audit.database_url)
@@ -75,7 +76,13 @@ def distribute(settings: Settings, dry_run: bool) -> None:
         for step in distribution.steps(database):
             click.echo("".join(f"{statement};\n" for statement in step.statements), nl=False)
         return
-    done = None
-    for done, left in distribution.distribute(database):
-        click.echo(f"{done.table}: distributed, {left} left", err=True)
-    click.echo(f"{database.name}: {'distributed by writer' if done else 'was distributed already'}")
+    if not distribution.steps(database):
+        click.echo(f"{database.name}: was distributed already")
+        return
+    tables: list[str] = []
+    with deeds.on_record(settings.audit, distribution.ACTION, {}, is_long=True) as deed:
+        deed.outcome = {"tables": tables}
+        for step, left in distribution.distribute(database):
+            tables.append(step.table)
+            click.echo(f"{step.table}: distributed, {left} left", err=True)
+    click.echo(f"{database.name}: distributed by writer")

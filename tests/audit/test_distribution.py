@@ -5,9 +5,9 @@ a group that is not there, a second time), and note what they are asked for. Tha
 tested: it is in no package of Debian's.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -21,6 +21,7 @@ from icapd.audit.search import Filters, search
 from icapd.audit.tables import metadata
 from icapd.cli.db import db
 from icapd.errors import AuditError
+from icapd.settings import Settings
 
 pytestmark = pytest.mark.postgresql
 
@@ -72,19 +73,25 @@ def cluster(postgresql_url: str, tmp_path: Path) -> Iterator[Trail]:
     yield trail
 
 
-def icapd_db_distribute(url: str, *options: str) -> Result:
-    settings = SimpleNamespace(audit=SimpleNamespace(database_url=url))
+def icapd_db_distribute(trail: Trail, *options: str) -> Result:
+    settings = Settings(audit=trail.settings)
     return CliRunner().invoke(db, ["distribute", *options], obj=settings)
 
 
 def test_every_table_is_distributed_by_writer_in_one_group(cluster: Trail) -> None:
-    result = icapd_db_distribute(cluster.url)
+    result = icapd_db_distribute(cluster)
     assert result.exit_code == 0, result.output
     assert "audit_event: distributed" in result.stderr.splitlines()[0]
     found = cluster.rows(
         "SELECT logicalrelid::text, of_group::text, emptied FROM pg_dist_partition ORDER BY 1"
     )
     assert found == [(name, "audit_event", True) for name in sorted(NAMES)]
+    cluster.ship()
+    rows = cluster.rows(
+        "SELECT action, detail FROM audit_admin WHERE action ~ '^distribute' ORDER BY action DESC"
+    )
+    assert [action for action, _ in rows] == ["distribute-begin", "distribute"]
+    assert sorted(json.loads(rows[1][1])["tables"]) == sorted(NAMES)
 
 
 def test_records_go_on_and_a_second_time_does_nothing(cluster: Trail) -> None:
@@ -96,7 +103,7 @@ def test_records_go_on_and_a_second_time_does_nothing(cluster: Trail) -> None:
     assert len(list(search(cluster.url, Filters()))) == 2
     assert cluster.verify().faults == []
     migrations.check(cluster.url)
-    assert icapd_db_distribute(cluster.url).stdout.endswith("was distributed already\n")
+    assert icapd_db_distribute(cluster).stdout.endswith("was distributed already\n")
 
 
 def test_what_broke_off_goes_on_where_it_was(cluster: Trail) -> None:
@@ -126,7 +133,7 @@ def test_a_table_that_citus_refuses_is_named_with_what_it_says(cluster: Trail) -
 
 def test_what_would_be_done_is_printed_without_citus_too(postgresql_url: str, tmp_path: Path) -> None:
     trail = Trail.make(tmp_path, postgresql_url)
-    printed = icapd_db_distribute(trail.url, "--dry-run").output
+    printed = icapd_db_distribute(trail, "--dry-run").output
     assert printed.count("create_distributed_table(") == len(NAMES)
     for table in partitions.TABLES:
         drop, distribute = (
@@ -143,13 +150,13 @@ def test_what_would_be_done_is_printed_without_citus_too(postgresql_url: str, tm
 
 def test_without_citus_it_is_refused_with_what_to_do(postgresql_url: str, tmp_path: Path) -> None:
     trail = Trail.make(tmp_path, postgresql_url)
-    error = icapd_db_distribute(trail.url).exception
+    error = icapd_db_distribute(trail).exception
     assert isinstance(error, AuditError)
     assert "has no Citus; run CREATE EXTENSION citus" in str(error)
     # Nothing was done: the trigger is there.
     assert trail.rows("SELECT count(*) FROM pg_trigger WHERE tgname = 'audit_append_only'") != [(0,)]
 
 
-def test_sqlite_is_refused(sqlite_url: str) -> None:
-    error = icapd_db_distribute(sqlite_url, "--dry-run").exception
+def test_sqlite_is_refused(tmp_path: Path) -> None:
+    error = icapd_db_distribute(Trail.make(tmp_path), "--dry-run").exception
     assert "only tables of a PostgreSQL with Citus can be distributed" in str(error)
