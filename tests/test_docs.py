@@ -110,3 +110,22 @@ def test_disposition_is_explained(disposition: str) -> None:
 @pytest.mark.parametrize("pack", sorted(path.stem for path in (ROOT / "rules").glob("*.toml")))
 def test_pack_is_introduced(pack: str) -> None:
     assert f"`{pack}`" in RULES or f"**{pack}.toml**" in RULES
+
+
+PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
+_LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+
+
+def anchors(page: Path) -> set[str]:
+    """As a forge makes them of headings."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in _LINK.findall(page.read_text("utf-8")):
+        found = (page.parent / target).resolve() if target else page
+        assert found.exists(), target
+        if anchor:
+            assert anchor in anchors(found), f"{target}#{anchor}"
