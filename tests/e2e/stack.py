@@ -1,17 +1,20 @@
 """Real Squid and real icapd between clients and an origin of the tests' own, set up as by scripts/run."""
 
 import json
+import os
 import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import requests
 from click.testing import CliRunner
 from recording_origin import RecordingOrigin
+from support.icapd import PATIENT
 from support.places import free_ports, state_directory
 
 from icapd.cli import main
@@ -145,5 +148,5 @@ def running_stack(workers: int = 1) -> Iterator[Stack]:
             ),
         )
         prepare(options)
-        with demo.running(options) as (icapd, squid):
+        with patch.dict(os.environ, PATIENT), demo.running(options) as (icapd, squid):
             yield Stack(options, origin, stranger, icapd, squid)

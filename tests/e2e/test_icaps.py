@@ -8,11 +8,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import trustme
 from recording_origin import RecordingOrigin
 from stack import CLIENT_TIMEOUT, Stack
+from support.icapd import PATIENT
 from support.places import free_ports, state_directory
 
 from icapd.fleet import demo
@@ -57,7 +59,7 @@ def running_icaps(authorities: Authorities) -> Iterator[Stack]:
         write_certificates(state, authorities)
         listen_by_tls(options.icapd_toml, icaps_port)
         speak_tls(options.squid_conf, icaps_port)
-        with demo.running(options) as (icapd, squid):
+        with patch.dict(os.environ, PATIENT), demo.running(options) as (icapd, squid):
             yield Stack(options, origin, stranger, icapd, squid)
 
 

@@ -16,12 +16,13 @@ from support.places import free_port
 
 CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
 NOT_RECORDED = b"could not be recorded"
+STRICT = {"ICAPD_AUDIT_MODE": "strict"}
 
 
 @pytest.mark.usefixtures("engine")
 def test_strict_has_each_record_in_the_database_before_its_verdict(directory: Path) -> None:
     with (
-        serving(directory, settings(), environment={"ICAPD_AUDIT_MODE": "strict"}) as server,
+        serving(directory, settings(), environment=STRICT) as server,
         server.connect() as connection,
         contextlib.closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as database,
     ):
@@ -34,7 +35,9 @@ def test_strict_has_each_record_in_the_database_before_its_verdict(directory: Pa
 def test_strict_blocks_while_the_database_is_locked_and_recovers(directory: Path) -> None:
     port = free_port()
     with (
-        serving(directory, settings(http_port=port), environment={"ICAPD_AUDIT_MODE": "strict"}) as server,
+        serving(
+            directory, settings(http_port=port), environment={**STRICT, "ICAPD_AUDIT_PATIENCE": "1"}
+        ) as server,
         server.connect() as connection,
         contextlib.closing(sqlite3.connect(directory / "icapd.db", isolation_level=None)) as other,
     ):

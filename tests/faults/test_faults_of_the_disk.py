@@ -16,7 +16,7 @@ from support.places import free_port
 
 CLEAN = wire.respmod(wire.OK, wire.chunked(b"{}", ieof=True), Preview="1024")
 NOT_RECORDED = b"could not be recorded"
-DURABLE = {"ICAPD_AUDIT_MODE": "durable"}
+DURABLE = {"ICAPD_AUDIT_MODE": "durable", "ICAPD_AUDIT_PATIENCE": "1"}
 
 
 @contextlib.contextmanager

@@ -120,9 +120,9 @@ def _squid_and_icapd(options: DemoOptions) -> Iterator[None]:
         assert shipped in conf, f"squid.conf has no line {shipped!r} any more"
         conf = conf.replace(shipped, changed)
     options.squid_conf.write_text(conf)
-    # Squid asks for OPTIONS several times in a short run too.
+    # The disk may have much else to do; and Squid asks for OPTIONS several times in a short run too.
     with options.icapd_toml.open("a") as settings:
-        settings.write("\n[services]\noptions_ttl = 60\n")
+        settings.write("patience = 30.0\n\n[services]\noptions_ttl = 60\n")
     with demo.running(options):
         yield
 

@@ -30,8 +30,9 @@ ICAPD = Path(sys.executable).with_name("icapd")
 #: Seconds after which something that should have happened counts as not happening.
 PATIENCE = 30.0
 #: No test but those that say so asks whether a record survives a loss of power; nearly all look for the row
-#: of each message, however many equal ones they send.
-QUICK = {"ICAPD_AUDIT_MODE": "relaxed", "ICAPD_AUDIT_COALESCE_AFTER": "0"}
+#: of each message, however many equal ones they send; and the disk may have much else to do.
+PATIENT = {"ICAPD_AUDIT_PATIENCE": "30"}
+QUICK = {"ICAPD_AUDIT_MODE": "relaxed", "ICAPD_AUDIT_COALESCE_AFTER": "0", **PATIENT}
 _READY = re.compile(r"event=ready\b.* icap=([\d.]+):(\d+)")
 
 
