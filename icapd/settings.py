@@ -105,7 +105,7 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     #: which every verdict then waits for; `off` keeps none.
     mode: Literal["durable", "relaxed", "strict", "off"] = "durable"
     #: Seconds that a record may take to be kept; then its message meets fail_mode.
-    patience: float = 1.0
+    patience: float = 5.0
     #: Of the records with findings of one second that are equal but for ids and times, how many have rows of
     #: their own; the rest is one row with their number (`repeats`). 0: all have. `strict` does without.
     coalesce_after: int = 100

@@ -73,7 +73,7 @@ def icapd_audit(database_url: str, *arguments: str) -> Result:
     ("options", "expected"),
     [
         pytest.param([], [HOSTILE, RESPONSE, REQUEST, OLD], id="everything-newest-first"),
-        pytest.param(["--since", "10m"], [HOSTILE, RESPONSE, REQUEST], id="since"),
+        pytest.param(["--since", "2h"], [HOSTILE, RESPONSE, REQUEST], id="since"),
         pytest.param(["--until", "2h"], [OLD], id="until"),
         pytest.param(["--host", "OLD.example.org"], [OLD], id="host-in-any-case"),
         pytest.param(["--user", "bob"], [OLD], id="user"),

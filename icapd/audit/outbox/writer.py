@@ -87,7 +87,7 @@ class AuditWriter:
         max_size: int,
         mode: Mode = "durable",
         node: str | None = None,
-        patience: float = 1.0,
+        patience: float = 5.0,
         coalesce_after: int = 0,
     ) -> Self:
         """A writer with a new outbox in the directory, of at most so many bytes, and its start noted there.
