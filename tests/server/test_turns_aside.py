@@ -242,6 +242,54 @@ def test_a_commit_that_is_over_is_never_late(scene: Scene) -> None:
     assert line.statuses == [204]
 
 
+class Slow(Line):
+    """A connection whose work that is apart is done when it is told to."""
+
+    def _work_apart(self) -> None:
+        pass
+
+    def work_apart(self) -> None:
+        if self.session.apart is not None:
+            self.session.apart.run()
+
+    def rejoin(self) -> None:
+        self.sent += self.session.rejoin()
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "refused"])
+def test_a_flow_whose_last_work_is_done_before_its_first_record_is_kept(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    bench = Workbench(policy, tmp_path, patience=-1.0)
+    scene = Scene(bench)
+    line = Slow(scene.context)
+    scene.send(line, STREAM + STREAM_END)
+    adaptation = line.session._adaptation
+    assert adaptation is not None
+    while line.work_apart() or not adaptation.is_done:
+        line.rejoin()
+        if line.pending is not None and not scene.thread.commits:
+            scene.turns.stage(line)
+            scene.loop.run()
+            assert adaptation._flowing is not None
+            adaptation._flowing.is_slow = True
+    # The adaptation is over, and neither its thread nor that of the commit has come back.
+    assert line.pending is not None and line.pending.phase == "open"
+    if not keeps:
+        bench.audit._lane._patience = bench.audit.patience = 0.0
+        scene.thread.be_late()
+    scene.thread.land()
+    line.rejoin()
+    if line.pending is not None:
+        scene.turns.stage(line)
+        scene.loop.run()
+    scene.thread.land_all()
+    assert line.statuses == [200]
+    assert line.sent.endswith(STREAM_END) if keeps else NOT_RECORDED in line.sent
+    assert stored(bench) == (["echoed"] if keeps else [])
+    bench.close()
+
+
 def test_a_flow_that_ended_while_its_commit_failed_is_recorded_once(scene: Scene, bench: Workbench) -> None:
     first, flows, other = scene.lines(3)
     scene.send(first, CLEAN)
