@@ -94,12 +94,12 @@ class IcapProtocol(asyncio.Protocol):
 
     def retire(self) -> None:
         """Close behind the next answer, and say so in it."""
-        self._session.close_after_response()
+        self._session.connection.close_after_response()
 
     def drain(self) -> None:
         """Close once the request under way is answered; at once when there is none."""
         self._is_ending = True
-        self._session.close_after_response()
+        self._session.connection.close_after_response()
         if self._session.connection.is_idle and not self._waiting and self._session.apart is None:
             self._close()
 

@@ -42,7 +42,7 @@ class Session:
     def __init__(
         self, context: SessionContext, peer: Peer = LOCAL, *, pauses: bool = False, defers: bool = False
     ) -> None:
-        """With `pauses` it stops behind each request, until `take_rest`.
+        """With `pauses` it stops behind each request, until `connection.take_rest`.
 
         With `defers` it leaves records to the caller, who writes those of many sessions together: it then
         stops with `pending` set, until `settle`. So does it with work that takes long: with `apart` set,
@@ -86,6 +86,10 @@ class Session:
         if self._ended:
             return b""
         must_block = not durable and self._context.blocks_unrecorded
+        if must_block and self.apart is not None:
+            # The adaptation is in its hands: the message ends when it is back.
+            self.apart.is_in_vain = True
+            return b""
         return self._perform(self._unrecorded() if must_block else pending.replies) + self._advance()
 
     def rejoin(self) -> bytes:
@@ -100,7 +104,7 @@ class Session:
         assert self.apart is not None
         apart, self.apart = self.apart, None
         self._body_work += apart.took
-        return self._step(apart.steps)
+        return self._perform(self._unrecorded()) if apart.is_in_vain else self._step(apart.steps)
 
     def _advance(self) -> bytes:
         out: list[bytes] = []
@@ -119,13 +123,6 @@ class Session:
     def _goes_on(self) -> bool:
         """Whether the next event can be looked at: none behind work, or a record that is not durable."""
         return self.apart is None and (self.pending is None or self.pending.phase == "open")
-
-    def take_rest(self) -> bytes | None:
-        """Once a request has ended: what came behind it, for whoever reads on. None before that."""
-        return self.connection.take_rest()
-
-    def close_after_response(self) -> None:
-        self.connection.close_after_response()
 
     def abandon(self, reason: str) -> None:
         """The connection is gone, or will be: record what was under way. `reason`: for the audit row."""
@@ -240,7 +237,8 @@ class Session:
             elif not self._record(phase) and self._context.blocks_unrecorded:
                 out += map(self.connection.send, self._unrecorded())
                 break
-        if self._adaptation.is_done and self.pending is None:
+        # While work is apart, only that can tell.
+        if self.apart is None and self._adaptation.is_done and self.pending is None:
             self._context.over(self._adaptation)
             self._adaptation = None
         return b"".join(out)

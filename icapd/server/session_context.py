@@ -66,6 +66,8 @@ class Apart:
         self._outcome: list[Step] | Exception = []
         #: Nanoseconds that it took.
         self.took = 0
+        #: Whether what it comes to is not wanted any more: the message could not be recorded.
+        self.is_in_vain = False
 
     def run(self) -> None:
         """Do it, in any thread; while it runs nobody else touches its adaptation."""

@@ -9,6 +9,7 @@ next.
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import NamedTuple, Protocol
 
 from icapd.audit import AuditRecord, Commit, Phase
@@ -160,7 +161,7 @@ class Turns:
         try:
             commit = self._context.audit.prepare(entries)
         except Exception as error:
-            self._settle(staged, entries, self._written_anew(entries, error))
+            self._settle(staged, entries, self._written_anew(entries, error, len(entries)))
         else:
             self._flight = _Flight(commit, staged, entries, since)
             self._aside(commit, self._landed, self._overdue)
@@ -174,7 +175,7 @@ class Turns:
                 self._observe(flight.since, len(flight.entries))
                 durable = [True] * len(flight.entries)
             else:
-                durable = self._written_anew(flight.entries, error)
+                durable = self._wanted_anew(flight, error)
             self._settle(flight.staged, flight.entries, durable)
         self._commit()
         self._go_on()
@@ -220,16 +221,33 @@ class Turns:
         try:
             self._context.audit.write_all(entries)
         except Exception as error:
-            return self._written_anew(entries, error)
+            return self._written_anew(entries, error, len(entries))
         self._observe(began, len(entries))
         return [True] * len(entries)
 
-    def _written_anew(self, entries: Sequence[tuple[Phase, AuditRecord]], error: Exception) -> list[bool]:
-        """The same of those that could not be written together."""
+    def _written_anew(
+        self, entries: Sequence[tuple[Phase, AuditRecord]], error: Exception, together: int
+    ) -> list[bool]:
+        """The same of those that could not be written, so many of them together."""
         # Behind another program's lock, each alone would wait as long as all of them together.
-        if len(entries) > 1 and not isinstance(error, AuditBusyError):
+        if together > 1 and not isinstance(error, AuditBusyError):
             return [durable for entry in entries for durable in self._written([entry])]
         return self._failed(entries, error)
+
+    def _wanted_anew(self, flight: _Flight, error: Exception) -> list[bool]:
+        """The same of those that were on their way.
+
+        Who has ended meanwhile has written what takes the place of its record, and who got more to be written
+        waits for that: the record as it was would come behind it.
+        """
+        pendings = [connection.pending for connection in flight.staged]
+        wanted = [
+            pending is not None and pending.record is record
+            for pending, (_, record) in zip(pendings, flight.entries, strict=True)
+        ]
+        entries = list(compress(flight.entries, wanted))
+        anew = iter(self._written_anew(entries, error, together=len(wanted)))
+        return [next(anew) if is_wanted else True for is_wanted in wanted]
 
     def _refused(self, entries: Sequence[tuple[Phase, AuditRecord]]) -> list[bool]:
         """None of them: they would wait behind a commit that nobody waits for."""

@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from audit_records import make_record
+from audit_records import FINDING, make_record
 from support.trail import Trail
 
-from icapd.audit import AuditWriter
+from icapd.audit import AuditRecord, AuditWriter, Phase
+from icapd.audit.outbox.floods import Floods
 from icapd.errors import AuditBusyError
 
 #: Seconds that are over at once, and such that no test takes.
 SHORT, LONG = 0.01, 60.0
+RECORD, FOUND = make_record(), make_record(findings=(FINDING,))
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_a_commit_that_takes_too_long_fails_others_and_is_told_to_be_late(trail:
         for attempt in attempts:
             with pytest.raises(AuditBusyError, match=r"has not answered for 0\.01 s; look at the disk"):
                 attempt()
-        with pytest.raises(AuditBusyError, match=r"records 2 to 3 took longer than 0\.01 s"):
+        with pytest.raises(AuditBusyError, match=r"records took longer than 0\.01 s"):
             commit()
         writer.write(make_record())
     assert notes(trail, "late") == [{"from": 2, "to": 3}]
@@ -104,7 +106,7 @@ def refused(writer: AuditWriter) -> None:
 
 def test_strict_fails_at_once_until_the_database_is_back(trail: Trail) -> None:
     with trail.writer(mode="strict", patience=SHORT) as writer:
-        with pytest.raises(AuditBusyError, match=r"records 2 to 2 took longer than 0\.01 s; `icapd status`"):
+        with pytest.raises(AuditBusyError, match=r"records took longer than 0\.01 s; `icapd status`"):
             writer.write(make_record(host="late.test"))
         refused(writer)
         # No verdict depends on this one.
@@ -135,3 +137,42 @@ def test_off_has_nothing_to_commit(trail: Trail) -> None:
     with trail.writer(mode="off") as writer:
         writer.prepare([("final", make_record())])()
     assert trail.records() == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "late"),
+    [
+        pytest.param([("open", RECORD)], [], id="provisional"),
+        pytest.param([("drop", RECORD)], [], id="wanted by no policy"),
+        pytest.param([("final", FOUND)], [], id="counted"),
+        pytest.param([("open", RECORD), ("final", RECORD)], [{"from": 3, "to": 3}], id="one of two"),
+    ],
+)
+def test_what_comes_late_and_has_no_number_is_a_gap(
+    trail: Trail, entries: list[tuple[Phase, AuditRecord]], late: list[dict[str, object]]
+) -> None:
+    with trail.writer(mode="durable", patience=SHORT) as writer:
+        writer._floods = Floods(1, lambda: 0.0)
+        writer.write(FOUND)
+        commit = writer.prepare(entries)
+        commit.give_up()
+        with pytest.raises(AuditBusyError, match=r"took longer than 0\.01 s"):
+            commit()
+    assert notes(trail, "late") == late
+    (gap,) = notes(trail, "gap")
+    assert gap["attempts"] == 1
+
+
+def test_a_defect_of_ours_leaves_a_gap_that_says_so_and_nothing_of_the_record(
+    trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(_: object) -> None:
+        raise ValueError("secret")
+
+    with trail.writer() as writer:
+        with monkeypatch.context() as patch, pytest.raises(ValueError, match="secret"):
+            patch.setattr(writer, "_put", put)
+            writer.write(make_record())
+        writer.write(make_record())
+    (gap,) = notes(trail, "gap")
+    assert (gap["attempts"], gap["problem"]) == (1, "internal error: ValueError")

@@ -1,5 +1,6 @@
 """From the outboxes to the database: everything once, whatever dies, comes back or is refused in between."""
 
+import errno
 import os
 import signal
 import sqlite3
@@ -380,3 +381,57 @@ def test_a_connection_that_dies_within_a_copy_loses_and_doubles_nothing(
     assert trail.rows("SELECT count(*) FROM audit_finding") == [(200,)]
     assert trail.rows("SELECT count(*) FROM audit_dead_letter") == [(0,)]
     assert trail.verify().faults == []
+
+
+def test_a_mark_that_can_not_be_had_holds_only_its_outbox_up(trail: Trail) -> None:
+    # In the order of their names: those behind it, too.
+    writers = [trail.writer() for _ in range(3)]
+    for writer in writers:
+        writer.write(make_record())
+    first = min(writers, key=lambda writer: str(writer.writer_id))
+    mark = trail.outbox / f"{first.writer_id}.mark"
+    mark.unlink()
+    mark.mkdir()
+    with closing(trail.shipper()) as shipper:
+        shipper.round()
+        assert list(shipper.unreadable) == [first.writer_id]
+    assert trail.rows("SELECT count(*) FROM audit_event") == [(2,)]
+    mark.rmdir()
+    for writer in writers:
+        writer.close()
+    assert len(trail.records()) == 3
+
+
+def test_files_that_can_not_be_removed_hold_nothing_up(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        trail.write(make_record())
+
+    def unlink(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with closing(trail.shipper()) as shipper:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", unlink)
+            for _ in range(3):
+                shipper.round()
+            assert len(shipper.unreadable) == 2
+            assert all("Read-only file system" in problem for problem in shipper.problems)
+        while any(trail.outbox.iterdir()):
+            shipper.round()
+        assert not shipper.problems
+    assert len(trail.records()) == 2
+    assert trail.verify().exit_code(strict=True) == 0
+
+
+def test_what_can_not_be_ended_is_shipped_as_far_as_it_goes(trail: Trail) -> None:
+    dead = trail.writer()
+    dead.write(make_record())
+    dead._outbox.put("stream", "some-event", "{}")
+    dead._outbox.close()
+    dead._mark.close()
+    with closing(trail.shipper()) as shipper:
+        for _ in range(2):
+            shipper.round()
+            assert "the record some-event" in shipper.unreadable[dead.writer_id]
+        assert trail.rows("SELECT count(*) FROM audit_event") == [(1,)]
+    assert dead.file.exists()

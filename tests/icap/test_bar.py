@@ -338,7 +338,7 @@ def test_options_allow_what_the_client_offers(bench: Workbench, offered: str, al
 
 def test_options_are_answered_while_the_server_stops(bench: Workbench) -> None:
     session = bench.session()
-    session.close_after_response()
+    session.connection.close_after_response()
     (reply,) = replies_of(session.receive(wire.options()))
     assert reply.status == 200
     assert b"\r\nConnection: close\r\n" in reply.icap_head

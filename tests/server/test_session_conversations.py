@@ -99,7 +99,7 @@ class SessionConversation(RuleBasedStateMachine):
             case "lose":
                 self._end("client-gone")
             case "stop":
-                self.session.close_after_response()
+                self.session.connection.close_after_response()
 
     @precondition(lambda self: self.over)
     @rule()

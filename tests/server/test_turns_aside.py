@@ -1,10 +1,11 @@
 """Turns whose commits are made aside: what goes on meanwhile, what waits, and what becomes of failures."""
 
 import json
+import resource
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from support.sessions import Workbench
 from support.turns import CLEAN, LONG, STREAM, STREAM_END, Line, Loop
 
 from icapd.audit import Commit
+from icapd.errors import AuditError
 from icapd.policy import Policy
 from icapd.server.turns import MAX_RECORDS, Turns
 
 SECRET_BODY = wire.respmod(wire.OK, wire.chunked(b"KEY-" + SECRET, ieof=True), Preview="1024")
+NOT_RECORDED = b"could not be recorded"
 
 
 class Thread:
@@ -97,6 +100,23 @@ def stored(bench: Workbench) -> list[str]:
     with closing(sqlite3.connect(bench.audit.file)) as connection:
         rows = connection.execute("SELECT body FROM entry WHERE kind = 'event' ORDER BY seq")
         return [json.loads(body)["disposition"] for (body,) in rows]
+
+
+def streams(bench: Workbench) -> int:
+    """How many messages are under way, as the outbox has it."""
+    with closing(sqlite3.connect(bench.audit.file)) as connection:
+        return int(connection.execute("SELECT count(*) FROM stream").fetchone()[0])
+
+
+@contextmanager
+def full_disk(bench: Workbench) -> Iterator[None]:
+    """Meanwhile the outbox can't grow."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (Path(f"{bench.audit.file}-wal").stat().st_size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_while_a_commit_is_on_its_way_others_are_looked_at_and_share_the_next(scene: Scene) -> None:
@@ -185,7 +205,7 @@ def test_a_commit_that_fails_is_tried_record_by_record(
     monkeypatch.setattr(bench.audit, "_put", failing)
     scene.thread.land_all()
     assert clean.statuses == [204]
-    assert b"could not be recorded" in secret.sent and b"KEY-" not in secret.sent
+    assert NOT_RECORDED in secret.sent and b"KEY-" not in secret.sent
     scene.send(secret, CLEAN)
     scene.thread.land_all()
     assert secret.statuses == [200, 204]
@@ -199,10 +219,10 @@ def test_a_commit_that_takes_too_long_is_waited_for_no_more(scene: Scene, bench:
     scene.send(late, CLEAN)
     scene.thread.be_late()
     for line in (late, staged):
-        assert b"could not be recorded" in line.sent
+        assert NOT_RECORDED in line.sent
     # What comes meanwhile meets the fail mode at once.
     scene.send(behind, SECRET_BODY)
-    assert b"could not be recorded" in behind.sent
+    assert NOT_RECORDED in behind.sent
     scene.thread.land()
     bench.audit._lane._patience = bench.audit.patience = LONG
     scene.send(after, CLEAN)
@@ -220,3 +240,86 @@ def test_a_commit_that_is_over_is_never_late(scene: Scene) -> None:
     assert line.sent == b""
     landed(None)
     assert line.statuses == [204]
+
+
+class Slow(Line):
+    """A connection whose work that is apart is done when it is told to."""
+
+    def _work_apart(self) -> None:
+        pass
+
+    def work_apart(self) -> None:
+        if self.session.apart is not None:
+            self.session.apart.run()
+
+    def rejoin(self) -> None:
+        self.sent += self.session.rejoin()
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "refused"])
+def test_a_flow_whose_last_work_is_done_before_its_first_record_is_kept(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    bench = Workbench(policy, tmp_path, patience=-1.0)
+    scene = Scene(bench)
+    line = Slow(scene.context)
+    scene.send(line, STREAM + STREAM_END)
+    adaptation = line.session._adaptation
+    assert adaptation is not None
+    while line.work_apart() or not adaptation.is_done:
+        line.rejoin()
+        if line.pending is not None and not scene.thread.commits:
+            scene.turns.stage(line)
+            scene.loop.run()
+            assert adaptation._flowing is not None
+            adaptation._flowing.is_slow = True
+    # The adaptation is over, and neither its thread nor that of the commit has come back.
+    assert line.pending is not None and line.pending.phase == "open"
+    if not keeps:
+        bench.audit._lane._patience = bench.audit.patience = 0.0
+        scene.thread.be_late()
+    scene.thread.land()
+    line.rejoin()
+    if line.pending is not None:
+        scene.turns.stage(line)
+        scene.loop.run()
+    scene.thread.land_all()
+    assert line.statuses == [200]
+    assert line.sent.endswith(STREAM_END) if keeps else NOT_RECORDED in line.sent
+    assert stored(bench) == (["echoed"] if keeps else [])
+    bench.close()
+
+
+def test_a_flow_that_ended_while_its_commit_failed_is_recorded_once(scene: Scene, bench: Workbench) -> None:
+    first, flows, other = scene.lines(3)
+    scene.send(first, CLEAN)
+    scene.send(flows, STREAM)
+    scene.send(other, CLEAN)
+    scene.thread.land()
+    commit, landed, _ = scene.thread._waiting.popleft()
+    with full_disk(bench), pytest.raises(AuditError) as refused:
+        commit()
+    flows.session.abandon("client-gone")
+    landed(refused.value)
+    scene.loop.run()
+    scene.thread.land_all()
+    assert other.statuses == [204]
+    assert stored(bench) == ["unmodified", "cut", "unmodified"]
+    assert streams(bench) == 0
+
+
+def test_a_flow_that_has_more_to_record_when_its_commit_failed_is_tried_with_that(
+    scene: Scene, bench: Workbench
+) -> None:
+    (line,) = scene.lines(1)
+    scene.send(line, STREAM)
+    assert line.pending is not None
+    line.pending.record = replace(line.pending.record, risk_score=7)
+    commit, landed, _ = scene.thread._waiting.popleft()
+    with full_disk(bench), pytest.raises(AuditError) as refused:
+        commit()
+    landed(refused.value)
+    scene.loop.run()
+    scene.thread.land_all()
+    assert line.statuses == [200] and NOT_RECORDED not in line.sent
+    assert streams(bench) == 1

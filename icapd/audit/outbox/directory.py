@@ -12,7 +12,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import randbelow
 from typing import IO, Self
@@ -97,9 +97,12 @@ class Mark:
     """A writer's mark. Whoever has its lock owns the outbox: the worker, or after its death a shipper."""
 
     def __init__(self, directory: Path, writer_id: int) -> None:
-        """Raises AuditError when the file can't be had."""
+        """Raises OutboxError when the file can't be had."""
         self._path = directory / f"{writer_id}.mark"
-        self._file = _open(self._path)
+        try:
+            self._file = _open(self._path)
+        except AuditError as error:
+            raise OutboxError(str(error)) from None
 
     def lock(self) -> bool:
         """Own the outbox, until `close`; False when someone else does."""
@@ -107,24 +110,28 @@ class Mark:
 
     @property
     def shipped(self) -> int:
-        """The number up to which all is in the database; 0 when nothing is."""
-        return _sequence_in(os.pread(self._file.fileno(), _SEQUENCE.size, 0))
+        """The number up to which all is in the database; 0 when nothing is. Raises OutboxError."""
+        with self._errors("read; look at its disk"):
+            return _sequence_in(os.pread(self._file.fileno(), _SEQUENCE.size, 0))
 
     @shipped.setter
     def shipped(self, sequence: int) -> None:
         # One write of eight bytes: a reader sees the old number or the new one. After a loss of power it may
         # be an old one again, and rows be shipped twice, which the database notices.
-        try:
+        with self._errors("written; make room on its disk"):
             os.pwrite(self._file.fileno(), _SEQUENCE.pack(sequence), 0)
-        except OSError as error:
-            raise OutboxError(
-                f"{self._path}: can't be written ({error.strerror}); make room on its disk"
-            ) from None
 
     def remove(self) -> None:
-        """The outbox is no more."""
-        with suppress(FileNotFoundError):
-            self._path.unlink()
+        """The outbox is no more. Raises OutboxError."""
+        with self._errors(f"removed; {GIVE_ACCESS}"):
+            self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutboxError(f"{self._path}: {error.strerror}: can't be {what}") from None
 
     def close(self) -> None:
         self._file.close()

@@ -184,10 +184,14 @@ class OutboxFile:
             raise OutboxError(str(sqlite.failure(self.path, error))) from None
 
     def remove(self) -> None:
-        """Close it and take it off the disk."""
+        """Close it and take it off the disk. Raises OutboxError."""
         self.close()
-        for suffix in ("-wal", "-shm", ""):
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        try:
+            for suffix in ("-wal", "-shm", ""):
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        except OSError as error:
+            problem = f"{self.path}: {error.strerror}: can't be removed; {sqlite.GIVE_ACCESS}"
+            raise OutboxError(problem) from None
 
     def close(self) -> None:
         self.connection.close()

@@ -130,8 +130,9 @@ class AuditWriter:
     def prepare(self, entries: Iterable[tuple[Phase, AuditRecord]], *, waits: bool = True) -> Commit:
         """Does the same but for the commit, which the caller has to make; other writes wait for it."""
         if self.mode == "off":
-            return Commit(lambda _: None, lambda: self._came_late(0, 0))
+            return Commit(lambda _: None, lambda: self._came_late(1, 0, 0))
         waits = waits and self.mode == "strict"
+        entries = tuple(entries)
         with ExitStack() as undo:
             undo.enter_context(self._transaction(needs_database=waits))
             first = self._appender.sequence + 1
@@ -144,7 +145,7 @@ class AuditWriter:
             if waits and last >= first:
                 commit.await_shipped(self._mark, last, self.patience)
 
-        return Commit(commit, lambda: self._came_late(first, last))
+        return Commit(commit, lambda: self._came_late(first, last, len(entries)))
 
     def _put(self, entries: Iterable[tuple[Phase, AuditRecord]]) -> None:
         tallies = {}
@@ -252,19 +253,25 @@ class AuditWriter:
                     error = sqlite.failure(self.file, error)
                 if isinstance(error, AuditError):
                     self._remarks.failed(str(error))
+                elif isinstance(error, Exception):
+                    # A defect of ours, whose text may hold anything.
+                    self._remarks.failed(f"internal error: {type(error).__name__}")
                 raise error from None
         finally:
             self._lane.leave()
 
-    def _came_late(self, first: int, last: int) -> AuditError:
-        # Provisional records have no numbers.
+    def _came_late(self, first: int, last: int, entries: int) -> AuditError:
+        error = AuditBusyError(
+            f"{self.file}: records took longer than {self.patience:g} s; `icapd status` tells how the disk"
+            " and the database are"
+        )
         if last >= first:
             self._remarks.came_late(first, last)
-            self._awaited = last
-        return AuditBusyError(
-            f"{self.file}: records {first} to {last} took longer than {self.patience:g} s; `icapd status`"
-            " tells how the disk and the database are"
-        )
+            self._awaited = max(last, self._awaited)
+        if last - first + 1 < entries:
+            # Provisional records have no numbers, nor has what a flood counts.
+            self._remarks.failed(str(error))
+        return error
 
     def _require_shipped(self) -> None:
         """In `strict`, once a record came late: whether the database has it by now."""

@@ -125,15 +125,23 @@ class Shipper:
             if source is None:
                 return 0
             self._sources[writer_id] = source
+        problem: OutboxError | None = None
         if not source.is_ended and source.mark.lock():
             # Its worker is dead; nobody else can have the lock but another shipper, who would not let go.
-            self._adopt(source)
+            try:
+                self._adopt(source)
+            except OutboxError as error:
+                # What has its number is shipped all the same.
+                problem = error
         try:
-            return self._bring(source)
+            count = self._bring(source)
         except AuditError:
             # What was told to fail may have been done: it is looked at anew.
             self._notary.forget(writer_id)
             raise
+        if problem is not None:
+            raise problem
+        return count
 
     def _bring(self, source: _Source) -> int:
         writer_id = source.writer.writer_id

@@ -76,12 +76,12 @@ class Conversation:
         data = wire.take()
         while True:
             if self._connections.is_ending:
-                session.close_after_response()
+                session.connection.close_after_response()
             wire.send(self._work(data))
             if session.connection.must_close:
                 self.lingers = True
                 return False
-            if (rest := session.take_rest()) is not None:
+            if (rest := session.connection.take_rest()) is not None:
                 wire.unread += rest
                 return True
             if not data:
