@@ -103,6 +103,7 @@ class AsyncioEngine:
                 connection.rejoin()
             except Exception as error:
                 abort_defective(connection, error)
+            self.turns.release(connection)
 
         future = asyncio.get_running_loop().run_in_executor(self._threads, apart.run)
         self._apart.add(future)

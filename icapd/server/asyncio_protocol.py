@@ -26,7 +26,6 @@ class IcapProtocol(asyncio.Protocol):
         self._is_new = True  # nothing has arrived yet
         self._drains_since: float | None = None
         self._waiting = 0  # pieces of data that wait for their turn
-        self._behind: list[bytes] = []  # those of them that wait for work that is apart
         self._apart: Apart | None = None  # what was last set going in a thread
         self._is_tls = False
         self._is_ending = False  # it is we who close it
@@ -125,6 +124,10 @@ class IcapProtocol(asyncio.Protocol):
     def pending(self) -> Pending | None:
         return self._session.pending
 
+    @property
+    def waits(self) -> bool:
+        return self._session.pending is not None or self._session.apart is not None
+
     def _receive(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             return
@@ -144,9 +147,6 @@ class IcapProtocol(asyncio.Protocol):
         self._engine.turns.add(self, data)
 
     def work(self, data: bytes) -> None:
-        if self._session.apart is not None:
-            self._behind.append(data)
-            return
         self._waiting -= 1
         if self._waiting == 1:
             self._govern_reading()
@@ -160,21 +160,12 @@ class IcapProtocol(asyncio.Protocol):
         self._send(self._session.rejoin())
         if self._session.pending is not None:
             self._engine.turns.stage(self)
-        if self._session.apart is None:
-            behind, self._behind = self._behind, []
-            for data in behind:
-                self._engine.turns.add(self, data)
 
     def _work(self, data: bytes) -> None:
         self._engine.context.metrics.received_bytes.inc(len(data))
         self._send(self._session.receive(data))
-        if not data and self._has_answered:
+        if not data and not self.waits:
             self._close()
-
-    @property
-    def _has_answered(self) -> bool:
-        """Whether nothing is on its way to an answer."""
-        return self._session.pending is None and self._session.apart is None
 
     def _send(self, data: bytes) -> None:
         self._write(data)

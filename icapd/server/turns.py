@@ -32,6 +32,10 @@ class Working(Protocol):
     def pending(self) -> Pending | None:
         """The record that its next reply waits for."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether what it sends has to wait: for that record, or for work that is apart."""
+
     def work(self, data: bytes) -> None:
         """Take the data in; `pending` may be set then."""
 
@@ -80,7 +84,7 @@ class Turns:
         self._queue: deque[tuple[Working, bytes, float]] = deque()
         #: In their order; the values say nothing.
         self._staged: dict[Working, None] = {}
-        #: What has arrived behind a record that is not kept yet.
+        #: What has come from those that wait, in its order.
         self._behind: dict[Working, list[tuple[Working, bytes, float]]] = {}
         self._flight: _Flight | None = None
         #: Whether nobody waits for it any more.
@@ -114,7 +118,7 @@ class Turns:
         end = time.monotonic() + self._turn
         while self._queue and len(self._staged) < MAX_RECORDS:
             connection, data, since = piece = self._queue.popleft()
-            if _is_pending(connection):
+            if connection.waits:
                 # What it sent before comes first: it may have sent several requests at once.
                 self._behind.setdefault(connection, []).append(piece)
                 continue
@@ -147,7 +151,7 @@ class Turns:
                 entries.append((pending.phase, pending.record))
             else:
                 # It has ended meanwhile.
-                self._release(connection)
+                self.release(connection)
         self._staged = {}
         if not entries:
             return
@@ -207,11 +211,11 @@ class Turns:
             if _is_pending(connection):
                 self.stage(connection)
             else:
-                self._release(connection)
+                self.release(connection)
 
-    def _release(self, connection: Working) -> None:
-        """What it sent behind a record has its turn next."""
-        if pieces := self._behind.pop(connection, None):
+    def release(self, connection: Working) -> None:
+        """Unless it still waits, what it has sent meanwhile has its turn next, before what came later."""
+        if not connection.waits and (pieces := self._behind.pop(connection, None)):
             self._queue.extendleft(reversed(pieces))
             self._call()
 

@@ -227,3 +227,41 @@ def test_defect_in_one_connection_leaves_the_others_their_answers(bench: Workben
     loop.run()
     assert faulty.aborted == "internal-error"
     assert other.statuses == [204]
+
+
+class Busy:
+    """A connection whose work is apart until it says otherwise."""
+
+    pending = None
+
+    def __init__(self) -> None:
+        self.waits = False
+        self.worked: list[bytes] = []
+
+    def work(self, data: bytes) -> None:
+        self.worked.append(data)
+        self.waits = True
+
+    def settle(self, durable: bool) -> None:
+        raise AssertionError("nothing was pending")
+
+    def abort(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+
+def test_what_comes_while_work_is_apart_keeps_its_order(bench: Workbench) -> None:
+    loop = Loop()
+    turns = Turns(bench.context, 10, loop.calls.append, LONG)
+    busy, other = Busy(), Line(bench.context)
+    for data in (b"1", b"2", b"3"):
+        turns.add(busy, data)
+    loop.run()
+    for number in range(2, 5):
+        # It has arrived, and its turn has not come yet, when the work before is done.
+        turns.add(busy, b"%d" % (number + 2))
+        turns.add(other, CLEAN)
+        busy.waits = False
+        turns.release(busy)
+        loop.run()
+        assert busy.worked == [b"%d" % one for one in range(1, number + 1)]
+    assert other.statuses == [204] * 3

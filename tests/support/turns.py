@@ -29,6 +29,10 @@ class Line:
     def pending(self) -> Pending | None:
         return self.session.pending
 
+    @property
+    def waits(self) -> bool:
+        return self.session.pending is not None or self.session.apart is not None
+
     def work(self, data: bytes) -> None:
         self.sent += self.session.receive(data)
         self._work_apart()
