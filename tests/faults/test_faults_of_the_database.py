@@ -5,7 +5,6 @@ OUTAGE_SECONDS makes the outages as long as you like; by default they last for s
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,68 +13,17 @@ from pathlib import Path
 import pytest
 from support.database_servers import PostgreSQL
 from support.databases import make_tables
-from support.faults import REQUEST, page, settings, until
-from support.icapd import PATIENCE, Server, ask, serving
+from support.faults import page, settings, until
+from support.icapd import PATIENCE, Server, serving
+from support.load import Load
 from support.places import free_port
 from support.relay import relayed
 from support.trail import Trail, tally
 
 from icapd.audit.shipping.arrival import outstanding
 
-CLIENTS = 2
-#: Verdicts before, during and after an outage.
-VERDICTS = 200
 #: Seconds.
 OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "0"))
-
-
-class Load:
-    """Clients that ask, one message after the other, until they are told to stop."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._stopped = threading.Event()
-        self._verdict = threading.Condition()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
-        self.sent = 0
-        #: The ids of the transactions that were answered, and how many seconds each answer took.
-        self.seen: list[str] = []
-        self.waits: list[float] = []
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait_for_verdicts(self, count: int = VERDICTS) -> None:
-        """From now on."""
-        with self._verdict:
-            enough = len(self.seen) + count
-            assert self._verdict.wait_for(lambda: len(self.seen) >= enough, PATIENCE), "verdicts wait"
-
-    def _ask(self) -> None:
-        with self._server.connect() as connection:
-            while not self._stopped.is_set():
-                with self._verdict:
-                    self.sent += 1
-                begun = time.monotonic()
-                reply = ask(connection, REQUEST)
-                wait = time.monotonic() - begun
-                head = reply.partition(b"\r\n\r\n")[0]
-                (txn_id,) = (
-                    line.partition(b": ")[2].decode()
-                    for line in head.split(b"\r\n")
-                    if line.startswith(b"X-Icapd-Txn")
-                )
-                with self._verdict:
-                    self.seen.append(txn_id)
-                    self.waits.append(wait)
-                    self._verdict.notify_all()
 
 
 def outage(load: Load) -> None:
