@@ -55,9 +55,10 @@ def erase(
         icapd audit erase --user alice --dry-run
         icapd audit erase --client 192.0.2.7 --until 2026-06-01
 
-    client_ip, client_user and path become empty for ever; the rest of the record stays, and `icapd audit
-    verify` accepts it. Records that are held (`icapd audit hold`) stay as they are, and make the exit code
-    1. The deed is on record with a keyed fingerprint in the place of the name (`icapd audit fingerprint`).
+    With both, records that have both. client_ip, client_user and path become empty for ever; the rest of the
+    record stays, and `icapd audit verify` accepts it. Records that are held (`icapd audit hold`) stay as they
+    are, and make the exit code 1. The deed is on record with a keyed fingerprint in the place of the name
+    (`icapd audit fingerprint`).
     """
     if user is None and client is None:
         raise click.UsageError("whom? give --user, --client or both")

@@ -129,6 +129,35 @@ def test_hold_is_added_listed_and_released(kept: Kept) -> None:
     assert icapd(kept, "verify").exit_code == 0
 
 
+def test_a_list_tells_of_holds_that_were_tampered_with(kept: Kept) -> None:
+    icapd(kept, "hold", "add", "--user", "alice", "--reason", "case 17")
+    kept.trail.ship()
+    for statement, problem in (
+        ("UPDATE audit_hold SET note = replace(note, 'alice', 'bob')", "its signature is wrong"),
+        ("DELETE FROM audit_hold", "audit_hold lacks the hold"),
+    ):
+        with kept.database.write() as connection:
+            connection.exec_driver_sql(statement)
+        listed = icapd(kept, "hold", "list")
+        assert (listed.exit_code, problem in listed.stderr) == (1, True)
+
+
+def test_a_time_that_is_none_is_told_and_purged_nowhere(kept: Kept, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    with kept.database.write() as connection:
+        connection.exec_driver_sql("UPDATE audit_event SET occurred_at = '' WHERE writer_seq = 5")
+    for arguments in (
+        ("search",),
+        ("export", "-", "--format", "jsonl"),
+        ("purge", *BEFORE, "--yes", "--archive", str(tmp_path)),
+    ):
+        told = icapd(kept, *arguments)
+        assert (told.exit_code, "hold a time that is none" in told.stderr) == (3, True), arguments
+    assert icapd(kept, "verify").exit_code == 1
+    assert icapd(kept, "purge", *BEFORE, "--yes").exit_code == 1
+    assert kept.count() == 1
+
+
 def test_erase_is_on_record_without_the_name(kept: Kept, tmp_path: Path) -> None:
     (key,) = load_or_create_keys(tmp_path / "fingerprint.key")
     told = icapd(kept, "erase", "--user", "alice", "--dry-run", "--format", "json")
