@@ -182,6 +182,19 @@ def test_erase_leaves_what_is_held_and_says_so(kept: Kept, tmp_path: Path) -> No
     assert kept.trail.rows("SELECT count(*) FROM audit_event WHERE client_user = 'alice'") == [(5,)]
 
 
+def test_an_address_is_found_however_it_is_written(kept: Kept, tmp_path: Path) -> None:
+    load_or_create_keys(tmp_path / "fingerprint.key")
+    kept.write(3, client_ip="2001:db8::7")
+    told = icapd(kept, "hold", "add", "--client", "2001:DB8:0:0::7", "--reason", "case 17")
+    assert told.stderr == "holds 3 records that are there now\n"
+    assert icapd(kept, "erase", "--client", "2001:db8:0::7", "--dry-run").stdout.endswith("and 3 are held\n")
+    assert (
+        "would erase 20 records" in icapd(kept, "erase", "--client", "::ffff:192.0.2.7", "--dry-run").stdout
+    )
+    refused = icapd(kept, "erase", "--client", "192.0.2.256", "--yes")
+    assert (refused.exit_code, "is no address; write one such as" in refused.stderr) == (2, True)
+
+
 def test_erase_asks_whom(kept: Kept) -> None:
     refused = icapd(kept, "erase", "--yes", "--since", "2026-01-01")
     assert (refused.exit_code, "whom? give --user, --client or both" in refused.stderr) == (2, True)
