@@ -89,6 +89,8 @@ class Judgement:
             if seq >= claimed:
                 self._compare(seq, chain, table)
                 claimed = self._next_claimed()
+            if is_archived and not self._purged_after <= seq <= self._purged_to:
+                self._tell(Kind.MISSING, seq, table, "only its archive has it, and no purge took it")
         advance(rows % _STEP)
         self._last, self._chain, self._place = last, previous, place
         self._report.rows += rows
