@@ -63,7 +63,7 @@ def lines_in(format_: LineFormat) -> Callable[[StoredEvent], Iterable[str]]:
 def count(database_url: str, filters: Filters) -> int:
     """How many records an export has. Raises AuditError."""
     database = Database.parse(database_url)
-    with database.read() as connection:
+    with database.read(waits=True) as connection:
         schema.require_head(connection, database)
         return stored.count_events(connection, filters)
 
@@ -75,7 +75,7 @@ def export(database_url: str, filters: Filters, format_: Format, output: IO[byte
     """
     database = Database.parse(database_url)
     parquet = parquet_file(output) if format_ == "parquet" else None
-    with database.read() as connection:
+    with database.read(waits=True) as connection:
         schema.require_head(connection, database)
         if format_ in _LINES:
             yield from _write_lines(stored.events(connection, filters), format_, output)

@@ -69,7 +69,10 @@ def _rights() -> Iterator[str]:
     yield f"GRANT INSERT ON {shipped} TO {INGEST}"
     # How far each writer has come: no row of the trail.
     yield f"GRANT UPDATE ON {audit_shipment} TO {INGEST}"
-    yield f"GRANT DELETE ON {', '.join(name for name in names if name not in TABLES)} TO {RETENTION}"
+    # Holds are released, and what states an archive stays.
+    lasting = *TABLES, audit_hold.name, audit_archive.name
+    yield f"REVOKE DELETE ON {audit_hold}, {audit_archive} FROM {RETENTION}"
+    yield f"GRANT DELETE ON {', '.join(name for name in names if name not in lasting)} TO {RETENTION}"
     yield f"GRANT INSERT ON {', '.join(_OF_RETENTION)} TO {RETENTION}"
     # To release a hold; to erase a person in what was refused.
     yield f"GRANT UPDATE ON {audit_hold}, {audit_dead_letter} TO {RETENTION}"

@@ -48,7 +48,7 @@ class Filters:
 def search(database_url: str, filters: Filters) -> Iterator[AuditRecord]:
     """The matching records, newest first, as they were at the first one. Raises AuditError."""
     database = Database.parse(database_url)
-    with database.read() as connection:
+    with database.read(waits=True) as connection:
         schema.require_head(connection, database)
         if connection.dialect.name == "postgresql":
             # Compiling a question takes it up to a second, and the answer a few milliseconds.

@@ -50,7 +50,7 @@ def stats(database_url: str, by: By | None, filters: Filters) -> list[Count]:
     filters' limit is one of counts.
     """
     database = Database.parse(database_url)
-    with database.read() as connection:
+    with database.read(waits=True) as connection:
         schema.require_head(connection, database)
         rows = connection.execute(_statement(by, filters, connection.dialect.name))
         # MariaDB's sums are decimal numbers, and of no rows they are NULL.

@@ -15,6 +15,7 @@ grow at their end (time, transaction); PostgreSQL and MariaDB have them all.
 Secrets are in none of these columns: `path` and `excerpt` arrive masked, `fingerprint` is keyed.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -37,12 +38,14 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeEngine
 
 from icapd.audit import instants
+from icapd.errors import AuditError
 
 metadata = MetaData()
 
 #: `Index(info=OF_SERVERS)`: an index that a server's own SQLite file does without.
 OF_SERVERS = {"not_in": "sqlite"}
 
+_REMEDY = "`icapd audit verify` tells in which row"
 #: A UUID where the database has such a type, its usual text elsewhere; a str in Python.
 _UUID = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 #: MariaDB's own TEXT ends at 64 KiB.
@@ -70,6 +73,19 @@ class Instant(TypeDecorator[int]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> int | None:
         """From the database."""
         return None if value is None else instants.from_datetime(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], int | None]:
+        """SQLite takes anything for a time, and its type ends at what is none."""
+        process = super().result_processor(dialect, coltype)
+        assert process is not None
+
+        def checked(value: Any) -> int | None:
+            try:
+                return process(value)
+            except (TypeError, ValueError, AttributeError):
+                raise AuditError(f"the audit tables hold a time that is none; {_REMEDY}") from None
+
+        return checked
 
 
 def _key() -> list[Column[int]]:

@@ -9,6 +9,7 @@ from icapd.audit import deeds
 from icapd.audit.database import Database
 from icapd.audit.retention import erasure
 from icapd.audit.search import Filters
+from icapd.cli.addresses import address
 from icapd.cli.audit_options import (
     as_asked,
     await_arrival,
@@ -30,7 +31,7 @@ EXIT_HELD = 1
 
 @click.command()
 @click.option("--user", metavar="NAME", callback=printable_text, help="The user's records.")
-@click.option("--client", metavar="IP", callback=printable_text, help="Those of the client's address.")
+@click.option("--client", metavar="IP", callback=address, help="Those of the client's address.")
 @click.option("--since", metavar="TIME", callback=instant, help="From this time on: 7d ago, or ISO 8601.")
 @click.option("--until", metavar="TIME", callback=instant, help="Before this time.")
 @click.option("--dry-run", is_flag=True, help="Only say how many there are.")
@@ -55,9 +56,10 @@ def erase(
         icapd audit erase --user alice --dry-run
         icapd audit erase --client 192.0.2.7 --until 2026-06-01
 
-    client_ip, client_user and path become empty for ever; the rest of the record stays, and `icapd audit
-    verify` accepts it. Records that are held (`icapd audit hold`) stay as they are, and make the exit code
-    1. The deed is on record with a keyed fingerprint in the place of the name (`icapd audit fingerprint`).
+    With both, records that have both. client_ip, client_user and path become empty for ever; the rest of the
+    record stays, and `icapd audit verify` accepts it. Records that are held (`icapd audit hold`) stay as they
+    are, and make the exit code 1. The deed is on record with a keyed fingerprint in the place of the name
+    (`icapd audit fingerprint`).
     """
     if user is None and client is None:
         raise click.UsageError("whom? give --user, --client or both")

@@ -1,6 +1,7 @@
 """`icapd audit hold`: legal holds, which keep records from being purged or erased."""
 
 import json
+import sys
 from typing import Any
 
 import click
@@ -17,6 +18,9 @@ from icapd.cli.audit_options import as_asked, filter_options, keys_of, printable
 from icapd.cli.audit_view import as_text
 from icapd.cli.tables import console
 from icapd.settings import Settings
+
+#: The exit code when a hold was tampered with.
+EXIT_TAMPERED = 1
 
 _reason_option = click.option(
     "--reason", required=True, metavar="TEXT", callback=printable_text, help="Why; a case's number."
@@ -60,7 +64,7 @@ def add(settings: Settings, /, reason: str, **filters: Any) -> None:
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_obj
 def list_(settings: Settings, all_: bool, public_keys: tuple[str, ...], format_: str) -> None:
-    """Print the holds that are in force."""
+    """Print the holds that are in force. Exit code 1 when one of them is not what it was, or not there."""
     keys = keys_of(settings, public_keys)
     with reading(Database.parse(settings.audit.database_url)) as connection:
         found = [one for one in holds.stored(connection, keys.verifiers) if all_ or not one.release]
@@ -76,6 +80,8 @@ def list_(settings: Settings, all_: bool, public_keys: tuple[str, ...], format_:
             click.echo(one.problem, err=True)
     for writer_id in missing:
         click.echo(f"audit_hold lacks the hold that writer {writer_id} tells of in audit_admin", err=True)
+    if missing or any(one.problem for one in found):
+        sys.exit(EXIT_TAMPERED)
 
 
 @hold.command()

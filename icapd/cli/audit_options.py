@@ -18,6 +18,7 @@ from icapd.audit.record import SEVERITIES, Verdict
 from icapd.audit.retention.keys import Keys
 from icapd.audit.search import Filters
 from icapd.audit.shipping.arrival import outstanding
+from icapd.cli.addresses import address
 from icapd.cli.times import instant
 from icapd.settings import Settings
 
@@ -70,7 +71,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--verdict", type=click.Choice(get_args(Verdict)), help="What the policy decided."),
         click.option("--rule", metavar="ID", callback=printable_text, help="A rule that found something."),
-        click.option("--client", metavar="IP", callback=printable_text, help="The client's address."),
+        click.option("--client", metavar="IP", callback=address, help="The client's address."),
         click.option(
             "--user", metavar="NAME", callback=printable_text, help="The user that the proxy authenticated."
         ),

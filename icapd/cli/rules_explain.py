@@ -1,6 +1,5 @@
 """`icapd rules explain`: what the policy says about one kind of message, and why."""
 
-import ipaddress
 import time
 from pathlib import Path
 from typing import Any, get_args
@@ -9,6 +8,7 @@ import click
 import msgspec
 from rich.table import Table
 
+from icapd.cli.addresses import address
 from icapd.cli.tables import console
 from icapd.configuration import rules_directory
 from icapd.policy import Direction, Facts, facts_of, load_policy
@@ -16,18 +16,11 @@ from icapd.policy.explain import ExceptionAnswer, Explanation, RuleExplanation, 
 from icapd.settings import Settings
 
 
-def _address(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text)) if text else ""
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no address") from None
-
-
 @click.command("explain")
 @click.argument("rule_id", metavar="[RULE_ID]", required=False)
 @click.option("--host", default="", metavar="NAME", help="The origin's host name.")
 @click.option("--user", default="", metavar="NAME", help="The user that the proxy authenticated.")
-@click.option("--client", default="", metavar="IP", callback=_address, help="The client's address.")
+@click.option("--client", default="", metavar="IP", callback=address, help="The client's address.")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="A group of the user; repeatable.")
 @click.option("--path", default="", metavar="PATH", help="The URL's path.")
 @click.option("--method", default="", metavar="METHOD", help="The HTTP method.")

@@ -18,6 +18,7 @@ from icapd.audit.retention.keys import Keys
 from icapd.audit.retention.purge import Outcome
 from icapd.errors import AuditError
 from icapd.server.supervision.messages import told
+from icapd.server.telemetry.internal_error import log_internal_error
 from icapd.settings import Audit
 
 log = structlog.get_logger()
@@ -60,6 +61,11 @@ class Retention:
             seconds = INTERVAL
         except AuditError as error:
             self._tell(told(error))
+            seconds = AGAIN
+        except Exception as error:
+            # Nobody waits for this thread: were it to end, nothing would ever be purged, and nobody told.
+            log_internal_error(error)
+            self._tell(f"retention: internal error ({type(error).__name__}); the log has its place")
             seconds = AGAIN
         self._steps, self._due = None, time.monotonic() + seconds
         return True

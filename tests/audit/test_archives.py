@@ -18,7 +18,7 @@ from icapd.audit.retention import archive, batches
 from icapd.audit.retention import purge as purging
 from icapd.audit.retention.classes import Cutoffs
 from icapd.audit.retention.purge import Outcome
-from icapd.audit.tables import audit_archive
+from icapd.audit.tables import audit_archive, audit_event
 from icapd.errors import AuditError
 
 pytest.importorskip("pyarrow")
@@ -117,6 +117,23 @@ def test_only_what_is_in_the_file_goes(tmp_path: Path, place: Path, monkeypatch:
     kept.trail.ship()
     report = kept.trail.verify(archives=files(place))
     assert (report.faults, report.purged) == ([], 0)
+
+
+def test_a_row_that_no_purge_took_is_missing_though_an_archive_has_it(
+    in_sqlite: Kept, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a run that was killed behind its archive: whoever takes such a row out is no purge."""
+    monkeypatch.setattr(batches, "ROWS", 10)
+    steps = purging.purge(in_sqlite.database, in_sqlite.keys, Cutoffs(AFTER_RECORDS), Outcome(), place)
+    while not in_sqlite.count("audit_archive"):
+        next(steps)
+    steps.close()
+    in_sqlite.purge(allowed=NOON + 20_000)
+    Tampered(in_sqlite.trail, 0).run(delete(audit_event).where(audit_event.c.writer_seq.in_([9, 23, 50])))
+    report = in_sqlite.trail.verify(archives=files(place))
+    assert [(fault.kind, fault.writer_seq) for fault in report.faults] == [
+        (Kind.MISSING, seq) for seq in (23, 50)
+    ]
 
 
 def test_an_altered_archive_is_told(in_sqlite: Kept, place: Path) -> None:

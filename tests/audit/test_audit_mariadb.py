@@ -1,5 +1,8 @@
 """What MariaDB does otherwise unless it is told: texts, bytes, times and what is too long."""
 
+import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +12,10 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import DataError
 from support.trail import Trail
 
-from icapd.audit import database
+from icapd.audit import database, export
 from icapd.audit.database import Database
 from icapd.audit.search import Filters, search
+from icapd.audit.stats import stats
 from icapd.audit.tables import audit_dead_letter
 from icapd.errors import AuditError
 
@@ -53,6 +57,29 @@ def test_bytes_come_back_whole(trail: Trail) -> None:
         with Database.parse(trail.url).write() as connection:
             connection.execute(text("UPDATE audit_event SET chain = :chain"), {"chain": chain})
         assert trail.rows("SELECT chain FROM audit_event") == [(chain,)]
+
+
+def test_questions_about_all_rows_may_take_their_time(
+    trail: Trail, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trail.write(make_record())
+    trail.ship()
+    for name in ("read_timeout", "write_timeout"):
+        monkeypatch.setitem(database._SERVERS["mariadb"][2], name, 0.2)
+    questions: dict[str, Callable[[], object]] = {
+        "search": lambda: list(search(trail.url, Filters())),
+        "stats": lambda: stats(trail.url, None, Filters()),
+        "count": lambda: export.count(trail.url, Filters()),
+        "export": lambda: list(export.export(trail.url, Filters(), "jsonl", io.BytesIO())),
+        "verify": lambda: trail.verify().faults,
+    }
+    with ThreadPoolExecutor(len(questions)) as pool:
+        with Database.parse(trail.url).read(waits=True) as connection:
+            connection.execute(text("LOCK TABLES audit_event WRITE"))
+            answers = {name: pool.submit(question) for name, question in questions.items()}
+            done, _ = wait(answers.values(), timeout=1)
+            assert not done
+        assert {name: answer.exception() for name, answer in answers.items()} == dict.fromkeys(questions)
 
 
 def test_what_is_too_long_is_refused_and_never_cut(trail: Trail) -> None:

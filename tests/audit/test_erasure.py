@@ -59,6 +59,19 @@ def test_only_whom_it_is_about(tmp_path: Path, subject: dict[str, object], count
     assert erase(kept, **subject) == count
 
 
+def test_a_row_whose_time_is_none_is_erased_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite takes anything; and people can be in rows that somebody has spoilt."""
+    monkeypatch.setattr(erasure, "_ROWS", 7)
+    kept = Kept(Trail.make(tmp_path))
+    kept.write(20)
+    for seq, value in ((2, "yesterday"), (9, ""), (12, "2026-05-17T10:00:00")):
+        row = text("UPDATE audit_event SET occurred_at = :value WHERE writer_seq = :seq")
+        Tampered(kept.trail, 0).run(row.bindparams(value=value, seq=seq))
+    assert erase(kept, user="alice") == 20
+    left = kept.trail.rows("SELECT count(*) FROM audit_event WHERE client_user = 'alice' OR path <> ''")
+    assert left == [(0,)]
+
+
 def test_a_dead_letter_is_erased_too(kept: Kept) -> None:
     """A row that the database refused holds the record as it was in the outbox."""
     with kept.trail.writer() as writer:

@@ -101,6 +101,19 @@ def test_rows_besides_are_held_by_their_time(in_sqlite: Holding) -> None:
     assert in_sqlite.purge_all() == 0
 
 
+def test_the_row_that_tells_of_a_hold_stays_as_long_as_that(kept: Holding) -> None:
+    """Else the hold could be taken out unseen once its row has gone."""
+    kept.write(20)
+    hold = kept.hold(until=NOON)
+    kept.trail.ship()
+    kept.purge(allowed=AFTER_ALL, found=AFTER_ALL, admin=AFTER_ALL)
+    assert kept.trail.rows("SELECT count(*) FROM audit_admin WHERE action = 'hold-add'") == [(1,)]
+    kept.release(hold.hold_id)
+    kept.purge(allowed=AFTER_ALL, found=AFTER_ALL, admin=AFTER_ALL)
+    assert kept.count("audit_admin") == 0
+    assert kept.trail.verify().faults == []
+
+
 def test_a_hold_that_comes_during_a_purge_counts_from_then_on(
     in_sqlite: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:

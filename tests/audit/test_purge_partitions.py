@@ -79,9 +79,7 @@ def test_administrative_rows_are_dropped_with_their_writers(kept: Holding) -> No
     assert kept.trail.verify().faults == []
 
 
-def test_killed_between_the_statement_and_the_drop_it_goes_on(
-    kept: Holding, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_before_the_drop_it_goes_on(kept: Holding, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "ROWS", 30)
     for steps in (1, 2, 3):
         step = purging.purge(kept.database, kept.keys, Cutoffs(JUNE, JUNE), Outcome())
@@ -91,6 +89,36 @@ def test_killed_between_the_statement_and_the_drop_it_goes_on(
         assert (report.faults, report.rows, report.exit_code(strict=True)) == ([], 102, 0)
     assert EVENTS in kept.purge(allowed=JUNE, found=JUNE).partitions
     assert (kept.trail.verify().faults, kept.count()) == ([], 0)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_what_is_held_before_the_drop_stays_and_verifies(
+    kept: Holding, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    monkeypatch.setattr(batches, "ROWS", 30)
+    steps = purging.purge(kept.database, kept.keys, Cutoffs(JUNE, JUNE), Outcome())
+    list(islice(steps, 4))
+    kept.hold(since=NOON + 40_000, until=NOON + 50_000)
+    if is_killed:
+        steps.close()
+        kept.purge(allowed=JUNE, found=JUNE)
+    else:
+        list(steps)
+    assert (kept.count(), EVENTS in names(kept)) == (10, True)
+    report = kept.trail.verify()
+    assert (report.faults, report.purged) == ([], 90)
+
+
+def test_where_a_row_is_not_what_it_was_the_others_verify_after_each_batch(
+    kept: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "ROWS", 30)
+    with psycopg.connect(kept.trail.url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE audit_event SET host = 'elsewhere.example' WHERE writer_seq = 50")
+    for _ in purging.purge(kept.database, kept.keys, Cutoffs(JUNE, JUNE), outcome := Outcome()):
+        assert [fault.writer_seq for fault in kept.trail.verify().faults] == [50]
+    assert (outcome.rows, outcome.refused, kept.count()) == (99, 1, 1)
 
 
 def test_a_row_that_comes_late_is_not_dropped_with_the_rest(kept: Holding) -> None:

@@ -20,7 +20,14 @@ from icapd.audit.evidence.verify import verify
 from icapd.audit.retention.classes import Cutoffs
 from icapd.audit.retention.keys import Keys
 from icapd.audit.retention.purge import Outcome, purge
-from icapd.audit.tables import audit_admin, audit_checkpoint, audit_event, audit_finding, audit_purge
+from icapd.audit.tables import (
+    audit_admin,
+    audit_checkpoint,
+    audit_event,
+    audit_finding,
+    audit_purge,
+    audit_shipment,
+)
 
 #: A record that stays: the fourth with a finding; it stands between the stretches 32 to 40 and 42 to 50.
 STAYS = 41
@@ -154,6 +161,33 @@ def test_tampering_with_what_was_purged_is_told(
     assert purged.trail.verify().exit_code(strict=False) in kinds
 
 
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("behind", [1, STAYS, 101])
+def test_rows_that_are_put_in_behind_one_that_stays_are_told(purged: Purged, behind: int, count: int) -> None:
+    """Their chains are as they have to be: the row before is there, and the ones behind are not."""
+    if behind == 101:
+        purged.purge(found=AFTER_RECORDS)
+        behind = 1
+    for seq in range(behind + 1, behind + 1 + count):
+        key = (purged.writer_id, NOON, seq)
+        chain = canonical.next_link(purged.hands.chain(seq - 1), canonical.admin_form(key, "pardon", "{}"))
+        row = dict(zip(("writer_id", "occurred_at", "writer_seq"), key, strict=True))
+        purged.hands.run(insert(audit_admin).values(**row, action="pardon", detail="{}", chain=chain))
+    report = purged.trail.verify()
+    assert [(fault.kind, fault.writer_seq) for fault in report.faults] == [(Kind.ALTERED, behind + count)]
+
+
+def test_rows_of_a_writer_that_is_gone_are_told(purged: Purged) -> None:
+    writer_id = purged.writer_id
+    purged.purge(allowed=AFTER_ALL, found=AFTER_ALL, admin=AFTER_ALL)
+    assert (purged.count("audit_writer"), purged.trail.verify().faults) == (0, [])
+    form = canonical.admin_form((writer_id, NOON, 1), "pardon", "{}")
+    chain = canonical.next_link(canonical.BEGINNING, form)
+    row = {"writer_id": writer_id, "occurred_at": NOON, "writer_seq": 1}
+    purged.hands_of_nobody.run(insert(audit_admin).values(**row, action="pardon", detail="{}", chain=chain))
+    assert purged.trail.verify().exit_code(strict=False) == Kind.ALTERED
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Purged:
     kept = Purged(Trail.make(tmp_path))
@@ -207,13 +241,13 @@ def test_what_is_not_what_it_was_stays_and_is_told(
 
 
 def test_rows_of_an_outbox_that_comes_again_go_again(kept: Purged) -> None:
-    kept.hands.run(text("CREATE TABLE copy AS SELECT * FROM audit_event WHERE writer_seq BETWEEN 2 AND 9"))
+    kept.hands.run(text("CREATE TABLE copy AS SELECT * FROM audit_event WHERE writer_seq BETWEEN 2 AND 10"))
     kept.purge(allowed=AFTER_RECORDS)
     stretches = kept.stretches()
     kept.hands.run(text("INSERT INTO audit_event SELECT * FROM copy"))
     report = kept.trail.verify()
-    assert (report.faults, report.purged) == ([], 82)
-    assert kept.purge(allowed=AFTER_RECORDS).rows == 8
+    assert (report.faults, report.purged) == ([], 81)
+    assert kept.purge(allowed=AFTER_RECORDS).rows == 9
     assert (kept.stretches(), kept.trail.verify().faults) == (stretches, [])
 
 
@@ -238,6 +272,22 @@ def test_a_writer_whose_end_is_not_signed_stays(kept: Purged, tamper: Callable[[
     assert outcome.refused >= 1
     assert kept.trail.verify().exit_code(strict=False) < PURGED
     assert kept.count("audit_writer") == 1
+
+
+def test_a_writer_of_which_a_row_was_taken_out_stays(purged: Purged) -> None:
+    """Else who it was would go along, and with it what tells of the row."""
+    purged.delete(STAYS)
+    outcome = purged.purge(allowed=AFTER_ALL, found=AFTER_ALL, admin=AFTER_ALL)
+    assert (outcome.refused, purged.count("audit_writer"), purged.count("audit_admin")) == (2, 1, 2)
+    faults = purged.trail.verify().faults
+    assert [(fault.kind, fault.writer_seq) for fault in faults] == [(Kind.MISSING, STAYS)]
+
+
+def test_rows_that_only_seem_to_be_without_chains_stay(kept: Purged) -> None:
+    for table in (audit_shipment, audit_checkpoint):
+        kept.hands.run(delete(table))
+    outcome = kept.purge(allowed=AFTER_RECORDS, found=AFTER_RECORDS)
+    assert (outcome.rows, outcome.refused, kept.count()) == (0, 100, 100)
 
 
 def test_anchors_of_what_was_purged_are_no_fault(tmp_path: Path) -> None:

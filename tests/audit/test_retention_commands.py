@@ -129,6 +129,35 @@ def test_hold_is_added_listed_and_released(kept: Kept) -> None:
     assert icapd(kept, "verify").exit_code == 0
 
 
+def test_a_list_tells_of_holds_that_were_tampered_with(kept: Kept) -> None:
+    icapd(kept, "hold", "add", "--user", "alice", "--reason", "case 17")
+    kept.trail.ship()
+    for statement, problem in (
+        ("UPDATE audit_hold SET note = replace(note, 'alice', 'bob')", "its signature is wrong"),
+        ("DELETE FROM audit_hold", "audit_hold lacks the hold"),
+    ):
+        with kept.database.write() as connection:
+            connection.exec_driver_sql(statement)
+        listed = icapd(kept, "hold", "list")
+        assert (listed.exit_code, problem in listed.stderr) == (1, True)
+
+
+def test_a_time_that_is_none_is_told_and_purged_nowhere(kept: Kept, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    with kept.database.write() as connection:
+        connection.exec_driver_sql("UPDATE audit_event SET occurred_at = '' WHERE writer_seq = 5")
+    for arguments in (
+        ("search",),
+        ("export", "-", "--format", "jsonl"),
+        ("purge", *BEFORE, "--yes", "--archive", str(tmp_path)),
+    ):
+        told = icapd(kept, *arguments)
+        assert (told.exit_code, "hold a time that is none" in told.stderr) == (3, True), arguments
+    assert icapd(kept, "verify").exit_code == 1
+    assert icapd(kept, "purge", *BEFORE, "--yes").exit_code == 1
+    assert kept.count() == 1
+
+
 def test_erase_is_on_record_without_the_name(kept: Kept, tmp_path: Path) -> None:
     (key,) = load_or_create_keys(tmp_path / "fingerprint.key")
     told = icapd(kept, "erase", "--user", "alice", "--dry-run", "--format", "json")
@@ -151,6 +180,19 @@ def test_erase_leaves_what_is_held_and_says_so(kept: Kept, tmp_path: Path) -> No
     assert (done.exit_code, done.stdout) == (1, "erased 15 records\n")
     assert "5 records are held and stay" in done.stderr
     assert kept.trail.rows("SELECT count(*) FROM audit_event WHERE client_user = 'alice'") == [(5,)]
+
+
+def test_an_address_is_found_however_it_is_written(kept: Kept, tmp_path: Path) -> None:
+    load_or_create_keys(tmp_path / "fingerprint.key")
+    kept.write(3, client_ip="2001:db8::7")
+    told = icapd(kept, "hold", "add", "--client", "2001:DB8:0:0::7", "--reason", "case 17")
+    assert told.stderr == "holds 3 records that are there now\n"
+    assert icapd(kept, "erase", "--client", "2001:db8:0::7", "--dry-run").stdout.endswith("and 3 are held\n")
+    assert (
+        "would erase 20 records" in icapd(kept, "erase", "--client", "::ffff:192.0.2.7", "--dry-run").stdout
+    )
+    refused = icapd(kept, "erase", "--client", "192.0.2.256", "--yes")
+    assert (refused.exit_code, "is no address; write one such as" in refused.stderr) == (2, True)
 
 
 def test_erase_asks_whom(kept: Kept) -> None:

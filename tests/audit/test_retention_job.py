@@ -131,3 +131,26 @@ def test_what_keeps_it_from_its_work_is_told_and_tried_again(
     for _ in range(6):
         job.work()
     assert (job.problem, in_sqlite.count(), len(list(archive.iterdir()))) == ("", 2, 1)
+
+
+def test_a_defect_is_told_and_does_not_end_it(
+    in_sqlite: Kept, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = 1000.0
+    monkeypatch.setattr(retention.time, "monotonic", lambda: clock)
+    job = Retention(keeping(in_sqlite, allowed=30))
+    with monkeypatch.context() as context:
+        context.setattr(retention.purge, "is_due", lambda *_: 1 / 0)
+        assert job.work()
+    assert "internal error (ZeroDivisionError)" in job.problem
+    clock += retention.AGAIN + 1
+    for _ in range(3):
+        job.work()
+    assert (job.problem, in_sqlite.count()) == ("", 2)
+
+
+def test_more_days_than_there_are_keep_all(in_sqlite: Kept) -> None:
+    job = Retention(keeping(in_sqlite, allowed=10**9))
+    assert job.work()
+    job.close()
+    assert (job.problem, in_sqlite.count()) == ("", 20)

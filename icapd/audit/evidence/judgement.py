@@ -35,10 +35,12 @@ class Judgement:
         self._claim = next(claims, None)
         self._shipped = shipped
         self._is_gone = is_gone
-        #: Up to which number rows need not be there, for all that was read of what is signed.
-        self._purged_to = 0
+        #: Behind which number and up to which rows need not be there, by what was read of what is signed.
+        self._purged_after = self._purged_to = 0
         #: Number and chain of the row before; no chain when nothing is known of it.
         self._last = max(0, first - 1)
+        #: The table of that row; "" for one that its archive proves.
+        self._place = ""
         self._chain = canonical.BEGINNING if first <= 1 else None
         #: Whether rows without a chain may be: those of an icapd that had none.
         self._may_lack_chains = shipped is None and self._claim is None
@@ -52,7 +54,7 @@ class Judgement:
     def follow(self, links: Iterable[Link], advance: Callable[[int], None]) -> None:
         """Compare row after row. `advance` is told every now and then by how many."""
         rows = erased = 0
-        last, previous, is_begun = self._last, self._chain, self._chain is not None
+        last, previous, is_begun, place = self._last, self._chain, self._chain is not None, self._place
         claimed = self._next_claimed()
         for seq, table, form, chain, problem, is_erased, is_end, is_archived, _, _ in links:
             rows += 1
@@ -73,6 +75,7 @@ class Judgement:
                 self._tell(Kind.DUPLICATED, seq, table, "there is another row of that number")
                 continue
             if seq > last + 1:
+                self._tell_put_in(last, place)
                 previous = self._pass_over(last, seq, "" if is_archived else table)
             if form is None:
                 self._tell(Kind.ALTERED, seq, table, problem)
@@ -80,19 +83,22 @@ class Judgement:
                 self._tell(Kind.ALTERED, seq, table, "its chain was taken off")
             elif previous is not None and canonical.next_link(previous, form) != chain:
                 self._tell(Kind.ALTERED, seq, table, "is not what its chain says")
-            last, self._is_end = seq, is_end
+            last, self._is_end, place = seq, is_end, "" if is_archived else table
             previous = chain if isinstance(chain, bytes) and len(chain) == _CHAIN_SIZE else None
             erased += is_erased
             if seq >= claimed:
                 self._compare(seq, chain, table)
                 claimed = self._next_claimed()
+            if is_archived and not self._purged_after <= seq <= self._purged_to:
+                self._tell(Kind.MISSING, seq, table, "only its archive has it, and no purge took it")
         advance(rows % _STEP)
-        self._last, self._chain = last, previous
+        self._last, self._chain, self._place = last, previous, place
         self._report.rows += rows
         self._report.erased += erased
 
     def conclude(self) -> bool:
         """What can be said at the writer's end; returns whether its writer has ended."""
+        self._tell_put_in(self._last, self._place)
         newest = self._pass_tail()
         last, shipped = self._last, self._shipped
         if newest is not None and newest.seq > last:
@@ -182,10 +188,17 @@ class Judgement:
 
     def _next(self) -> None:
         if self._claim is not None:
-            self._purged_to = max(self._purged_to, self._claim.purged_to)
+            if self._claim.purged_to > self._purged_to:
+                self._purged_after, self._purged_to = self._claim.seq, self._claim.purged_to
             if self._claim.place != PURGED:
                 self.signed_at = max(self._claim.signed_at, self.signed_at or 0)
         self._claim = next(self._claims, None)
+
+    def _tell_put_in(self, last: int, place: str) -> None:
+        """Of the last row before a gap within a stretch that was purged: only with its end it is proved."""
+        if place and self._purged_after < last < self._purged_to:
+            rows = f"rows {self._purged_after + 1} to {self._purged_to}"
+            self._tell(Kind.ALTERED, last, place, f"nothing proves it: {rows} were purged")
 
     def _tell_missing(self, last: int, seq: int) -> bool:
         """That what lies between is not there, nor purged; returns False."""

@@ -65,7 +65,8 @@ class Reader:
         """
         at, seq = table.c.occurred_at, table.c.writer_seq
         of_writer = table.c.writer_id == writer_id, wanted
-        behind = at >= after[0], (at > after[0]) | (seq > after[1])
+        # From the beginning also what is no time, and sorts before all of them.
+        behind = (at >= after[0], (at > after[0]) | (seq > after[1])) if after > (0, 0) else ()
         chosen = select(*self._columns(table, COLUMNS[table])).where(*of_writer, *behind)
         rows = self._connection.execute(chosen.order_by(at, seq).limit(limit)).all()
         findings: Sequence[Sequence[Any]] = ()

@@ -78,7 +78,7 @@ def verify(
     # Before the state of the database that is looked at: what is anchored then is there.
     claims = Claims(verifiers, anchor_file, report)
     try:
-        with database.read() as connection, _rows_of(archives) as archived:
+        with database.read(waits=True) as connection, _rows_of(archives) as archived:
             schema.require_head(connection, database)
             check_archives(connection, archives, verifiers, report)
             _Verification(connection, archived, verifiers, claims, scope, report).run(advance, expect)

@@ -4,7 +4,6 @@ The file is whole and on the disk, and what states its SHA-256 in the database, 
 only rows that are in it go.
 """
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -22,6 +21,7 @@ from icapd.audit.formats import flat
 from icapd.audit.retention.keys import Keys
 from icapd.audit.retention.transactions import reading, transaction
 from icapd.audit.retention.units import Unit
+from icapd.audit.secret_file import sync_directory
 from icapd.audit.stored import PlainRow, chosen_events, chosen_rows
 from icapd.audit.tables import audit_archive, audit_checkpoint, audit_event, audit_writer
 from icapd.errors import AuditError
@@ -126,11 +126,7 @@ def _rows(
 def _sync(directory: Path) -> None:
     """Have the name of a new file on the disk."""
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(directory)
     except OSError as error:
         raise AuditError(f"{directory}: {error.strerror}; nothing was purged") from None
 

@@ -37,6 +37,8 @@ class Batch:
     refused: int
     #: Behind which row to go on: time and number; None when there is nothing more.
     after: tuple[int, int] | None
+    #: What is to be stated (`state`) of rows that whoever drops their partition takes.
+    pieces: Sequence[Purge] = ()
 
 
 def take(
@@ -55,37 +57,74 @@ def take(
     """Take the next rows of a writer and a table that are `wanted`, and that `may` go.
 
     `is_chained`: its rows have chains; those of an icapd before revision 0003 go without a statement.
-    `is_kept`: they are stated to have gone, and left to whoever drops their partition. `is_end`: they are the
-    last that there are of their writer, and go only if that is signed.
+    `is_kept`: they are proved, and left to whoever drops their partition. `is_end`: they are the last that
+    there are of their writer, and go only if that is signed, and if all others are stated to have gone.
     """
     reader = Reader(connection)
     found = reader.batch(writer_id, table, wanted, after, ROWS)
     links = [link for link in found if may(link)]
     rows: Sequence[Link] = [link for link in links if link.occurred_at is not None]
+    pieces: Sequence[Purge] = ()
     if is_chained:
-        rows = _state(connection, reader, keys, writer_id, rows, is_end=is_end)
+        rows, pieces = _proved(connection, reader, keys, writer_id, rows)
+        if is_end and not _is_whole(connection, keys, writer_id, pieces):
+            rows = pieces = ()
+    else:
+        # A chain would have been taken from what speaks for it.
+        rows = [link for link in rows if link.chain is None]
     if rows and not is_kept:
+        state(connection, keys, writer_id, pieces)
         _delete(connection, writer_id, table, wanted, rows)
     times = ((link.occurred_at, link.seq) for link in found if link.occurred_at is not None)
     last = max(times, default=after)
     is_over = len(found) < ROWS or last <= after
-    return Batch(len(rows), len(links) - len(rows), None if is_over else last)
+    return Batch(len(rows), len(links) - len(rows), None if is_over else last, pieces if is_kept else ())
 
 
-def _state(
-    connection: Connection, reader: Reader, keys: Keys, writer_id: int, links: Sequence[Link], *, is_end: bool
-) -> Sequence[Link]:
-    """Have those rows that are proved stated to have gone; returns them."""
-    if not links:
-        return links
-    first, last = links[0].seq, links[-1].seq
+def state(connection: Connection, keys: Keys, writer_id: int, pieces: Sequence[Purge]) -> None:
+    """Have it signed that these went, along with what was signed of their neighbours."""
+    if not pieces:
+        return
+    earlier = _earlier(connection, keys, writer_id, pieces[0].first, max(piece.last for piece in pieces))
+    whole = set(joined([*earlier, *pieces]))
     column = audit_purge.c
-    around = purges.statement(reader, writer_id, column.last_seq >= first - 1, column.first_seq <= last + 1)
-    earlier = []
-    for row in connection.execute(around).all():
+    if outdated := [(purge.writer_id, purge.first) for purge in earlier if purge not in whole]:
+        of_purge = column.writer_id == bindparam("a"), column.first_seq == bindparam("b")
+        connection.execute(delete(audit_purge).where(*of_purge), [{"a": a, "b": b} for a, b in outdated])
+    if news := [_row(purge.signed(keys.signer)) for purge in whole if not purge.note]:
+        connection.execute(insert(audit_purge), news)
+
+
+def _earlier(connection: Connection, keys: Keys, writer_id: int, first: int, last: int) -> list[Purge]:
+    """What is signed of rows of those numbers, and of the ones next to them."""
+    column = audit_purge.c
+    around = column.last_seq >= first - 1, column.first_seq <= last + 1
+    found = []
+    for row in connection.execute(purges.statement(Reader(connection), writer_id, *around)).all():
         # What nobody trusted has signed becomes no part of what is signed now.
         with suppress(NoteError):
-            earlier.append(purges.parse_row(writer_id, row, keys.verifiers))
+            found.append(purges.parse_row(writer_id, row, keys.verifiers))
+    return found
+
+
+def _is_whole(connection: Connection, keys: Keys, writer_id: int, pieces: Sequence[Purge]) -> bool:
+    """Whether with these all of the writer is stated to have gone, from its first row to its end."""
+    if not pieces:
+        return False
+    end = max(piece.last for piece in pieces)
+    found = list(joined([*_earlier(connection, keys, writer_id, 1, end), *pieces]))
+    is_signed = end in _checkpoints(connection, keys, writer_id, end, end)
+    return is_signed and len(found) == 1 and found[0].first == 1 and found[0].is_end
+
+
+def _proved(
+    connection: Connection, reader: Reader, keys: Keys, writer_id: int, links: Sequence[Link]
+) -> tuple[Sequence[Link], Sequence[Purge]]:
+    """Those rows that are what they were, and what is to be stated of each."""
+    if not links:
+        return (), ()
+    first, last = links[0].seq, links[-1].seq
+    earlier = _earlier(connection, keys, writer_id, first, last)
     before: dict[int, object] = {purge.last: purge.chain for purge in earlier}
     own = {link.seq for link in links}
     if wanted := [seq - 1 for seq in own if seq > 1 and seq - 1 not in own and seq - 1 not in before]:
@@ -93,16 +132,7 @@ def _state(
         before |= reader.chains(writer_id, wanted, (max(0, since - _NEAR), until + _NEAR))
     signed = {purge.first - 1: purge.before for purge in earlier}
     signed |= _checkpoints(connection, keys, writer_id, first, last)
-    if is_end and last not in signed:
-        return []
-    rows, pieces = proved(writer_id, links, before, signed, time.time_ns() // 1000)
-    whole = set(joined([*earlier, *pieces]))
-    if outdated := [(purge.writer_id, purge.first) for purge in earlier if purge not in whole]:
-        of_purge = column.writer_id == bindparam("a"), column.first_seq == bindparam("b")
-        connection.execute(delete(audit_purge).where(*of_purge), [{"a": a, "b": b} for a, b in outdated])
-    if news := [_row(purge.signed(keys.signer)) for purge in whole if not purge.note]:
-        connection.execute(insert(audit_purge), news)
-    return rows
+    return proved(writer_id, links, before, signed, time.time_ns() // 1000)
 
 
 def _checkpoints(

@@ -50,7 +50,7 @@ class Cutoffs:
     def of(cls, audit: Audit, now: int) -> Self:
         """As the settings have it."""
         ages = {name: getattr(audit, f"retention_{name}") for name in CLASSES}
-        return cls(**{name: now - days * _DAY if days else None for name, days in ages.items()})
+        return cls(**{name: max(0, now - days * _DAY) if days else None for name, days in ages.items()})
 
     @classmethod
     def before(cls, instant: int, classes: tuple[str, ...]) -> Self:

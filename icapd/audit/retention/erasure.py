@@ -4,12 +4,24 @@ What remains is the commitment, from which nobody can tell whom it was made of w
 holds. Records that are held stay as they are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    and_,
+    bindparam,
+    func,
+    not_,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from icapd.audit import canonical
 from icapd.audit.database import Database
@@ -27,7 +39,6 @@ _ROWS = 2000
 _NOBODY: dict[str, Any] = dict.fromkeys(canonical.SUBJECT)
 
 _decode = msgspec.json.Decoder(AuditRecord).decode
-_key = (audit_event.c.writer_id, audit_event.c.occurred_at, audit_event.c.writer_seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +67,37 @@ def erase(database: Database, keys: Keys, subject: Filters) -> Iterator[int]:
     with transaction(database) as connection:
         letters = _erase_letters(connection, keys, subject)
     yield letters
-    after: tuple[int, ...] | None = (0, 0, 0)
+    after: Sequence[Any] | None = ()
     while after is not None:
         with transaction(database) as connection:
+            key = _key(connection)
             is_held = holds.held(audit_event, holds.in_force(connection, keys.verifiers))
-            wanted = *conditions(subject), not_(is_held), _behind(after)
-            rows = connection.execute(select(*_key).where(*wanted).order_by(*_key).limit(_ROWS)).all()
+            wanted = *conditions(subject), not_(is_held), *_behind(key, after)
+            rows = connection.execute(select(*key).where(*wanted).order_by(*key).limit(_ROWS)).all()
             if rows:
-                of_row = (column == bindparam(f"of_{column.name}") for column in _key)
+                of_row = (column == bindparam(f"of_{place}") for place, column in enumerate(key))
                 emptied = update(audit_event).where(*of_row).values(**_NOBODY, subject_salt=None)
-                named = [{f"of_{name}": value for name, value in row._mapping.items()} for row in rows]
+                named = [{f"of_{place}": value for place, value in enumerate(row)} for row in rows]
                 connection.execute(emptied, named)
-        after = tuple(rows[-1]) if len(rows) == _ROWS else None
+        after = rows[-1] if len(rows) == _ROWS else None
         yield len(rows)
 
 
-def _behind(after: tuple[int, ...]) -> ColumnElement[bool]:
+def _key(connection: Connection) -> tuple[ColumnElement[Any], ...]:
+    """The columns of the key; in SQLite as they are, for a time may be none there, and the row goes, too."""
+    event = audit_event.c
+    is_text = connection.dialect.name == "sqlite"
+    occurred_at = type_coerce(event.occurred_at, String) if is_text else event.occurred_at
+    return event.writer_id, occurred_at, event.writer_seq
+
+
+def _behind(key: Sequence[ColumnElement[Any]], after: Sequence[Any]) -> Iterator[ColumnElement[bool]]:
     """Rows whose key is greater; told so that an index of the key can be used."""
-    writer_id, occurred_at, writer_seq = _key
+    if not after:
+        return
+    writer_id, occurred_at, writer_seq = key
     later = or_(occurred_at > after[1], and_(occurred_at == after[1], writer_seq > after[2]))
-    return and_(writer_id >= after[0], or_(writer_id > after[0], later))
+    yield and_(writer_id >= after[0], or_(writer_id > after[0], later))
 
 
 def _letters(

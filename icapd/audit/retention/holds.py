@@ -135,9 +135,18 @@ def held(table: Table, holds: Sequence[Hold]) -> ColumnElement[bool]:
     """Which rows of a table are held.
 
     Of audit_event, those that meet all that a hold asks for. Rows of the others do not tell of users and
-    hosts, so all are that occurred in its time.
+    hosts, so all are that occurred in its time; and those of audit_admin that tell of a hold in force,
+    whatever their time: without them nobody would miss it.
     """
-    return is_so(or_(false(), *(_meets(table, one.wanted) for one in holds)))
+    own = [_tells_of_one_in_force()] if table is audit_admin and holds else []
+    return is_so(or_(false(), *own, *(_meets(table, one.wanted) for one in holds)))
+
+
+def _tells_of_one_in_force() -> ColumnElement[bool]:
+    admin, hold = audit_admin.c, audit_hold.c
+    return and_(
+        admin.action == HELD, admin.writer_id.in_(select(hold.writer_id).where(hold.release_note.is_(None)))
+    )
 
 
 def _meets(table: Table, filters: Filters) -> ColumnElement[bool]:

@@ -10,12 +10,14 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, select
 
 from icapd.audit.database import Database
+from icapd.audit.evidence.purges import Purge
 from icapd.audit.retention import batches, holds, units, whole_partitions, whole_writers
 from icapd.audit.retention.archive import Archive, archived
 from icapd.audit.retention.batches import Batch
 from icapd.audit.retention.classes import MEMBERS, Class, Cutoffs, may_go
 from icapd.audit.retention.holds import Hold
 from icapd.audit.retention.keys import Keys
+from icapd.audit.retention.stretches import joined
 from icapd.audit.retention.transactions import reading, transaction
 from icapd.audit.retention.units import Unit
 from icapd.audit.retention.whole_partitions import Part
@@ -112,6 +114,8 @@ class _Purging:
         self._cutoffs = cutoffs
         self._outcome = outcome
         self._archive = archive
+        #: By writer, what is to be stated of the rows of the partition that is to be dropped.
+        self._pieces: dict[int, list[Purge]] = {}
 
     def run(self) -> Iterator[int]:
         with reading(self._database) as connection:
@@ -119,9 +123,10 @@ class _Purging:
             parts = whole_partitions.find(connection, self._cutoffs, in_force)
             whole = [units.of_partition(connection, part) for part in parts]
         for part, unit in zip(parts, whole, strict=True):
-            stated = yield from self._take(unit)
-            if self._drop(part, stated):
-                self._outcome.rows += stated
+            self._pieces.clear()
+            proved = yield from self._take(unit)
+            if self._drop(part, proved):
+                self._outcome.rows += proved
                 self._outcome.partitions += part.names.values()
         with reading(self._database) as connection:
             wanted = {table: self._wanted(connection, table) for table in MEMBERS}
@@ -175,6 +180,8 @@ class _Purging:
                 )
                 if is_whole:
                     whole_writers.forget(connection, writer_id)
+            if batch.pieces:
+                self._pieces[writer_id] = list(joined([*self._pieces.get(writer_id, ()), *batch.pieces]))
             after = batch.after
             taken += batch.gone
             if unit.part is None:
@@ -194,9 +201,14 @@ class _Purging:
         self._outcome.refused += batch.refused
         self._outcome.rows += batch.gone
 
-    def _drop(self, part: Part, stated: int) -> bool:
+    def _drop(self, part: Part, proved: int) -> bool:
         with transaction(self._database) as connection:
-            return whole_partitions.drop(connection, part, self._cutoffs, self._holds(connection), stated)
+            in_force = self._holds(connection)
+            is_dropped = whole_partitions.drop(connection, part, self._cutoffs, in_force, proved)
+            if is_dropped:
+                for writer_id, pieces in self._pieces.items():
+                    batches.state(connection, self._keys, writer_id, pieces)
+        return is_dropped
 
     def _holds(self, connection: Connection) -> list[Hold]:
         return holds.in_force(connection, self._keys.verifiers)

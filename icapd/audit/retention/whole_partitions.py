@@ -55,8 +55,8 @@ def find(connection: Connection, cutoffs: Cutoffs, holds: Sequence[Hold]) -> lis
     return sorted(found, key=lambda part: (part.since, part.table.name))
 
 
-def drop(connection: Connection, part: Part, cutoffs: Cutoffs, holds: Sequence[Hold], stated: int) -> bool:
-    """Drop it, unless it has other rows by now than those `stated` to have gone; returns whether it did."""
+def drop(connection: Connection, part: Part, cutoffs: Cutoffs, holds: Sequence[Hold], proved: int) -> bool:
+    """Drop it, unless it has other rows by now than those that were `proved`; returns whether it did."""
     if {one.name for one in partitions.listed(connection)}.isdisjoint(part.names.values()):
         # Another purge was faster.
         return False
@@ -65,7 +65,7 @@ def drop(connection: Connection, part: Part, cutoffs: Cutoffs, holds: Sequence[H
         # Rows may still be read, but none comes any more.
         connection.execute(text(f"LOCK TABLE {partition} IN SHARE ROW EXCLUSIVE MODE"))
     rows = select(func.count()).select_from(part.table).where(part.within(part.table))
-    if connection.execute(rows).scalar_one() != stated or _keeps_some(connection, part, cutoffs, holds):
+    if connection.execute(rows).scalar_one() != proved or _keeps_some(connection, part, cutoffs, holds):
         return False
     for table, partition in part.names.items():
         connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {partition}"))
