@@ -87,6 +87,30 @@ def test_a_disk_that_hangs_under_what_is_noted_by_the_way_holds_up_no_options(di
     assert server.verify() == 0
 
 
+def test_a_disk_that_hangs_under_the_record_of_a_client_that_went_holds_up_no_options(
+    directory: Path,
+) -> None:
+    with (
+        serving(directory, settings(), environment=DURABLE) as server,
+        server.connect() as connection,
+    ):
+        with injected(processes(server)[1], "fdatasync:delay_enter=3s"):
+            for _ in range(2):
+                with server.connect() as gone:
+                    gone.sendall(wire.respmod(wire.OK, wire.chunked(b"{}")[:-5]))
+            for _ in range(10):
+                began = time.monotonic()
+                assert ask(connection, wire.options()).startswith(b"ICAP/1.0 200")
+                assert time.monotonic() - began < 1
+                time.sleep(0.1)
+        # The first is kept, if late; the other one is kept, too, or part of a gap.
+        kept = "SELECT 1 FROM audit_event WHERE skip_reason = 'client-gone'"
+        gaps = "SELECT 1 FROM audit_admin WHERE action = 'gap'"
+        until(lambda: len(server.query(kept)) + len(server.query(gaps)) >= 2 and bool(server.query(kept)))
+        assert server.stop() == 0
+    assert server.verify() == 0
+
+
 ERRORS = ("EIO", "EDQUOT", "EROFS", "ENOSPC")
 
 
