@@ -61,6 +61,8 @@ class AsyncioEngine:
         return len(self._connections) + len(self._beginnings)
 
     async def start(self) -> None:
+        # Its thread is there from the beginning: without one no record could ever be committed.
+        await asyncio.get_running_loop().run_in_executor(self._committing, lambda: None)
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     def take(self, connection: socket, peer: Peer, tls: SSLContext | None) -> None:
@@ -88,9 +90,12 @@ class AsyncioEngine:
                 for connection in tuple(self._connections):
                     connection.abort("server-stopped")
 
+        # A turn that was called for comes first.
+        await asyncio.sleep(0)
         while self._apart:
             # What is recorded of a connection that was cut waits for them; and so do records on their way.
             await asyncio.wait(self._apart)
+            await asyncio.sleep(0)
         self._threads.shutdown()
         self._committing.shutdown()
 

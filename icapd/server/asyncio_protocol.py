@@ -47,6 +47,7 @@ class IcapProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         try:
             self._session.abandon("client-gone")
+            self._stage()
             if self._is_tls and self._is_new and not self._is_ending:
                 self._engine.handshake_failed(self.peer.address, NothingSent())
         finally:
@@ -89,6 +90,7 @@ class IcapProtocol(asyncio.Protocol):
         if now - since > limit:
             self._is_ending = True
             self._write(self._session.time_out())
+            self._stage()
             self._close()
 
     def retire(self) -> None:
@@ -106,6 +108,7 @@ class IcapProtocol(asyncio.Protocol):
         """Close now, whatever is under way."""
         try:
             self._session.abandon(reason)
+            self._stage()
         finally:
             if self._transport is not None:
                 self._transport.abort()
@@ -138,8 +141,7 @@ class IcapProtocol(asyncio.Protocol):
         if not self._waiting and self._session.connection.is_idle and data.startswith(b"OPTIONS "):
             # Squid holds everything up for it, and it is done at once: it needs no turn.
             self._work(data)
-            if self._session.pending is not None:
-                self._engine.turns.stage(self)
+            self._stage()
             return
         self._waiting += 1
         if self._waiting == 2:
@@ -158,6 +160,10 @@ class IcapProtocol(asyncio.Protocol):
     def rejoin(self) -> None:
         """What was apart has run."""
         self._send(self._session.rejoin())
+        self._stage()
+
+    def _stage(self) -> None:
+        """What became pending outside of a turn is written in the next one."""
         if self._session.pending is not None:
             self._engine.turns.stage(self)
 

@@ -95,10 +95,10 @@ class Session:
     def rejoin(self) -> bytes:
         """What was apart has run; returns the bytes to send."""
         out = self._rejoin()
-        if self._ended:
-            self.abandon(self._abandoned)
-            return b""
-        return out + self._advance()
+        if not self._ended:
+            return out + self._advance()
+        self.abandon(self._abandoned)
+        return b""
 
     def _rejoin(self) -> bytes:
         assert self.apart is not None
@@ -125,18 +125,23 @@ class Session:
         return self.apart is None and (self.pending is None or self.pending.phase == "open")
 
     def abandon(self, reason: str) -> None:
-        """The connection is gone, or will be: record what was under way. `reason`: for the audit row."""
+        """The connection is gone, or will be: record what was under way, if only as `pending`.
+
+        `reason`: for the audit row.
+        """
         self._ended = True
         if self.apart is not None:
             self._abandoned = reason
             return
         if self._adaptation is not None:
-            steps = self._adaptation.abandon(reason)
-            if steps:
+            for step in self._adaptation.abandon(reason):
                 # What was to be recorded until now is part of what is recorded at its end.
                 self.pending = None
-            for step in steps:
-                self._record(step.phase)
+                if self._defers and self._context.audit.mode == "durable":
+                    # A sync, and nobody waits for it.
+                    self._defer(step.phase)
+                else:
+                    self._record(step.phase)
             self._adaptation = None
 
     def time_out(self) -> bytes:
@@ -175,11 +180,8 @@ class Session:
         if service is None:
             return self._unknown_service(catalogue)
         self._context.metrics.options.inc()
-        return self.connection.send(
-            OptionsReply(
-                options_headers(service.description, catalogue.policy.istag, time.time(), request.allow)
-            )
-        )
+        headers = options_headers(service.description, catalogue.policy.istag, time.time(), request.allow)
+        return self.connection.send(OptionsReply(headers))
 
     def _begin(self, request: ModRequest) -> bytes:
         catalogue = self._context.catalogue()

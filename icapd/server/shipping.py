@@ -125,10 +125,10 @@ class Shipping:
 class ShippingThread:
     """Ships beside the threads of a site's own server. Runs from its making on."""
 
-    def __init__(self, audit: Audit) -> None:
-        """Raises AuditError for an address that is none."""
+    def __init__(self, audit: Audit, report: Callable[[Shipped], None]) -> None:
+        """`report` is called each second, in the thread. Raises AuditError for an address that is none."""
         self._drain: queue.SimpleQueue[Drain] = queue.SimpleQueue()
-        shipping = Shipping(audit, lambda _: None)
+        shipping = Shipping(audit, report)
         self._thread = threading.Thread(target=shipping.run, args=(self._wait,), name="icapd-shipping")
         self._thread.start()
 

@@ -10,6 +10,7 @@ import gc
 import os
 import socket
 import sys
+from collections.abc import Coroutine
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
@@ -120,7 +121,7 @@ class Worker:
         await self._engine.stop(timeout)
         self._shadow.close()
         # Counted by the supervisor when this process is no more.
-        self._report(Tell(0, metrics=True))
+        await self._report(Tell(0, metrics=True))
 
     def _make_engine(self) -> Engine:
         memory = BodyMemory(self._settings.limits.max_body_memory)
@@ -159,11 +160,9 @@ class Worker:
                 self._open += 1
                 self._engine.take(connection, peer, context)
             case Tell():
-                self._report(message)
+                self._begin(self._report(message))
             case Prepare(number):
-                task = asyncio.get_running_loop().create_task(self._prepare(number))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._begin(self._prepare(number))
             case Commit(number):
                 if self._prepared is not None:
                     self._equipment.put_in_force(self._prepared)
@@ -177,6 +176,11 @@ class Worker:
                     log.error("audit-failed", error=str(error))
             case Drain():
                 self._end(message)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _left(self, peer: Peer) -> None:
         self._open -= 1
@@ -211,12 +215,17 @@ class Worker:
             state = state_of(self._prepared)
             self._channel.send(Prepared(number, "", policy.istag, policy.packs, policy.mode, state))
 
-    def _report(self, tell: Tell) -> None:
+    async def _report(self, tell: Tell) -> None:
+        unwritable = ""
         try:
-            self._audit.check_writable()
-            unwritable = ""
+            # What is due is noted by the way, and synced: that the disk may take its time for is no wait of
+            # the loop's.
+            async with asyncio.timeout(self._audit.patience):
+                await asyncio.to_thread(self._audit.check_writable)
         except AuditError as error:
             unwritable = told(error)
+        except TimeoutError:
+            unwritable = f"{self._audit.file}: its disk does not answer; look at the disk"
         file = self._metrics_file() if tell.metrics else None
         if not self._channel.send(Report(tell.number, unwritable), file) and file is not None:
             file.close()

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from audit_records import FINDING, make_record
+from audit_records import FINDING, NOON, make_record
 from support.trail import Trail
 
 from icapd.audit import AuditRecord, AuditWriter, Phase
 from icapd.audit.outbox.floods import Floods
+from icapd.audit.shadow import ShadowRecord
 from icapd.errors import AuditBusyError
 
 #: Seconds that are over at once, and such that no test takes.
@@ -176,3 +177,23 @@ def test_a_defect_of_ours_leaves_a_gap_that_says_so_and_nothing_of_the_record(
         writer.write(make_record())
     (gap,) = notes(trail, "gap")
     assert (gap["attempts"], gap["problem"]) == (1, "internal error: ValueError")
+
+
+SHADOW = ShadowRecord(
+    occurred_at=NOON,
+    txn_id="node-1",
+    method_icap="REQMOD",
+    live_effect="allowed",
+    shadow_effect="blocked",
+    live_rules="",
+    shadow_rules="some.rule",
+    live_digest="0" * 64,
+    shadow_digest="1" * 64,
+)
+
+
+def test_off_keeps_nothing_of_what_a_shadow_would_have_done_either(trail: Trail) -> None:
+    with trail.writer(mode="off") as writer:
+        writer.write_shadow([SHADOW])
+    trail.ship()
+    assert trail.rows("SELECT count(*) FROM audit_shadow") == [(0,)]

@@ -1,13 +1,16 @@
 """The asyncio engine without sockets: the clocks of its connections."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.icapd import PATIENCE
 from support.policies import demo_policy
 from support.sessions import Workbench
+from support.turns import CLEAN
 
 from icapd.server import asyncio_engine
 from icapd.server.asyncio_engine import AsyncioEngine
@@ -64,3 +67,21 @@ def test_defect_in_one_connection_does_not_stop_the_clocks(
     faulty, other = asyncio.run(run())
     assert faulty.aborted[0] == "internal-error"
     assert other.aborted == ["server-stopped"]
+
+
+def test_what_waits_for_its_turn_at_the_end_is_committed(bench: Workbench) -> None:
+    bench.audit.mode = "durable"
+
+    async def run() -> None:
+        engine = AsyncioEngine(bench.context, Server(), lambda peer: None, lambda address, error: None)
+        await engine.start()
+        connection = IcapProtocol(engine, LOCAL)
+        connection._session.receive(CLEAN)
+        assert connection.pending is not None
+        engine.turns.stage(connection)
+        await engine.stop(0)
+        assert connection.pending is None
+
+    asyncio.run(run())
+    with closing(sqlite3.connect(bench.audit.file)) as outbox:
+        assert outbox.execute("SELECT count(*) FROM entry WHERE kind = 'event'").fetchone() == (1,)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from support import wire
-from support.icapd import PATIENCE, ask, read_reply
+from support.icapd import PATIENCE, ask, read_reply, until
 from support.policies import KEY, RULES, SECRET, demo_policy
 from support.site import SiteHandler, site
 
@@ -263,6 +263,14 @@ def test_close_cuts_what_does_not_end_and_records_it(directory: Path) -> None:
     # Shipped before `close` returned.
     with closing(sqlite3.connect(directory / "icapd.db")) as database:
         assert database.execute("SELECT skip_reason FROM audit_event").fetchall() == [("server-stopped",)]
+
+
+def test_what_is_counted_gets_to_the_trail_without_another_message(icapd: Icapd, directory: Path) -> None:
+    icapd._audit._omitted._interval = 0.0
+    icapd._audit.count_omitted("some-scope")
+    with closing(sqlite3.connect(directory / "icapd.db")) as database:
+        query = "SELECT detail FROM audit_admin WHERE action = 'not-recorded'"
+        until(lambda: "some-scope" in str(database.execute(query).fetchall()))
 
 
 def test_client_from_elsewhere_gets_nothing(directory: Path) -> None:

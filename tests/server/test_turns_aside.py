@@ -172,6 +172,45 @@ def test_a_client_that_goes_while_its_record_is_on_its_way_is_recorded_once(
     assert stored(bench) == (["unmodified"] * 2 if data is CLEAN else ["cut", "unmodified"])
 
 
+def test_clients_that_go_at_once_share_a_commit_that_is_made_aside(scene: Scene, bench: Workbench) -> None:
+    bench.audit.mode = "durable"
+    lines = scene.lines(5)
+    for line in lines:
+        scene.send(line, STREAM)
+    scene.thread.land_all()
+    commits = scene.thread.commits
+    for line in lines:
+        line.session.abandon("client-gone")
+        scene.turns.stage(line)
+    assert stored(bench) == []
+    scene.loop.run()
+    scene.thread.land_all()
+    assert scene.thread.commits == commits + 1
+    assert stored(bench) == ["cut"] * 5 and streams(bench) == 0
+    assert not any(line.pending for line in lines)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["kept", "refused"])
+def test_a_client_that_goes_behind_its_first_record_has_one_row(
+    scene: Scene, bench: Workbench, fails: bool
+) -> None:
+    bench.audit.mode = "durable"
+    (line,) = scene.lines(1)
+    scene.send(line, STREAM)
+    line.session.abandon("client-gone")
+    scene.turns.stage(line)
+    scene.loop.run()
+    if fails:
+        commit, landed, _ = scene.thread._waiting.popleft()
+        with full_disk(bench), pytest.raises(AuditError) as refused:
+            commit()
+        landed(refused.value)
+        scene.loop.run()
+    scene.thread.land_all()
+    assert stored(bench) == ["cut"] and streams(bench) == 0
+    assert line.sent == b""
+
+
 def test_a_flow_that_has_more_to_record_meanwhile_waits_for_that(scene: Scene, bench: Workbench) -> None:
     (line,) = scene.lines(1)
     scene.send(line, STREAM)

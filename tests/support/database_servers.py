@@ -155,6 +155,8 @@ def mariadb_server() -> Iterator[str]:
         options = [
             "--skip-networking",
             f"--socket={place}",
+            # At its start a server removes what it takes for its own temporary tables.
+            f"--tmpdir={directory}",
             "--innodb-flush-log-at-trx-commit=0",
             "--sql-mode=",
             "--default-time-zone=+05:00",

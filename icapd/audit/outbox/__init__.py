@@ -1,5 +1,7 @@
 """Outboxes: what workers have committed to the local disk, until it is in the database.
 
-`directory` (whose file is whose, how far it is shipped) -> `file` (one outbox) -> `writer` (a worker's side;
-`gaps` has what it tells of itself). The other side is `icapd.audit.shipping`.
+`directory` (whose file is whose, how far it is shipped) -> `file` (one outbox) -> `appender` (numbers, and
+the chain) -> `writer` (a worker's side; `commit` has how long it waits, `floods` and `omitted` what is
+counted, `remarks` what it tells of itself), `adoption` (of a dead worker's). The other side is
+`icapd.audit.shipping`.
 """

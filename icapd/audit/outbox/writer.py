@@ -180,6 +180,8 @@ class AuditWriter:
 
     def write_shadow(self, records: Iterable[ShadowRecord]) -> None:
         """Commits them together. AuditError: it can't be done."""
+        if self.mode == "off":
+            return
         with self._transaction():
             for record in records:
                 self._appender.shadow(record)

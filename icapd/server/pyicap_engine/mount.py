@@ -5,13 +5,14 @@ with Icapd.open("icapd.toml") as icapd:
 """
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Self
 
 from icapd.audit import AuditWriter, require_destination, reserve
 from icapd.configuration import load_settings
-from icapd.errors import ConfigurationError
+from icapd.errors import AuditError, ConfigurationError
 from icapd.server.engine import Peer
 from icapd.server.equipment import Equipment
 from icapd.server.listening.admission import Admission, Refusal
@@ -22,6 +23,7 @@ from icapd.server.pyicap_engine.open_connections import OpenConnections
 from icapd.server.session_context import SessionContext
 from icapd.server.shadow import Shadow
 from icapd.server.shipping import ShippingThread
+from icapd.server.supervision.messages import Shipped
 from icapd.server.telemetry.metrics import Metrics
 from icapd.services.body_memory import BodyMemory
 from icapd.services.configured import codec_limits
@@ -57,7 +59,7 @@ class Icapd:
             patience=settings.audit.patience,
             coalesce_after=settings.audit.coalesce_after,
         )
-        self._shipping = ShippingThread(settings.audit)
+        self._shipping = ShippingThread(settings.audit, self._look_after_trail)
         self._shadow = Shadow(self.metrics, self._audit, settings.policy.shadow_share)
         self._shadow.judge_by(self._equipment.in_force.candidate)
         self.context = SessionContext(
@@ -125,6 +127,11 @@ class Icapd:
         self._audit.close()
         self._shipping.stop()
         self._outbox_lock.close()
+
+    def _look_after_trail(self, _: Shipped) -> None:
+        # No supervisor asks for it, and what was counted must not wait for another message.
+        with suppress(AuditError):
+            self._audit.check_writable()
 
     def __enter__(self) -> Self:
         return self
