@@ -185,8 +185,13 @@ class Shipper:
     def _open(self, writer_id: int) -> _Source | None:
         """None when it has just gone, or was never begun."""
         mark = places.Mark(self._directory, writer_id)
+        file = places.file_of(self._directory, writer_id)
         try:
-            outbox = OutboxFile.open(places.file_of(self._directory, writer_id), "rw")
+            if file.exists() and not file.stat().st_size and not mark.lock():
+                # Its worker is just making it, and would find it locked.
+                mark.close()
+                return None
+            outbox = OutboxFile.open(file, "rw")
             with outbox.errors():
                 writer = outbox.writer()
                 if writer is not None:
