@@ -133,11 +133,12 @@ class Connection:
                 case Reading.BODY:
                     size = len(self._buffer)
                     event = self._read_body()
-                    if event is None:
-                        return self._closed_or_none()
-                    if self._writing is not Writing.WRITTEN:
+                    if self._writing is Writing.WRITTEN:
+                        self._drain(size - len(self._buffer))
+                    elif event is not None:
                         return event
-                    self._drain(size - len(self._buffer))
+                    if event is None and self._reading is Reading.BODY:
+                        return self._closed_or_none()
                 case Reading.PAUSED:
                     return self._closed_or_none()
                 case Reading.READ if self._has_ended and not (self._announced or self._pauses):
