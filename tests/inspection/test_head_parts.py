@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from support.policies import UNHURRIED
 
 from icapd.http.headers import Headers
-from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
+from icapd.inspection import Fingerprinter, Inspector
 from icapd.policy import load_policy
 
 PACK = """
@@ -26,7 +27,7 @@ match = ["evil word"]
 def inspector(directory: Path, action: str = "block") -> Inspector:
     (directory / "policy.toml").write_text('packs = ["house"]')
     (directory / "house.toml").write_text(PACK.format(action=action))
-    return Inspector(load_policy(directory).request, Fingerprinter.ephemeral(), InspectionLimits())
+    return Inspector(load_policy(directory).request, Fingerprinter.ephemeral(), UNHURRIED)
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,16 @@ from urllib.parse import quote
 
 import pytest
 from inspecting import FORM, HTML, JSON
+from support.policies import UNHURRIED
 
 from icapd.http.headers import Headers
 from icapd.http.media_types import MediaType
-from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
+from icapd.inspection import Fingerprinter, Inspector
 from icapd.policy import Action, default_rules_directory, load_policy
 
 POLICY = load_policy(default_rules_directory())
-LIMITS = InspectionLimits(scan_timeout=30.0)
-REQUESTS = Inspector(POLICY.request, Fingerprinter(b"key"), LIMITS)
-RESPONSES = Inspector(POLICY.response, Fingerprinter(b"key"), LIMITS)
+REQUESTS = Inspector(POLICY.request, Fingerprinter(b"key"), UNHURRIED)
+RESPONSES = Inspector(POLICY.response, Fingerprinter(b"key"), UNHURRIED)
 KEY = "AKIA" + "QWERTYUIOPASDFGH"
 UNION = "1' UNION SELECT username, password FROM users--"
 SCRIPT = "<script>alert(document.cookie)</script>"

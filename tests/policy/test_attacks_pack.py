@@ -7,10 +7,11 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.policies import UNHURRIED
 
 from icapd.http.headers import Headers
 from icapd.http.media_types import MediaType
-from icapd.inspection import Finding, Fingerprinter, InspectionLimits, Inspector
+from icapd.inspection import Finding, Fingerprinter, Inspector
 from icapd.policy import Action, default_rules_directory, load_policy
 
 PAYLOADS = {
@@ -96,7 +97,7 @@ FORM = MediaType.parse(b"application/x-www-form-urlencoded")
 @pytest.fixture(scope="module")
 def inspector() -> Inspector:
     policy = load_policy(default_rules_directory(), packs=["attacks"])
-    return Inspector(policy.request, Fingerprinter.ephemeral(), InspectionLimits())
+    return Inspector(policy.request, Fingerprinter.ephemeral(), UNHURRIED)
 
 
 def blocked(findings: tuple[Finding, ...]) -> bool:

@@ -8,15 +8,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.policies import UNHURRIED
 
-from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
+from icapd.inspection import Fingerprinter, Inspector
 from icapd.policy import Action, default_rules_directory, load_policy
 
 
 @pytest.fixture(scope="module")
 def inspector() -> Inspector:
     policy = load_policy(default_rules_directory(), packs=["content"])
-    return Inspector(policy.response, Fingerprinter.ephemeral(), InspectionLimits())
+    return Inspector(policy.response, Fingerprinter.ephemeral(), UNHURRIED)
 
 
 def zipped() -> bytes:

@@ -10,9 +10,10 @@ from urllib.parse import quote_plus, unquote_plus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.policies import UNHURRIED
 
 from icapd.http.media_types import MediaType
-from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
+from icapd.inspection import Fingerprinter, Inspector
 from icapd.policy import Action, Policy, default_rules_directory, load_policy
 
 HEX = "0123456789abcdef"
@@ -138,7 +139,7 @@ def policy() -> Policy:
 
 @pytest.fixture(scope="module")
 def inspector(policy: Policy) -> Inspector:
-    return Inspector(policy.response, Fingerprinter.ephemeral(), InspectionLimits())
+    return Inspector(policy.response, Fingerprinter.ephemeral(), UNHURRIED)
 
 
 @pytest.mark.parametrize(("carry", "media_type", "read"), CARRIERS)
@@ -238,7 +239,7 @@ HARMLESS = [
 def test_ordinary_bodies_stay_as_they_are(policy: Policy, direction: str, body: str) -> None:
     rules = policy.request if direction == "request" else policy.response
     text = body.encode()
-    found = Inspector(rules, Fingerprinter.ephemeral(), InspectionLimits()).inspect_body(
+    found = Inspector(rules, Fingerprinter.ephemeral(), UNHURRIED).inspect_body(
         text, MediaType.parse(b"application/json" if body.startswith("{") else b"text/plain")
     )
     assert found.text is text, [finding.rule_id for finding in found.findings]

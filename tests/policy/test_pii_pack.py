@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.policies import UNHURRIED
 
 from icapd.http.media_types import MediaType
-from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
+from icapd.inspection import Fingerprinter, Inspector
 from icapd.policy import Action, CompiledRule, Policy, default_rules_directory, load_policy
 from icapd.policy.rule import Near
 
@@ -24,7 +25,7 @@ def policy() -> Policy:
 
 @pytest.fixture(scope="module")
 def inspector(policy: Policy) -> Inspector:
-    return Inspector(policy.response, Fingerprinter.ephemeral(), InspectionLimits(scan_timeout=10))
+    return Inspector(policy.response, Fingerprinter.ephemeral(), UNHURRIED)
 
 
 def redacting(policy: Policy) -> list[CompiledRule]:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from support import wire
 from support.adapting import adapt, catalogue_of, respmod_of, response
+from support.policies import UNHURRIED
 
 from icapd.http.headers import Headers
 from icapd.http.heads import RequestHead, ResponseHead
-from icapd.inspection import Fingerprinter, InspectionLimits, Inspector
+from icapd.inspection import Fingerprinter, Inspector
 from icapd.policy import MAGIC_SIZE, Policy, load_policy
 from icapd.services.examination import examine_magic
 from icapd.services.offline import Message, examine
@@ -117,13 +118,13 @@ def test_no_further_than_the_first_bytes(magic: Policy) -> None:
     ("content_range", "found"), [(b"bytes 0-9/99", 1), (b"Bytes 0-9/*", 1), (b"bytes 10-99/99", 0), (b"?", 0)]
 )
 def test_only_where_a_range_begins_at_the_beginning(magic: Policy, content_range: bytes, found: int) -> None:
-    inspector = Inspector(magic.response, Fingerprinter.ephemeral(), InspectionLimits())
+    inspector = Inspector(magic.response, Fingerprinter.ephemeral(), UNHURRIED)
     head = ResponseHead(206, headers=Headers(((b"Content-Range", content_range),)))
     assert len(examine_magic(inspector, head, (), ELF)) == found
 
 
 def test_uploads_are_looked_at(magic: Policy) -> None:
-    inspector = Inspector(magic.request, Fingerprinter.ephemeral(), InspectionLimits())
+    inspector = Inspector(magic.request, Fingerprinter.ephemeral(), UNHURRIED)
     head = RequestHead(b"PUT", b"/a.png", headers=Headers(((b"Content-Type", b"image/png"),)))
     assert [finding.rule_id for finding in examine_magic(inspector, head, (), ELF)] == [
         "first.program",
@@ -132,7 +133,7 @@ def test_uploads_are_looked_at(magic: Policy) -> None:
 
 
 def test_scans_of_files_know_their_first_bytes(magic: Policy) -> None:
-    inspector = Inspector(magic.response, Fingerprinter.ephemeral(), InspectionLimits())
+    inspector = Inspector(magic.response, Fingerprinter.ephemeral(), UNHURRIED)
     fields = Headers(((b"Content-Type", b"image/png"),))
     found = examine(Message("response", b"GET", b"/", fields, ELF), inspector).findings
     assert {finding.rule_id for finding in found} == {"first.program", "first.disguise"}

@@ -1,6 +1,7 @@
 """`scripts/fuzz`: runs targets for a while from the saved corpus, and says what was found."""
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -20,14 +21,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(SEEDS)}; none: all")
     parser.add_argument("--seconds", type=int, default=60, help="for each target (default: 60)")
+    parser.add_argument("--runs", type=int, help="at most so many for each target, however long they take")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the same runs again (default: 0, others each time)"
+    )
     parser.add_argument("--save", action="store_true", help="add what reached new places to the corpus")
     arguments = parser.parse_args()
     if unknown := set(arguments.targets) - set(SEEDS):
         parser.error(f"no target {', '.join(sorted(unknown))}; there are {', '.join(SEEDS)}")
+    budget = f"-runs={arguments.runs}" if arguments.runs else f"-max_total_time={arguments.seconds}"
     failed = [
         target
         for target in arguments.targets or SEEDS
-        if not fuzz(target, arguments.seconds, keep=arguments.save)
+        if not fuzz(target, budget, arguments.seed, keep=arguments.save)
     ]
     return 1 if failed else 0
 
@@ -38,8 +44,8 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def fuzz(target: str, seconds: int, *, keep: bool = False) -> bool:
-    """One target for so long; whether nothing was found."""
+def fuzz(target: str, budget: str, seed: int, *, keep: bool = False) -> bool:
+    """One target, as far as libFuzzer's option for the budget goes; whether nothing was found."""
     with tempfile.TemporaryDirectory(prefix="icapd-fuzz-") as name:
         directory = Path(name)
         inputs, found = directory / "inputs", directory / "found"
@@ -47,7 +53,7 @@ def fuzz(target: str, seconds: int, *, keep: bool = False) -> bool:
         found.mkdir()
         for number, data in enumerate([*SEEDS[target], *load(target)]):
             (inputs / f"{number:04}").write_bytes(data)
-        options = [f"-max_total_time={seconds}", f"-dict={WORDS}", f"-artifact_prefix={found}/"]
+        options = [budget, f"-seed={seed}", f"-dict={WORDS}", f"-artifact_prefix={found}/"]
         run = _work(target, *options, "-print_final_stats=1", str(inputs))
         count, coverage = _STATISTICS.search(run.stderr), _COVERAGE.findall(run.stderr)
         places = coverage[-1][0] if coverage else "?"
@@ -83,7 +89,11 @@ def _smallest(target: str, inputs: Path, directory: Path) -> list[bytes]:
 def _work(target: str, *options: str, program: str = "fuzz") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "support.fuzz_worker", target, program, f"-max_len={_MAX_LENGTH}"]
     command += ["-timeout=10", "-rss_limit_mb=1024", *options]
-    return subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+    # The order of sets, too, is the same with the same seed.
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, errors="replace", env=environment
+    )
 
 
 if __name__ == "__main__":

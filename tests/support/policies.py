@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from icapd.inspection import InspectionLimits
 from icapd.policy import Policy, load_policy
 
+#: Where it is asked what is found, and not how soon: the machine may have much else to do.
+UNHURRIED = InspectionLimits(scan_timeout=30.0)
 #: A pack in which every action occurs, with patterns that no ordinary text meets.
 RULES = """
 [[rule]]
