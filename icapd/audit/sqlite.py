@@ -72,12 +72,12 @@ def connect(file: Path, mode: Mode, *, busy_timeout: float) -> sqlite3.Connectio
 
 
 def identity(file: Path) -> tuple[int, int] | None:
-    """Which file that is; None when there is none. One that was put in its place is another."""
+    """Which file that is; None when there is none, or an empty one. One put in its place is another."""
     try:
         status = file.stat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return (status.st_dev, status.st_ino) if status.st_size else None
 
 
 def failure(file: Path, error: sqlite3.Error) -> AuditError:

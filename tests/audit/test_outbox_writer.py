@@ -1,6 +1,7 @@
 """The writer: what it commits to its outbox, under which numbers, and what it leaves alone when it fails."""
 
 import json
+import os
 import resource
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -201,20 +202,29 @@ def test_an_outbox_that_fills_says_so_once_and_when_it_has_drained(trail: Trail)
     assert json.loads(rows[0][1])["bytes"] >= limit * 0.7
 
 
-@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
-def test_an_outbox_that_goes_away_is_noticed(trail: Trail, replaced: bool) -> None:
+def replace_by_another(file: Path) -> None:
+    file.unlink()
+    file.write_text("another")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [Path.unlink, replace_by_another, partial(os.truncate, length=0)],
+    ids=["removed", "replaced", "emptied"],
+)
+def test_an_outbox_that_goes_away_is_noticed(trail: Trail, harm: Callable[[Path], None]) -> None:
     writer = trail.writer()
     writer.check_writable()
-    writer.file.unlink()
-    if replaced:
-        writer.file.touch()
+    harm(writer.file)
     attempts: list[Callable[[], None]] = [
         partial(writer.write, make_record()),
         writer.check_writable,
         writer.close,
     ]
     for attempt in attempts:
-        with pytest.raises(AuditError, match=r"outbox: was removed or replaced while in use; put it back"):
+        with pytest.raises(
+            AuditError, match=r"outbox: was removed, emptied or replaced while in use; put it back"
+        ):
             attempt()
 
 

@@ -4,7 +4,7 @@ import errno
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -18,7 +18,7 @@ import pytest
 from audit_records import FINDING, NOON, make_record
 from support.trail import LIMIT, Trail, tally
 
-from icapd.audit import AuditWriter, migrations, reserve
+from icapd.audit import AuditWriter, migrations, reserve, sqlite
 from icapd.audit.database import Database
 from icapd.audit.outbox.file import OutboxFile
 from icapd.audit.shipping import shipper as shipping
@@ -140,6 +140,47 @@ def test_an_outbox_that_is_none_is_named_and_one_never_begun_goes(tmp_path: Path
     assert "1.outbox: is not a SQLite database" in shipper.unreadable[1]
     assert [path.name for path in trail.outbox.glob("*.outbox")] == ["1.outbox"]
     shipper.close()
+
+
+def test_an_outbox_that_is_being_made_is_left_alone(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(trail.shipper()) as shipper:
+        begin = OutboxFile.open.__func__
+
+        def open_beside_a_shipper(kind: type[OutboxFile], path: Path, mode: sqlite.Mode) -> OutboxFile:
+            with monkeypatch.context() as patch:
+                patch.setattr(OutboxFile, "open", None)
+                shipper.round()
+            return begin(kind, path, mode)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(OutboxFile, "open", classmethod(open_beside_a_shipper))
+            writer = trail.writer()
+        with writer:
+            shipper.round()
+            assert trail.rows("SELECT count(*) FROM audit_admin") == [(1,)]
+            assert not shipper.problems
+
+
+def empty(writer: AuditWriter) -> None:
+    for file in (writer.file, Path(f"{writer.file}-wal")):
+        os.truncate(file, 0)
+
+
+def empty_its_tables(writer: AuditWriter) -> None:
+    with closing(sqlite3.connect(writer.file)) as outbox, outbox:
+        outbox.execute("DELETE FROM writer")
+
+
+@pytest.mark.parametrize("harm", [empty, empty_its_tables])
+def test_a_living_writer_s_outbox_that_was_emptied_is_named(
+    tmp_path: Path, harm: Callable[[AuditWriter], None]
+) -> None:
+    trail = Trail.make(tmp_path)
+    writer = trail.writer()
+    harm(writer)
+    with closing(trail.shipper()) as shipper, closing(writer._outbox), writer._mark:
+        shipper.round()
+        assert str(writer.file) in shipper.unreadable[writer.writer_id]
 
 
 def test_a_database_that_is_away_loses_nothing(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:

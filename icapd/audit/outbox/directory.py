@@ -1,7 +1,8 @@
 """The directory of the outboxes: one file for each run of a worker, and beside it a mark.
 
     WRITER_ID.outbox     the records that are not all in the database yet (`file`)
-    WRITER_ID.mark       locked by whoever may write to the outbox; holds how far it is shipped
+    WRITER_ID.mark       locked by whoever may write to the outbox; holds how far it is shipped, and nothing
+                         while the outbox is being made
     server.lock          held by the one server that this directory belongs to
 
 Locks are flock(2): they end with the process that holds them, however it ends.
@@ -107,6 +108,11 @@ class Mark:
     def lock(self) -> bool:
         """Own the outbox, until `close`; False when someone else does."""
         return _lock(self._file)
+
+    def is_being_made(self) -> bool:
+        """Whether the outbox isn't there as a whole yet, and someone else is at it. Raises OutboxError."""
+        with self._errors("read; look at its disk"):
+            return not os.fstat(self._file.fileno()).st_size and not self.lock()
 
     @property
     def shipped(self) -> int:

@@ -107,6 +107,7 @@ class AuditWriter:
             undo.callback(outbox.remove)
             opened = cls(outbox, mark, writer, mode, patience, coalesce_after)
             opened.note(START, {"mode": mode, **in_chain(writer)})
+            mark.shipped = 0
             undo.pop_all()
         return opened
 
@@ -294,5 +295,5 @@ class AuditWriter:
         """Without this, records would go on being committed to a file that has no name any more."""
         if sqlite.identity(self.file) != self._identity:
             raise AuditError(
-                f"{self.file}: was removed or replaced while in use; put it back, or restart icapd"
+                f"{self.file}: was removed, emptied or replaced while in use; put it back, or restart icapd"
             )

@@ -183,23 +183,23 @@ class Shipper:
             self._notary.stored(checkpoint)
 
     def _open(self, writer_id: int) -> _Source | None:
-        """None when it has just gone, or was never begun."""
+        """None when it has just gone, is being made, or was never begun."""
         mark = places.Mark(self._directory, writer_id)
-        file = places.file_of(self._directory, writer_id)
         try:
-            if file.exists() and not file.stat().st_size and not mark.lock():
-                # Its worker is just making it, and would find it locked.
+            if mark.is_being_made():
+                # Its worker would find it locked.
                 mark.close()
                 return None
-            outbox = OutboxFile.open(file, "rw")
+            outbox = OutboxFile.open(places.file_of(self._directory, writer_id), "rw")
             with outbox.errors():
                 writer = outbox.writer()
                 if writer is not None:
                     return _Source(outbox, mark, writer)
-                if mark.lock():
-                    # Its worker died before it had written anything.
-                    outbox.remove()
-                    mark.remove()
+                if not mark.lock():
+                    raise OutboxError(f"{outbox.path}: was emptied while in use; restart icapd")
+                # Its worker died before it had written anything.
+                outbox.remove()
+                mark.remove()
                 outbox.close()
         except BaseException:
             mark.close()
