@@ -125,10 +125,7 @@ class Session:
         return self.apart is None and (self.pending is None or self.pending.phase == "open")
 
     def abandon(self, reason: str) -> None:
-        """The connection is gone, or will be: record what was under way, if only as `pending`.
-
-        `reason`: for the audit row.
-        """
+        """The connection is gone, or will be: record what was under way. `reason`: for the audit row."""
         self._ended = True
         if self.apart is not None:
             self._abandoned = reason
@@ -138,7 +135,7 @@ class Session:
                 # What was to be recorded until now is part of what is recorded at its end.
                 self.pending = None
                 if self._defers and self._context.audit.mode == "durable":
-                    # A sync, and nobody waits for it.
+                    # A sync, and nobody waits for it: it stays `pending`.
                     self._defer(step.phase)
                 else:
                     self._record(step.phase)
@@ -255,6 +252,8 @@ class Session:
     def _unrecorded(self) -> Sequence[Reply]:
         """What takes the place of the steps behind a record that could not be written."""
         assert self._adaptation is not None
+        if self.connection.is_mid_response:
+            self._context.audit.cuts.add(self._make_record())
         return self._adaptation.record_failed(self.connection.is_mid_response)
 
     def _record(self, phase: Phase) -> bool:

@@ -190,6 +190,10 @@ class Turns:
         if flight is None or not flight.commit.give_up():
             return
         self._is_overdue = True
+        for phase, record in flight.entries:
+            if phase == "open" and self._context.blocks_unrecorded:
+                # It will be there, and its message is over.
+                self._context.audit.cuts.add(record)
         self._settle(flight.staged, flight.entries, self._failed(flight.entries, _OVERDUE))
         self._commit()
         self._go_on()

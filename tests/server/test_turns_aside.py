@@ -270,6 +270,47 @@ def test_a_commit_that_takes_too_long_is_waited_for_no_more(scene: Scene, bench:
     assert stored(bench) == ["unmodified"] * 2
 
 
+@pytest.mark.parametrize("blocks", [True, False], ids=["closed", "open"])
+def test_a_flow_whose_first_record_is_late_has_its_row_before_the_worker_ends(
+    scene: Scene, bench: Workbench, blocks: bool
+) -> None:
+    scene.context = replace(scene.context, blocks_unrecorded=blocks)
+    scene.turns._context = scene.context
+    (line,) = scene.lines(1)
+    scene.send(line, STREAM)
+    scene.thread.be_late()
+    assert (NOT_RECORDED in line.sent) == blocks
+    scene.thread.land()
+    if not blocks:
+        bench.audit.check_writable()
+        assert streams(bench) == 1
+        scene.send(line, STREAM_END)
+        scene.thread.land_all()
+    bench.audit.check_writable()
+    assert stored(bench) == (["cut"] if blocks else ["echoed"]) and streams(bench) == 0
+
+
+@pytest.mark.parametrize("is_late", [True, False], ids=["late", "refused"])
+def test_a_flow_whose_last_record_is_not_kept_in_time_has_one_row(
+    scene: Scene, bench: Workbench, is_late: bool
+) -> None:
+    (line,) = scene.lines(1)
+    scene.send(line, STREAM)
+    scene.thread.land()
+    scene.send(line, STREAM_END)
+    if is_late:
+        scene.thread.be_late()
+        scene.thread.land()
+    else:
+        commit, landed, _ = scene.thread._waiting.popleft()
+        with full_disk(bench), pytest.raises(AuditError) as refused:
+            commit()
+        landed(refused.value)
+    assert line.pending is None
+    bench.audit.check_writable()
+    assert stored(bench) == (["echoed"] if is_late else ["cut"]) and streams(bench) == 0
+
+
 def test_a_commit_that_is_over_is_never_late(scene: Scene) -> None:
     (line,) = scene.lines(1)
     scene.send(line, CLEAN)

@@ -163,8 +163,10 @@ class OutboxFile:
         """In the place of an earlier one of that id."""
         self.connection.execute(f"INSERT OR REPLACE INTO {kind} VALUES (?, ?)", (event_id, body))  # noqa: S608
 
-    def drop(self, kind: Unnumbered, event_id: str) -> None:
-        self.connection.execute(f"DELETE FROM {kind} WHERE event_id = ?", (event_id,))  # noqa: S608
+    def drop(self, kind: Unnumbered, event_id: str) -> bool:
+        """Whether there was one."""
+        dropped = self.connection.execute(f"DELETE FROM {kind} WHERE event_id = ?", (event_id,))  # noqa: S608
+        return dropped.rowcount > 0
 
     def unnumbered(self, kind: Unnumbered) -> Iterator[tuple[str, str]]:
         """Event id and record as JSON of each."""

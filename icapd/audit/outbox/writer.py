@@ -9,8 +9,7 @@ be gone, never the file; in `strict` the database has it as well.
 opens, renewed whenever it has a new finding, which its final record replaces. What a dead writer left open
 becomes records when its outbox is adopted: cut, with reason `server-stopped`.
 
-**Messages without a row**, where the policy wants none, are counted, and the counts are rows: every minute,
-and at the stop (`omitted`).
+**Messages without a row**, where the policy wants none, are counted; the counts are rows (`omitted`).
 
 **Numbers** have no gap, and each row's chain holds all rows before it (`canonical`).
 """
@@ -29,6 +28,7 @@ from icapd.audit.outbox import directory as places
 from icapd.audit.outbox.adoption import START, STOP
 from icapd.audit.outbox.appender import Appender, now
 from icapd.audit.outbox.commit import Commit, Lane
+from icapd.audit.outbox.cuts import Cuts
 from icapd.audit.outbox.file import OutboxFile, Writer
 from icapd.audit.outbox.floods import Floods
 from icapd.audit.outbox.identity import in_chain, new_writer
@@ -72,6 +72,8 @@ class AuditWriter:
         self._forgotten = 0
         self._identity = sqlite.identity(outbox.path)
         self._omitted = Omitted()
+        #: Is told of messages that flowed and were ended because they could not be recorded.
+        self.cuts = Cuts()
         self._remarks = Remarks()
         self._watermark = Watermark(outbox.max_size)
         self._lane = Lane(patience)
@@ -245,8 +247,10 @@ class AuditWriter:
                     for tally in ended:
                         self._appender.event(tally)
                         self._outbox.drop("tally", tally.event_id)
+                    self.cuts.write(self._outbox, self._appender)
                     yield
                 self._remarks.written()
+                self.cuts.written()
                 self._omitted.noted(omitted, until)
             except BaseException as error:
                 self._appender.state, self._forgotten = before
@@ -264,10 +268,7 @@ class AuditWriter:
             self._lane.leave()
 
     def _came_late(self, first: int, last: int, entries: int) -> AuditError:
-        error = AuditBusyError(
-            f"{self.file}: records took longer than {self.patience:g} s; `icapd status` tells how the disk"
-            " and the database are"
-        )
+        error = AuditBusyError(f"{self.file}: records took over {self.patience:g} s; see `icapd status`")
         if last >= first:
             self._remarks.came_late(first, last)
             self._awaited = max(last, self._awaited)

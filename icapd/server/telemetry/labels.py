@@ -35,6 +35,7 @@ SKIP_REASONS = frozenset(
         "timeout",
         "truncated",
         "unknown-coding",
+        "unrecorded",
         "upgrade",
     }
 )
