@@ -46,7 +46,12 @@ def extensions() -> list[Any]:
     from mypyc.build import mypycify  # noqa: PLC0415 (there only when something is to be compiled)
 
     sources = sorted(str(path) for pattern in HOT for path in Path().glob(pattern))
-    return mypycify(["--config-file=", "--ignore-missing-imports", *sources], opt_level="3", debug_level="0")
+    options = ["--config-file=", "--ignore-missing-imports"]
+    made: list[Any] = mypycify([*options, *sources], opt_level="3", debug_level="0")
+    for extension in made:
+        # Nobody reads warnings of C that a program wrote, and gcc takes as long for them as for the rest.
+        extension.extra_compile_args.append("-Wno-all")
+    return made
 
 
 setup(ext_modules=extensions())

@@ -1,4 +1,4 @@
-"""What all tests share, and how the whole suite is run: two files at a time."""
+"""What all tests share, and how the whole suite is run: three files at a time."""
 
 import fcntl
 import os
@@ -14,8 +14,8 @@ from support.processes import children
 
 pytest_plugins = ["support.database_servers"]
 
-#: As many as continuous integration has processors.
-WORKERS = 2
+#: One more than continuous integration has processors: half of the time tests wait, for servers and disks.
+WORKERS = 3
 _TESTS = Path(__file__).parent
 #: Where the files are that take longest. They come first: at the end both processes should have work.
 _FIRST = ("e2e", "bench", "packaging", "server", "audit", "faults", "fleet", "cli", "conformance", "fuzz")

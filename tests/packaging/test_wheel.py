@@ -56,7 +56,7 @@ def test_wheel_serves_from_an_empty_environment(wheel: Path, version: str, tmp_p
     icapd = environment / "bin" / "icapd"
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    assert "credentials" in run(icapd, "rules", "check", cwd=elsewhere)
+    assert "credentials" in run(icapd, "rules", "check", "--no-screen", cwd=elsewhere)
     with (
         serving(elsewhere, program=icapd, environment={"PATH": os.defpath}) as server,
         server.connect() as connection,
