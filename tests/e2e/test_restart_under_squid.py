@@ -9,6 +9,7 @@ import httpx
 import pytest
 import requests
 from stack import CLIENT_TIMEOUT, Stack, running_stack
+from support.icapd import until
 
 pytestmark = [pytest.mark.squid, pytest.mark.slow]
 
@@ -165,5 +166,13 @@ def test_stream_that_outlasts_the_shutdown_timeout_is_cut_and_recorded(
         listener.join(CLIENT_TIMEOUT)
         assert not listener.is_alive()
         assert listener.has_seen_no_secret()
-        [row] = [row for row in stack.audit() if row["path"] == "/ticks" and row["method_icap"] == "RESPMOD"]
-        assert (row["disposition"], row["skip_reason"]) == ("cut", "server-stopped")
+
+        def reasons() -> list[tuple[str, str]]:
+            rows = [
+                row for row in stack.audit() if (row["path"], row["method_icap"]) == ("/ticks", "RESPMOD")
+            ]
+            return [(row["disposition"], row["skip_reason"]) for row in rows]
+
+        # The client is told before the worker has written its last record.
+        until(reasons)
+        assert reasons() == [("cut", "server-stopped")]

@@ -164,12 +164,13 @@ def begin(server: Server, connection: socket.socket, data: bytes) -> None:
     """Send the beginning of a request, and wait until it is with a worker."""
     ask(connection, wire.options())
     connection.sendall(data)
-    ours = f":{connection.getsockname()[1]:04X}"
+    # Where another has a connection to our port as well, only both ends tell which is which.
+    ends = [f":{port:04X}" for port in (server.port, connection.getsockname()[1])]
 
     def is_read() -> bool:
-        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-        (line,) = [line for line in lines if line.split()[2].endswith(ours)]
-        return line.split()[4].endswith(":00000000")
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        (line,) = [line for line in lines if [end[-5:] for end in line[1:3]] == ends]
+        return line[4].endswith(":00000000")
 
     until(is_read)
     # An answer to another says that what was read before it was looked at.
