@@ -112,14 +112,18 @@ class Icapd(Server):
             f'[server]\nlisten = "127.0.0.1:{self.port}"\nhttp_listen = ""\nworkers = {self.workers}\n'
             f'engine = "{self.engine}"\ncontrol = ""\n{self.more_settings()}'
             # The load is a flood of equal findings; traffic is not.
-            "[audit]\ncoalesce_after = 0\n"
+            f"[audit]\ncoalesce_after = 0\n{self.audit_settings()}"
         )
         command = [str(Path(sys.executable).with_name("icapd")), "--config", str(config)]
         subprocess.run([*command, "db", "upgrade"], check=True, capture_output=True)
         return [*command, "serve"]
 
     def more_settings(self) -> str:
-        """Further lines of icapd.toml, at first of [server]."""
+        """Further lines of [server]."""
+        return ""
+
+    def audit_settings(self) -> str:
+        """Further lines of [audit]."""
         return ""
 
 

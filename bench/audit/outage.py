@@ -37,8 +37,8 @@ class Shipping(Icapd):
     name = "icapd"
     database_url: ClassVar[str]
 
-    def more_settings(self) -> str:
-        return f'[audit]\ndatabase_url = "{self.database_url}"\noutbox = "outbox"\noutbox_limit = {2**36}\n'
+    def audit_settings(self) -> str:
+        return f'database_url = "{self.database_url}"\noutbox = "outbox"\noutbox_limit = {2**36}\n'
 
 
 @dataclass

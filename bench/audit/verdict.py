@@ -1,4 +1,4 @@
-"""What the record costs on the way of a verdict: icapd by turns with `durable`, `relaxed` and `off`.
+"""What the record costs on the way of a verdict: icapd by turns in each mode of the audit.
 
 With one connection each record has a commit of its own; with many, those of one turn share one.
 """
@@ -19,7 +19,7 @@ from bench.processes import free_port, running
 from bench.servers import Icapd
 from bench.wire import ask_options, encode
 
-MODES = ("durable", "relaxed", "off")
+MODES = ("strict", "durable", "relaxed", "off")
 CONNECTIONS = (1, 8)
 #: Syncs after each turn, and what each is of: about as much as a record takes.
 _SYNCS, _RECORD = 50, bytes(1000)
@@ -30,11 +30,11 @@ class Recording(Icapd):
 
     mode: ClassVar[str]
 
-    def more_settings(self) -> str:
-        return f'[audit]\nmode = "{self.mode}"\n'
+    def audit_settings(self) -> str:
+        return f'mode = "{self.mode}"\n'
 
 
-_KINDS = {mode: type(mode.title(), (Recording,), {"mode": mode, "name": mode}) for mode in MODES}
+SERVERS = {mode: type(mode.title(), (Recording,), {"mode": mode, "name": mode}) for mode in MODES}
 
 
 @dataclass
@@ -66,7 +66,7 @@ def measure(directory: Path, rounds: int, seconds: float) -> tuple[Results, list
     with ExitStack() as stack:
         servers = {
             mode: stack.enter_context(running(kind(directory / mode, free_port())))
-            for mode, kind in _KINDS.items()
+            for mode, kind in SERVERS.items()
         }
         for connections, mode in _turns(rounds):
             figures = results.setdefault((mode, connections), Verdicts())

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from support.icapd import serving
 
+from bench.audit import verdict
+from bench.audit.outage import Shipping
 from bench.cases import FINDINGS, SIZES, Case, all_cases, response_case
 from bench.load import WrongAnswer, run_load
 from bench.servers import Expected
@@ -35,23 +37,34 @@ def test_help_needs_no_server(module: str) -> None:
 def test_the_trail_is_measured() -> None:
     options = [
         "--only",
-        "shipping,reading,sizes",
+        "verdict,shipping,reading,sizes",
         "--databases",
         "sqlite",
         "--records",
         "500",
         "--rounds",
         "1",
+        "--seconds",
+        "0.2",
     ]
     measured = subprocess.run(
         [sys.executable, "-m", "bench.audit", *options], cwd=ROOT, capture_output=True, text=True, check=True
     )
     for row in (
+        *(f"| {mode} | 8 |" for mode in verdict.MODES),
         "| sqlite | none | 1 in 20 has findings | shipper |",
         "| sqlite | verify |",
         "| outbox | many |",
     ):
         assert row in measured.stdout
+
+
+def test_the_server_of_an_outage_has_a_database_of_its_own(tmp_path: Path) -> None:
+    class Server(Shipping):
+        database_url = f"sqlite:///{tmp_path}/other.db"
+
+    Server(tmp_path, 1344).command()
+    assert (tmp_path / "other.db").exists()
 
 
 def test_cases_are_the_same_in_every_run() -> None:
