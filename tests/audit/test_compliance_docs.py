@@ -23,6 +23,8 @@ QUESTIONS = re.findall(
 MINUTE = 60_000_000
 
 CARD = replace(FINDING, rule_id="pii.payment-card", severity="high", fingerprint="cc" * 16)
+#: Was noted, and went on its way with the rest of a message in which another was redacted.
+NOTED = replace(CARD, action="log", fingerprint="dd" * 16)
 ATTACK = replace(FINDING, rule_id="attacks.command", severity="high", action="block", fingerprint="")
 MCP = {"host": "mcp.example.net", "path": "/v1/mcp", "client_user": "bob", "client_ip": "192.0.2.8"}
 RECORDS = (
@@ -35,7 +37,7 @@ RECORDS = (
         response_bytes=500,
         verdict="redacted",
         disposition="redacted",
-        findings=(CARD,),
+        findings=(CARD, NOTED),
         occurred_at=NOON + 2 * MINUTE,
     ),
     make_record(findings=(CARD,), verdict="logged", scheme="http", occurred_at=NOON + 3 * MINUTE),
@@ -61,12 +63,12 @@ RECORDS = (
 ANSWERS: dict[str, list[dict[str, Any]]] = {
     "3.5.1": [
         {"host": "api.example.com", "method_icap": "REQMOD", "found": 1, "rewritten_or_stopped": 0},
-        {"host": "api.example.com", "method_icap": "RESPMOD", "found": 1, "rewritten_or_stopped": 1},
+        {"host": "api.example.com", "method_icap": "RESPMOD", "found": 2, "rewritten_or_stopped": 1},
     ],
     "6.4.2": [{"rule_id": "attacks.command", "host": "mcp.example.net", "found": 1, "prevented": 1}],
     "10.2.1:": [
         *[{"rule_id": "credentials.demo-key", "disposition": "redacted"}] * 2,
-        {"rule_id": "pii.payment-card", "disposition": "redacted"},
+        *[{"rule_id": "pii.payment-card", "disposition": "redacted"}] * 2,
         {"rule_id": "pii.payment-card", "disposition": "unmodified"},
     ],
     "10.2.1.3": [{"command": "search", "asked": '{"user":"alice"}', "row_count": 5}],
@@ -81,11 +83,12 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
     "Article 17": [{"rows_left": 6}],
     "Article 33": [
         {"host": "mcp.example.net", "fingerprint": "ab" * 16, "times": 4, "users": 1},
+        {"host": "api.example.com", "fingerprint": "dd" * 16, "times": 1},
         {"host": "api.example.com", "fingerprint": "cc" * 16, "times": 1},
     ],
     "Article 5(1)(e)": [{"transactions": 1}],
     "164.312(b)": [{"missing": 0, "ended": "stop", "shipped_seq": 12}, {"missing": 0, "shipped_seq": 4}],
-    "164.308": [{"client_user": "bob", "findings": 5}, {"client_user": "alice", "findings": 4}],
+    "164.308": [{"client_user": "alice", "findings": 5}, {"client_user": "bob", "findings": 5}],
     "164.312(a)": [{"host": "cdn.example.org", "client_ip": "192.0.2.7", "transactions": 1}],
     "164.312(e)": [{"host": "api.example.com", "transactions": 1, "bytes": 120}],
     "MCP01, token": [

@@ -27,8 +27,9 @@ from icapd.cli import main
 from icapd.settings import Audit
 
 ICAPD = Path(sys.executable).with_name("icapd")
-#: Seconds after which something that should have happened counts as not happening.
-PATIENCE = 30.0
+#: Seconds after which something that should have happened counts as not happening: more than any pause of
+#: icapd's own, such as the one before a worker that died again and again is started anew.
+PATIENCE = 60.0
 #: No test but those that say so asks whether a record survives a loss of power; nearly all look for the row
 #: of each message, however many equal ones they send; and the disk may have much else to do.
 PATIENT = {"ICAPD_AUDIT_PATIENCE": "30"}
