@@ -1,10 +1,9 @@
 """From the outboxes to the database: everything once, whatever dies, comes back or is refused in between."""
 
-import errno
 import os
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -18,7 +17,7 @@ import pytest
 from audit_records import FINDING, NOON, make_record
 from support.trail import LIMIT, Trail, tally
 
-from icapd.audit import AuditWriter, migrations, reserve, sqlite
+from icapd.audit import AuditWriter, migrations, reserve
 from icapd.audit.database import Database
 from icapd.audit.outbox.file import OutboxFile
 from icapd.audit.shipping import shipper as shipping
@@ -110,77 +109,6 @@ def test_streams_of_the_dead_become_records_and_those_of_the_living_stay(trail: 
         f"SELECT action, detail FROM audit_admin WHERE writer_id = {dead.writer_id} ORDER BY writer_seq"
     )
     assert last[-1] == ("died", '{"unfinished_streams":2}')
-
-
-def test_an_unreadable_stream_is_named_and_holds_only_its_outbox_up(trail: Trail) -> None:
-    dead = trail.writer()
-    dead._outbox.put("stream", "some-event", "{}")
-    dead._outbox.close()
-    dead._mark.close()
-    shipper = trail.shipper()
-    trail.write(make_record())
-    while shipper.round():
-        pass
-    assert trail.rows("SELECT count(*) FROM audit_event") == [(1,)]
-    assert (
-        "the record some-event, which has no number yet, can't be read" in shipper.unreadable[dead.writer_id]
-    )
-    shipper.close()
-
-
-def test_an_outbox_that_is_none_is_named_and_one_never_begun_goes(tmp_path: Path) -> None:
-    trail = Trail.make(tmp_path)
-    (trail.outbox / "1.outbox").write_text("dear diary " * 1000)
-    (trail.outbox / "2.outbox").touch(0o600)
-    trail.write(make_record())
-    shipper = trail.shipper()
-    while shipper.round():
-        pass
-    assert list(shipper.unreadable) == [1]
-    assert "1.outbox: is not a SQLite database" in shipper.unreadable[1]
-    assert [path.name for path in trail.outbox.glob("*.outbox")] == ["1.outbox"]
-    shipper.close()
-
-
-def test_an_outbox_that_is_being_made_is_left_alone(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(trail.shipper()) as shipper:
-        begin = OutboxFile.open.__func__
-
-        def open_beside_a_shipper(kind: type[OutboxFile], path: Path, mode: sqlite.Mode) -> OutboxFile:
-            with monkeypatch.context() as patch:
-                patch.setattr(OutboxFile, "open", None)
-                shipper.round()
-            return begin(kind, path, mode)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(OutboxFile, "open", classmethod(open_beside_a_shipper))
-            writer = trail.writer()
-        with writer:
-            shipper.round()
-            assert trail.rows("SELECT count(*) FROM audit_admin") == [(1,)]
-            assert not shipper.problems
-
-
-def empty(writer: AuditWriter) -> None:
-    for file in (writer.file, Path(f"{writer.file}-wal")):
-        os.truncate(file, 0)
-
-
-def empty_its_tables(writer: AuditWriter) -> None:
-    with closing(sqlite3.connect(writer.file)) as outbox, outbox:
-        outbox.execute("DELETE FROM writer")
-
-
-@pytest.mark.parametrize("harm", [empty, empty_its_tables])
-def test_a_living_writer_s_outbox_that_was_emptied_is_named(
-    tmp_path: Path, harm: Callable[[AuditWriter], None]
-) -> None:
-    trail = Trail.make(tmp_path)
-    writer = trail.writer()
-    harm(writer)
-    with closing(trail.shipper()) as shipper, closing(writer._outbox), writer._mark:
-        shipper.round()
-        assert str(writer.file) in shipper.unreadable[writer.writer_id]
 
 
 def test_a_database_that_is_away_loses_nothing(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,57 +350,3 @@ def test_a_connection_that_dies_within_a_copy_loses_and_doubles_nothing(
     assert trail.rows("SELECT count(*) FROM audit_finding") == [(200,)]
     assert trail.rows("SELECT count(*) FROM audit_dead_letter") == [(0,)]
     assert trail.verify().faults == []
-
-
-def test_a_mark_that_can_not_be_had_holds_only_its_outbox_up(trail: Trail) -> None:
-    # In the order of their names: those behind it, too.
-    writers = [trail.writer() for _ in range(3)]
-    for writer in writers:
-        writer.write(make_record())
-    first = min(writers, key=lambda writer: str(writer.writer_id))
-    mark = trail.outbox / f"{first.writer_id}.mark"
-    mark.unlink()
-    mark.mkdir()
-    with closing(trail.shipper()) as shipper:
-        shipper.round()
-        assert list(shipper.unreadable) == [first.writer_id]
-    assert trail.rows("SELECT count(*) FROM audit_event") == [(2,)]
-    mark.rmdir()
-    for writer in writers:
-        writer.close()
-    assert len(trail.records()) == 3
-
-
-def test_files_that_can_not_be_removed_hold_nothing_up(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(2):
-        trail.write(make_record())
-
-    def unlink(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    with closing(trail.shipper()) as shipper:
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "unlink", unlink)
-            for _ in range(3):
-                shipper.round()
-            assert len(shipper.unreadable) == 2
-            assert all("Read-only file system" in problem for problem in shipper.problems)
-        while any(trail.outbox.iterdir()):
-            shipper.round()
-        assert not shipper.problems
-    assert len(trail.records()) == 2
-    assert trail.verify().exit_code(strict=True) == 0
-
-
-def test_what_can_not_be_ended_is_shipped_as_far_as_it_goes(trail: Trail) -> None:
-    dead = trail.writer()
-    dead.write(make_record())
-    dead._outbox.put("stream", "some-event", "{}")
-    dead._outbox.close()
-    dead._mark.close()
-    with closing(trail.shipper()) as shipper:
-        for _ in range(2):
-            shipper.round()
-            assert "the record some-event" in shipper.unreadable[dead.writer_id]
-        assert trail.rows("SELECT count(*) FROM audit_event") == [(1,)]
-    assert dead.file.exists()

@@ -110,7 +110,10 @@ class Mark:
         return _lock(self._file)
 
     def is_being_made(self) -> bool:
-        """Whether the outbox isn't there as a whole yet, and someone else is at it. Raises OutboxError."""
+        """Whether the outbox isn't there as a whole yet, and someone else is at it.
+
+        Where nobody is, the caller owns it. Raises OutboxError.
+        """
         with self._errors("read; look at its disk"):
             return not os.fstat(self._file.fileno()).st_size and not self.lock()
 

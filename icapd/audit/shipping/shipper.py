@@ -3,7 +3,7 @@
 The outbox of a dead worker is adopted (`outbox.adoption`); once all of it is in the database its files go.
 """
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,27 +184,24 @@ class Shipper:
 
     def _open(self, writer_id: int) -> _Source | None:
         """None when it has just gone, is being made, or was never begun."""
-        mark = places.Mark(self._directory, writer_id)
-        try:
+        with ExitStack() as undo:
+            mark = places.Mark(self._directory, writer_id)
+            undo.callback(mark.close)
             if mark.is_being_made():
                 # Its worker would find it locked.
-                mark.close()
                 return None
             outbox = OutboxFile.open(places.file_of(self._directory, writer_id), "rw")
+            undo.callback(outbox.close)
             with outbox.errors():
                 writer = outbox.writer()
                 if writer is not None:
+                    undo.pop_all()
                     return _Source(outbox, mark, writer)
                 if not mark.lock():
                     raise OutboxError(f"{outbox.path}: was emptied while in use; restart icapd")
                 # Its worker died before it had written anything.
-                outbox.remove()
                 mark.remove()
-                outbox.close()
-        except BaseException:
-            mark.close()
-            raise
-        mark.close()
+                outbox.remove()
         return None
 
     def _adopt(self, source: _Source) -> None:
@@ -213,8 +210,9 @@ class Shipper:
         source.is_ended = True
 
     def _remove(self, source: _Source) -> None:
-        source.outbox.remove()
+        # The mark first: whoever comes after a shipper that died here finds an outbox, and no mark alone.
         source.mark.remove()
+        source.outbox.remove()
         self._let_go(source.writer.writer_id)
 
     def _let_go(self, writer_id: int) -> None:
