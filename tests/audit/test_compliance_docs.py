@@ -40,6 +40,14 @@ RECORDS = (
         findings=(CARD, NOTED),
         occurred_at=NOON + 2 * MINUTE,
     ),
+    # What it was cut for did not get through.
+    make_record(
+        method_icap="RESPMOD",
+        verdict="blocked",
+        disposition="cut",
+        findings=(replace(CARD, action="block", fingerprint="ee" * 16),),
+        occurred_at=NOON + 2 * MINUTE + 1,
+    ),
     make_record(findings=(CARD,), verdict="logged", scheme="http", occurred_at=NOON + 3 * MINUTE),
     make_record(
         **MCP, verdict="blocked", disposition="blocked", findings=(ATTACK,), occurred_at=NOON + 4 * MINUTE
@@ -63,32 +71,33 @@ RECORDS = (
 ANSWERS: dict[str, list[dict[str, Any]]] = {
     "3.5.1": [
         {"host": "api.example.com", "method_icap": "REQMOD", "found": 1, "rewritten_or_stopped": 0},
-        {"host": "api.example.com", "method_icap": "RESPMOD", "found": 2, "rewritten_or_stopped": 1},
+        {"host": "api.example.com", "method_icap": "RESPMOD", "found": 3, "rewritten_or_stopped": 2},
     ],
     "6.4.2": [{"rule_id": "attacks.command", "host": "mcp.example.net", "found": 1, "prevented": 1}],
     "10.2.1:": [
         *[{"rule_id": "credentials.demo-key", "disposition": "redacted"}] * 2,
         *[{"rule_id": "pii.payment-card", "disposition": "redacted"}] * 2,
+        {"rule_id": "pii.payment-card", "disposition": "cut"},
         {"rule_id": "pii.payment-card", "disposition": "unmodified"},
     ],
     "10.2.1.3": [{"command": "search", "asked": '{"user":"alice"}', "row_count": 5}],
     "10.2.1.6": [{"action": "start"}, {"action": "stop"}, {"action": "start"}, {"action": "stop"}],
     "10.6": [{"action": "clock-step"}, {"action": "ahead-of-the-database"}],
     "10.7.2": [{"inspection": "error", "skip_reason": "internal-error", "transactions": 1}],
-    "10.5.1": [{"days": 3, "transactions": 11}],
+    "10.5.1": [{"days": 3, "transactions": 12}],
     "Article 5(1)(f)": [
         {"host": "api.example.com", "rule_id": "pii.payment-card", "disposition": "unmodified", "findings": 1}
     ],
-    "Article 15": [{}] * 6,
-    "Article 17": [{"rows_left": 6}],
+    "Article 15": [{}] * 7,
+    "Article 17": [{"rows_left": 7}],
     "Article 33": [
         {"host": "mcp.example.net", "fingerprint": "ab" * 16, "times": 4, "users": 1},
         {"host": "api.example.com", "fingerprint": "dd" * 16, "times": 1},
         {"host": "api.example.com", "fingerprint": "cc" * 16, "times": 1},
     ],
     "Article 5(1)(e)": [{"transactions": 1}],
-    "164.312(b)": [{"missing": 0, "ended": "stop", "shipped_seq": 12}, {"missing": 0, "shipped_seq": 4}],
-    "164.308": [{"client_user": "alice", "findings": 5}, {"client_user": "bob", "findings": 5}],
+    "164.312(b)": [{"missing": 0, "ended": "stop", "shipped_seq": 13}, {"missing": 0, "shipped_seq": 4}],
+    "164.308": [{"client_user": "alice", "findings": 6}, {"client_user": "bob", "findings": 5}],
     "164.312(a)": [{"host": "cdn.example.org", "client_ip": "192.0.2.7", "transactions": 1}],
     "164.312(e)": [{"host": "api.example.com", "transactions": 1, "bytes": 120}],
     "MCP01, token": [
@@ -102,7 +111,7 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
     "Who changed": [{"action": "policy-taken"}],
     "Which policy": [
         {"policy_digest": "1" * 64, "transactions": 1},
-        {"policy_digest": "0" * 64, "transactions": 10},
+        {"policy_digest": "0" * 64, "transactions": 11},
     ],
 }
 
