@@ -13,7 +13,7 @@ from support.fuzz_seeds import SEEDS
 from support.fuzz_targets import TARGETS
 
 #: For each target. The same ones each time: what is found must be found again.
-RUNS, SEED = 2000, 1
+RUNS, SEED = 5000, 1
 
 
 def test_each_target_has_seeds_and_a_corpus() -> None:

@@ -2,14 +2,16 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from hypothesis import strategies as st
+from support.policies import UNHURRIED
 
 from icapd.errors import OutOfPatience
 from icapd.http.media_types import MediaType
-from icapd.inspection import BodyStream, Finding, Fingerprinter, InspectionLimits, Inspector
+from icapd.inspection import BodyStream, Finding, Fingerprinter, Inspector
 from icapd.policy import Action, Policy, load_policy
 
 JSON = MediaType("application/json")
@@ -53,8 +55,8 @@ def policy(directory: Path, *rules: str, pack: str = "") -> Policy:
 
 def inspector(rules: Policy, **limits: float) -> Inspector:
     """For responses, with a fixed key, and with time enough unless that is limited."""
-    given = {"scan_timeout": 30.0, **limits}
-    return Inspector(rules.response, Fingerprinter(b"key"), InspectionLimits(**given))  # type: ignore[arg-type]
+    given = replace(UNHURRIED, **limits)  # type: ignore[arg-type]
+    return Inspector(rules.response, Fingerprinter(b"key"), given)
 
 
 def through(stream: BodyStream, pieces: Iterable[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""Small policies of a test's own."""
+"""Small policies of a test's own, and limits that give rules time."""
 
 from pathlib import Path
 
