@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from icapd.audit.outbox.directory import as_owner
+from icapd.audit.outbox.file import Role
 from icapd.audit.outbox.writer import AuditWriter
 from icapd.audit.reads import OUTBOX_SIZE, given, reader
 from icapd.errors import AuditError
@@ -40,7 +41,8 @@ def on_record(
     outbox = Path(audit.outbox)
     try:
         with owner(outbox):
-            writer = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=audit.mode)
+            role: Role = "retention" if is_server else "command"
+            writer = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=audit.mode, role=role)
             if is_long:
                 writer.note(f"{action}-begin", detail)
     except AuditError as error:

@@ -9,7 +9,7 @@ from icapd.audit.database import Database
 from icapd.errors import AuditError
 
 #: The newest revision in migrations/versions. Revisions are numbered, to tell older from newer.
-HEAD = "0006"
+HEAD = "0007"
 
 #: Where Alembic notes a database's revision. Not its usual `alembic_version`: others may use the database.
 VERSION_TABLE = "audit_schema_version"

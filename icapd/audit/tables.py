@@ -1,10 +1,9 @@
 """The audit tables. migrations/ makes them; `icapd db check` compares a database with this page.
 
-**The key** of a row is (writer_id, occurred_at, writer_seq). A writer is one run of one worker; it numbers
-what it commits from 1 without a gap, over events, administrative and shadow rows together, so a missing row
-shows. No key is given by a database: a row can be shipped from an outbox as often as need be and stays one
-row, and the key holds the columns by which such a table is partitioned (time) or distributed (writer). For
-the same reason no foreign key ties the tables: rows arrive in batches, and partitions leave one at a time.
+**The key** of a row is (writer_id, occurred_at, writer_seq). A writer is one run of one process; it numbers
+what it commits from 1 without a gap, so a missing row shows. No key is given by a database, so a row can be
+shipped as often as need be and stays one; and the key holds what a table is partitioned (time) or distributed
+(writer) by. No foreign key ties the tables: rows arrive in batches, and partitions leave one at a time.
 
 **The chain** of a numbered row holds all rows of its writer before it (`canonical`).
 
@@ -172,7 +171,7 @@ Index("audit_finding_rule_id", audit_finding.c.rule_id, audit_finding.c.occurred
 # "Where else did this key go?"
 Index("audit_finding_fingerprint", audit_finding.c.fingerprint, info=OF_SERVERS)
 
-#: Who wrote: one row per run of a server process.
+#: Who wrote: one row per run of a process. `role`: `outbox.file.Role`; NULL where that was not yet told.
 audit_writer = Table(
     "audit_writer",
     metadata,
@@ -183,6 +182,7 @@ audit_writer = Table(
     Column("started_at", Instant, nullable=False),
     #: Of the machine, since when it runs.
     Column("boot_id", String(36), nullable=False, server_default=""),
+    Column("role", String(16)),
 )
 
 #: What was done to the audit itself (`start`, `stop`) and to the policy (`policy-taken`, `policy-refused`).

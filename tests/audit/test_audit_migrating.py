@@ -12,6 +12,7 @@ from support.trail import Trail, tally
 
 from icapd.audit import migrations, schema
 from icapd.audit.database import Database
+from icapd.audit.reads import on_record
 from icapd.errors import AuditError
 
 TIMES = 3
@@ -60,3 +61,18 @@ def test_nothing_is_lost_or_doubled_while_the_schema_changes(
     assert trail.rows("SELECT count(*) FROM audit_dead_letter") == [(0,)]
     assert migrations.current(empty_url) == schema.HEAD
     migrations.check(empty_url)
+
+
+def test_what_writers_are_is_known_again_after_a_step_back(empty_url: str, tmp_path: Path) -> None:
+    trail = Trail.make(tmp_path, empty_url)
+    with trail.writer():
+        pass
+    with on_record(trail.outbox, "durable", "search", {}):
+        pass
+    trail.ship()
+    with migrations.locked(Database.parse(empty_url)) as config:
+        command.downgrade(config, "0006")
+    migrations.upgrade(empty_url)
+    roles = trail.rows("SELECT role FROM audit_writer ORDER BY started_at, writer_id")
+    assert roles == [("worker",), ("command",)]
+    assert trail.verify().faults == []

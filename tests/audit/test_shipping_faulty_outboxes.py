@@ -176,3 +176,41 @@ def test_what_can_not_be_ended_is_shipped_as_far_as_it_goes(trail: Trail) -> Non
             assert "the record some-event" in shipper.unreadable[dead.writer_id]
         assert trail.rows("SELECT count(*) FROM audit_event") == [(1,)]
     assert dead.file.exists()
+
+
+#: By format: what makes one of the present format one of it, as far as a writer's own tables go.
+OLDER = {
+    2: "ALTER TABLE writer DROP COLUMN role; PRAGMA user_version = 2",
+    1: "ALTER TABLE writer DROP COLUMN role; DROP TABLE tally; PRAGMA user_version = 1",
+}
+
+
+def left_as(trail: Trail, script: str) -> AuditWriter:
+    """Of a dead writer, an outbox with a record that was changed so."""
+    dead = trail.writer()
+    dead.write(make_record())
+    dead._outbox.connection.executescript(script)
+    dead._outbox.close()
+    dead._mark.close()
+    return dead
+
+
+@pytest.mark.parametrize("format_", OLDER)
+def test_an_older_icapd_s_outbox_is_shipped_whole(trail: Trail, format_: int) -> None:
+    left_as(trail, OLDER[format_])
+    assert trail.ship() == 3
+    assert trail.rows("SELECT action FROM audit_admin ORDER BY writer_seq") == [("start",), ("died",)]
+    assert trail.rows("SELECT count(*) FROM audit_event") == [(1,)]
+    assert trail.rows("SELECT role FROM audit_writer") == [(None,)]
+    assert list(trail.outbox.iterdir()) == []
+
+
+def test_a_newer_icapd_s_outbox_stays_and_is_named(trail: Trail) -> None:
+    dead = left_as(trail, "PRAGMA user_version = 99")
+    trail.write(make_record())
+    with closing(trail.shipper()) as shipper:
+        while shipper.round():
+            pass
+        assert "was written by a newer icapd" in shipper.unreadable[dead.writer_id]
+    assert dead.file.exists()
+    assert trail.rows("SELECT count(*) FROM audit_event") == [(1,)]

@@ -18,9 +18,11 @@ from icapd.audit.canonical import BEGINNING
 from icapd.errors import OutboxError
 
 Kind = Literal["event", "admin", "shadow"]
+#: What a writer is: a worker; a command, for what it reads or does; the server's own retention.
+Role = Literal["worker", "command", "retention"]
 
-#: Of the file's format (`PRAGMA user_version`). 1 had no tallies.
-FORMAT = 2
+#: Of the file's format (`PRAGMA user_version`). 1 had no tallies; up to 2 writers had no role.
+FORMAT = 3
 #: Bytes.
 _PAGE_SIZE = 4096
 #: Pages in the write-ahead log before a commit moves them into the file, which waits for the disk. Four times
@@ -33,7 +35,7 @@ _SCHEMA = f"""
 PRAGMA user_version = {FORMAT};
 CREATE TABLE writer (
     writer_id INTEGER PRIMARY KEY, node TEXT, process_id INTEGER, version TEXT, started_at INTEGER,
-    boot_id TEXT
+    boot_id TEXT, role TEXT
 );
 CREATE TABLE entry (
     seq INTEGER PRIMARY KEY, kind TEXT, occurred_at INTEGER, body TEXT, salt BLOB, commitment BLOB, chain BLOB
@@ -58,6 +60,8 @@ class Writer:
     started_at: int
     #: Of the machine, since when it runs.
     boot_id: str
+    #: None: not known.
+    role: Role | None = None
 
 
 class Entry(NamedTuple):
@@ -92,7 +96,7 @@ class OutboxFile:
         outbox.max_size = max_size
         try:
             outbox.connection.executescript(_SCHEMA)
-            outbox.connection.execute("INSERT INTO writer VALUES (?, ?, ?, ?, ?, ?)", astuple(writer))
+            outbox.connection.execute("INSERT INTO writer VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(writer))
             outbox.connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous else 'NORMAL'}")
             outbox.connection.execute(f"PRAGMA max_page_count = {max(1, max_size // _PAGE_SIZE)}")
             outbox.connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")

@@ -10,7 +10,6 @@ opens, renewed whenever it has a new finding, which its final record replaces. W
 becomes records when its outbox is adopted: cut, with reason `server-stopped`.
 
 **Messages without a row**, where the policy wants none, are counted; the counts are rows (`omitted`).
-
 **Numbers** have no gap, and each row's chain holds all rows before it (`canonical`).
 """
 
@@ -29,7 +28,7 @@ from icapd.audit.outbox.adoption import START, STOP
 from icapd.audit.outbox.appender import Appender, now
 from icapd.audit.outbox.commit import Commit, Lane
 from icapd.audit.outbox.cuts import Cuts
-from icapd.audit.outbox.file import OutboxFile, Writer
+from icapd.audit.outbox.file import OutboxFile, Role, Writer
 from icapd.audit.outbox.floods import Floods
 from icapd.audit.outbox.identity import in_chain, new_writer
 from icapd.audit.outbox.omitted import Omitted
@@ -88,6 +87,7 @@ class AuditWriter:
         *,
         max_size: int,
         mode: Mode = "durable",
+        role: Role = "worker",
         node: str | None = None,
         patience: float = 5.0,
         coalesce_after: int = 0,
@@ -98,7 +98,7 @@ class AuditWriter:
         `coalesce_after`: equal records in a second that have rows of their own (`floods`). Raises AuditError,
         naming the file and the remedy.
         """
-        writer = new_writer(node or socket.gethostname())
+        writer = new_writer(node or socket.gethostname(), role)
         path = places.file_of(directory, writer.writer_id)
         with ExitStack() as undo:
             mark = places.Mark(directory, writer.writer_id)

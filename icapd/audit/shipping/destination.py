@@ -166,9 +166,8 @@ class Destination:
         self, connection: Connection, way: Way, writer: Writer, entries: Sequence[Entry], batch: Batch
     ) -> None:
         sql, instant, now = self._statements, self._statements.instant, time.time_ns() // 1000
-        started_at = instant(writer.started_at)
-        row = (writer.writer_id, writer.node, writer.process_id, writer.version, started_at, writer.boot_id)
-        self._run(connection, sql.writer, [row])
+        who = (writer.writer_id, writer.node, writer.process_id, writer.version)
+        self._run(connection, sql.writer, [(*who, instant(writer.started_at), writer.boot_id, writer.role)])
         for statement, rows in (
             (way.event, batch.events),
             (way.finding, batch.findings),
