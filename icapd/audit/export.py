@@ -1,7 +1,7 @@
 """Exports: the records that match, in one of several formats, to a file that is whole or not there.
 
 What holds all columns, JSON lines and Parquet, also holds the other tables' rows when nothing but a time is
-asked for: then it is the whole trail of that time, which can be verified.
+asked for: then it is the whole trail of that time, which can be verified, and says so (`coverage`).
 """
 
 import os
@@ -15,15 +15,18 @@ from typing import IO, Any, Literal
 from sqlalchemy import Connection
 
 from icapd.audit import schema, stored
+from icapd.audit.coverage import OUTSIDE, Coverage
 from icapd.audit.database import Database
 from icapd.audit.formats import cef, ecs, flat, ocsf
 from icapd.audit.search import Filters
 from icapd.audit.stored import PlainRow, StoredEvent
 from icapd.audit.tables import (
+    NUMBERED,
     audit_admin,
     audit_archive,
     audit_checkpoint,
     audit_dead_letter,
+    audit_event,
     audit_hold,
     audit_purge,
     audit_shadow,
@@ -74,13 +77,16 @@ def export(database_url: str, filters: Filters, format_: Format, output: IO[byte
     Raises AuditError; of `output` OSError.
     """
     database = Database.parse(database_url)
-    parquet = parquet_file(output) if format_ == "parquet" else None
+    coverage = _coverage(filters)
+    parquet = parquet_file(output, coverage) if format_ == "parquet" else None
     with database.read(waits=True) as connection:
         schema.require_head(connection, database)
         if format_ in _LINES:
             yield from _write_lines(stored.events(connection, filters), format_, output)
             return
-        for number, row in enumerate(_rows(connection, filters), 1):
+        if coverage is not None and parquet is None:
+            output.write(flat.json_line(coverage.as_row()).encode() + b"\n")
+        for number, row in enumerate(_rows(connection, filters, is_whole=coverage is not None), 1):
             if parquet is None:
                 output.write(flat.json_line(row).encode() + b"\n")
             else:
@@ -99,18 +105,33 @@ def _write_lines(events: Iterator[StoredEvent], format_: Format, output: IO[byte
         yield number
 
 
-def _rows(connection: Connection, filters: Filters) -> Iterator[PlainRow]:
-    whole = Filters(since=filters.since, until=filters.until) == filters
-    if whole:
-        for table in (audit_writer, audit_shipment):
-            yield from stored.plain_rows(connection, table, filters)
+def _coverage(filters: Filters) -> Coverage | None:
+    """None of what is less than the whole trail of a time."""
+    is_whole = Filters(since=filters.since, until=filters.until) == filters
+    return Coverage(filters.since, filters.until) if is_whole else None
+
+
+def _rows(connection: Connection, filters: Filters, *, is_whole: bool) -> Iterator[PlainRow]:
+    if not is_whole:
+        yield from map(flat.plain_row, stored.events(connection, filters))
+        return
+    for table in (audit_writer, audit_shipment):
+        yield from stored.plain_rows(connection, table, filters)
     yield from map(flat.plain_row, stored.events(connection, filters))
-    if whole:
-        for table in _OTHERS:
-            yield from stored.plain_rows(connection, table, filters)
+    for table in _OTHERS:
+        yield from stored.plain_rows(connection, table, filters)
+    if filters != Filters():
+        yield from map(_marked, map(flat.plain_row, stored.events_outside(connection, filters)))
+        for table in NUMBERED:
+            if table is not audit_event:
+                yield from map(_marked, stored.plain_rows_outside(connection, table, filters))
 
 
-def parquet_file(output: IO[bytes]) -> Any:
+def _marked(row: PlainRow) -> PlainRow:
+    return {**row, "table": f"{row['table']}{OUTSIDE}"}
+
+
+def parquet_file(output: IO[bytes], coverage: Coverage | None = None) -> Any:
     """A `formats.parquet.ParquetFile`. Raises AuditError without pyarrow."""
     try:
         module = import_module("icapd.audit.formats.parquet")
@@ -118,7 +139,7 @@ def parquet_file(output: IO[bytes]) -> Any:
         if error.name != "pyarrow":
             raise
         raise AuditError("Parquet needs pyarrow: pip install 'icapd[parquet]'") from None
-    return module.ParquetFile(output)
+    return module.ParquetFile(output, coverage)
 
 
 @contextmanager

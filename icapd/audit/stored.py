@@ -8,11 +8,23 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Subquery,
+    Table,
+    false,
+    func,
+    or_,
+    select,
+    union_all,
+)
 
 from icapd.audit.record import AuditRecord, FindingRecord
 from icapd.audit.search import EVENT_FIELDS, FINDING_FIELDS, Filters, conditions, in_time, same_key
-from icapd.audit.tables import audit_event, audit_finding, audit_writer
+from icapd.audit.tables import NUMBERED, audit_event, audit_finding, audit_writer
 
 #: Rows fetched at a time.
 BATCH = 500
@@ -51,6 +63,13 @@ def chosen_events(connection: Connection, *wanted: ColumnElement[bool]) -> Itera
     yield from _grouped(connection.execution_options(yield_per=BATCH).execute(_events(*wanted)))
 
 
+def events_outside(connection: Connection, filters: Filters) -> Iterator[StoredEvent]:
+    """Those of another time whose writers have numbered them between rows of the filters' time."""
+    spans = _spans(filters)
+    statement = _events(*_outside(filters, audit_event, spans), spans=spans)
+    yield from _grouped(connection.execution_options(yield_per=BATCH).execute(statement))
+
+
 def events_of_writer(
     connection: Connection, writer_id: int, numbers: range, filters: Filters
 ) -> Iterator[StoredEvent]:
@@ -72,9 +91,55 @@ def plain_rows(connection: Connection, table: Table, filters: Filters) -> Iterat
     yield from chosen_rows(connection, table, *(in_time(filters, table) if "occurred_at" in table.c else ()))
 
 
+def plain_rows_outside(connection: Connection, table: Table, filters: Filters) -> Iterator[PlainRow]:
+    """The same of another numbered table."""
+    spans = _spans(filters)
+    joined = table.join(spans, spans.c.writer_id == table.c.writer_id)
+    yield from _plain_rows(
+        connection, table, select(table).select_from(joined).where(*_outside(filters, table, spans))
+    )
+
+
 def chosen_rows(connection: Connection, table: Table, *wanted: ColumnElement[bool]) -> Iterator[PlainRow]:
     """The rows of a table other than audit_event that meet all conditions, in the order of its key."""
-    statement = select(table).where(*wanted).order_by(*table.primary_key)
+    yield from _plain_rows(connection, table, select(table).where(*wanted))
+
+
+def _spans(filters: Filters) -> Subquery:
+    """By writer, the lowest and the highest number of its rows of the filters' time."""
+    of_tables = (
+        select(
+            column.writer_id,
+            func.min(column.writer_seq).label("low"),
+            func.max(column.writer_seq).label("high"),
+        )
+        .where(*in_time(filters, table))
+        .group_by(column.writer_id)
+        for table in NUMBERED
+        for column in (table.c,)
+    )
+    each = union_all(*of_tables).subquery()
+    low, high = func.min(each.c.low).label("low"), func.max(each.c.high).label("high")
+    return select(each.c.writer_id, low, high).group_by(each.c.writer_id).subquery()
+
+
+def _outside(filters: Filters, table: Table, spans: Subquery) -> Iterator[ColumnElement[bool]]:
+    at, number = table.c.occurred_at, table.c.writer_seq
+    elsewhere = []
+    if filters.since is not None:
+        elsewhere.append(at < filters.since)
+        # The row before the first one is where its chain begins.
+        yield number >= spans.c.low - 1
+    if filters.until is not None:
+        elsewhere.append(at >= filters.until)
+        yield number <= spans.c.high
+    yield or_(false(), *elsewhere)
+
+
+def _plain_rows(
+    connection: Connection, table: Table, statement: Select[*tuple[Any, ...]]
+) -> Iterator[PlainRow]:
+    statement = statement.order_by(*table.primary_key)
     for row in connection.execution_options(yield_per=BATCH).execute(statement):
         values = ((name, _plain(value)) for name, value in row._mapping.items())
         yield {"table": table.name, **dict(values)}
@@ -84,7 +149,9 @@ def _plain(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _events(*wanted: ColumnElement[bool], order: tuple[str, ...] = _ORDER) -> Select[*tuple[Any, ...]]:
+def _events(
+    *wanted: ColumnElement[bool], order: tuple[str, ...] = _ORDER, spans: Subquery | None = None
+) -> Select[*tuple[Any, ...]]:
     """One row per finding, and one for an event without any; those of one event stand together."""
     columns = [
         *(audit_event.c[name] for name in ("writer_id", "writer_seq")),
@@ -94,6 +161,8 @@ def _events(*wanted: ColumnElement[bool], order: tuple[str, ...] = _ORDER) -> Se
     ]
     joined = audit_event.outerjoin(audit_writer, audit_writer.c.writer_id == audit_event.c.writer_id)
     joined = joined.outerjoin(audit_finding, same_key(audit_event))
+    if spans is not None:
+        joined = joined.join(spans, spans.c.writer_id == audit_event.c.writer_id)
     in_order = [*(audit_event.c[name] for name in order), audit_finding.c.item_no]
     return select(*columns).select_from(joined).where(*wanted).order_by(*in_order)
 

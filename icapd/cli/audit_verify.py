@@ -2,7 +2,7 @@
 
 import json
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from icapd.audit.evidence.faults import PURGED, Report
-from icapd.audit.evidence.imported import database_of
+from icapd.audit import instants
+from icapd.audit.evidence.faults import PURGED, Kind, Report
+from icapd.audit.evidence.imported import coverage_of, database_of
 from icapd.audit.evidence.notes import Verifier, load_signer
 from icapd.audit.evidence.verify import Scope, read_verifiers
 from icapd.audit.evidence.verify import verify as verify_trail
@@ -69,7 +70,7 @@ class _VerifyCommand(click.Command):
 @click.option(
     "--export",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Verify an export (JSON lines or Parquet) of the whole trail, not the database.",
+    help="Verify not the database but an export (JSON lines or Parquet) of the whole trail, or of a time's.",
 )
 @click.option(
     "--archive",
@@ -96,14 +97,22 @@ def verify(
 ) -> None:
     """Check that no record was altered, taken out, put in or doubled. Changes nothing; a server may run.
 
+    An export is verified for the time that it was made of. One that lacks all of a writer passes: who made it
+    has to be trusted for that, or `--anchors` speaks for it.
+
     \b
     Exit codes: 0 all is as it was, 1 altered, 2 missing, 3 duplicated, 4 the newest rows are missing,
     5 unsigned (with --strict), 6 all is as it was but for what retention took, 7 could not be verified. Of
     several the lowest.
     """
     verifiers = read_verifiers(list(public_keys)) if public_keys else _own(settings)
+    place: AbstractContextManager[str] = nullcontext(settings.audit.database_url)
+    if export is not None:
+        covered, place = coverage_of(export), database_of(export)
+        # What it has of other times is there for the chain's sake.
+        since = max((time for time in (since, covered.since) if time is not None), default=None)
+        until = min((time for time in (until, covered.until) if time is not None), default=None)
     scope = Scope(since, until, writer_id)
-    place = nullcontext(settings.audit.database_url) if export is None else database_of(export)
     with bar() as progress:
         task = progress.add_task("verifying", total=None)
         with place as database_url:
@@ -116,11 +125,13 @@ def verify(
                 advance=lambda rows: progress.advance(task, rows),
                 expect=lambda rows: progress.update(task, total=rows),
             )
+    if not (report.rows or report.purged or report.faults):
+        raise AuditError(f"there is nothing to verify: no row {scope.told}")
     exit_code = report.exit_code(strict)
     if format_ == "json":
-        click.echo(json.dumps({"exit_code": exit_code, **_as_json(report)}))
+        click.echo(json.dumps({"exit_code": exit_code, **_as_json(report, scope)}))
     else:
-        _print(report, exit_code)
+        _print(report, scope, exit_code)
     sys.exit(exit_code)
 
 
@@ -146,14 +157,16 @@ def _own(settings: Settings) -> dict[bytes, Verifier]:
     return {verifier.id: verifier}
 
 
-def _as_json(report: Report) -> dict[str, object]:
-    values = asdict(report)
+def _as_json(report: Report, scope: Scope) -> dict[str, object]:
+    times = {"since": scope.since, "until": scope.until}
+    values: dict[str, object] = asdict(report)
+    values |= {name: None if time is None else instants.iso(time) for name, time in times.items()}
     values["counts"] = {kind.name.lower(): count for kind, count in report.counts.items()}
     values["faults"] = [{**asdict(fault), "kind": fault.kind.name.lower()} for fault in report.faults]
     return values
 
 
-def _print(report: Report, exit_code: int) -> None:
+def _print(report: Report, scope: Scope, exit_code: int) -> None:
     output = console()
     if report.faults:
         faults = Table("fault", "writer", "row", "where", "what", box=None, padding=(0, 1, 0, 0))
@@ -181,10 +194,13 @@ def _print(report: Report, exit_code: int) -> None:
     ):
         facts.add_row(name, Text(f"{count:,}"))
     output.print(facts)
+    output.print(Text(f"verified {scope.told}"))
     if exit_code == PURGED:
         output.print(
             Text(f"all is as it was but for what retention took (exit code {exit_code})", style="green")
         )
+    elif exit_code == Kind.UNSIGNED:
+        output.print(Text(f"all is as it was, but not all is signed (exit code {exit_code})", style="yellow"))
     elif exit_code:
         first = min(report.faults, key=lambda fault: fault.kind, default=None)
         where = f": writer {printable(str(first.writer_id))}, row {first.writer_seq}" if first else ""

@@ -59,7 +59,7 @@ def exported(url: str, format_: export.Format, filters: Filters | None = None) -
 def rows_of(url: str, format_: str) -> list[dict[str, Any]]:
     """The rows of a whole export; in those of Parquet without the columns of other tables."""
     if format_ == "jsonl":
-        return [json.loads(line) for line in exported(url, "jsonl").splitlines()]
+        return [json.loads(line) for line in exported(url, "jsonl").splitlines()[1:]]
     rows = parquet.read_table(io.BytesIO(exported(url, "parquet"))).to_pylist()
     names = {row["table"]: set(row) for row in rows_of(url, "jsonl")}
     return [{name: value for name, value in row.items() if name in names[row["table"]]} for row in rows]
@@ -143,14 +143,22 @@ def test_an_empty_export_is_well_formed(url: str, format_: export.Format) -> Non
 
 
 def test_a_time_alone_leaves_an_export_whole_and_a_filter_does_not(url: str) -> None:
-    lines = exported(url, "jsonl", Filters(since=NOON, until=NOON + 2)).splitlines()
+    time = Filters(since=NOON, until=NOON + 2)
+    lines = exported(url, "jsonl", time).splitlines()
     assert Counter(json.loads(line)["table"] for line in lines) == {
+        "audit_export": 1,
+        # The row before the first one, by number.
+        "audit_event_outside": 1,
         "audit_writer": 1,
         "audit_shipment": 1,
         "audit_event": 2,
         "audit_shadow": 1,
         "audit_checkpoint": 1,
     }
+    row = {"table": "audit_export", "since": instants.iso(NOON), "until": instants.iso(NOON + 2)}
+    assert json.loads(lines[0]).items() >= row.items()
+    metadata = parquet.read_schema(io.BytesIO(exported(url, "parquet", time))).metadata
+    assert json.loads(metadata[b"audit_export"]) == json.loads(lines[0])
     lines = exported(url, "jsonl", Filters(verdict="blocked")).splitlines()
     assert [json.loads(line)["table"] for line in lines] == ["audit_event"]
 

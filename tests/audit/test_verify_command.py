@@ -1,17 +1,23 @@
 """`icapd audit verify`: what it tells people and programs, of the database and of exports."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from audit_records import FINDING, NOON, make_record
 from click.testing import CliRunner
 from support.trail import Trail
-from tampering import AT, LAST, ROW, SHADOW_ROW, Tampered, delete_a_row, swap
+from tampering import AT, LAST, ROW, SHADOW_ROW, Tampered, delete_a_row, shadow_record, swap
 
-from icapd.audit import instants
+from icapd.audit import export as exports
+from icapd.audit import instants, tables
 from icapd.audit.evidence.faults import Kind
-from icapd.audit.evidence.notes import Signer
+from icapd.audit.evidence.notes import Signer, load_or_create_signer
+from icapd.audit.search import Filters
 from icapd.cli import main
+
+NUMBERED = {table.name for table in tables.NUMBERED}
 
 
 def run(trail: Trail, *arguments: str) -> tuple[int, str]:
@@ -75,11 +81,105 @@ def test_an_export_verifies_like_the_database(ended: Tampered, tmp_path: Path, f
 
 def test_an_export_of_a_time_verifies_for_that_time(in_sqlite: Tampered, tmp_path: Path) -> None:
     file = tmp_path / "export"
-    time = ("--since", instants.iso(AT), "--until", instants.iso(AT + 100))
-    exported(in_sqlite.trail, file, "jsonl", *time)
-    code, output = run(in_sqlite.trail, "verify", "--export", str(file), "--format", "json", *time)
-    assert (code, json.loads(output)["rows"]) == (0, 100)
-    assert run(in_sqlite.trail, "verify", "--export", str(file))[0] == Kind.MISSING
+    since, until = instants.iso(AT), instants.iso(AT + 100)
+    exported(in_sqlite.trail, file, "jsonl", "--since", since, "--until", until)
+    code, output = run(in_sqlite.trail, "verify", "--export", str(file), "--format", "json")
+    report = json.loads(output)
+    # With the one before, where their chain begins.
+    assert (code, report["rows"], report["since"], report["until"]) == (0, 101, since, until)
+    # No wider time makes it have more, and a narrower one counts.
+    wide = ("--since", "2026-01-01", "--until", instants.iso(AT + 10))
+    code, output = run(in_sqlite.trail, "verify", "--export", str(file), *wide)
+    assert (code, f"verified from {since} to {instants.iso(AT + 10)}" in output) == (0, True)
+
+
+#: Of another time than their numbers, as of messages that flow for hours.
+FLOWS = (0, 5, 1, 9, 2, 3, 7, 4, 0, 8, 6, 9)
+
+
+@pytest.fixture(scope="module")
+def flowing(kept_url: str, tmp_path_factory: pytest.TempPathFactory) -> Trail:
+    """A trail of two writers whose rows are in no order of time, on each database."""
+    trail = Trail.make(tmp_path_factory.mktemp("trail"), kept_url)
+    with trail.writer() as one, trail.writer() as other:
+        for writer, times in ((one, FLOWS), (other, FLOWS[::-1])):
+            for time in times:
+                writer.write(make_record(occurred_at=NOON + time, findings=(FINDING, FINDING)))
+            writer.write_shadow([replace(shadow_record(), occurred_at=NOON + times[3])])
+    trail.ship()
+    return trail
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+@pytest.mark.parametrize(("since", "until"), [(2, 5), (5, None), (None, 5), (9, 10), (0, 1), (None, 1)])
+def test_an_export_of_a_time_has_the_rows_between(
+    flowing: Trail, tmp_path: Path, format_: exports.Format, since: int | None, until: int | None
+) -> None:
+    file = tmp_path / "export"
+    since, until = (None if time is None else NOON + time for time in (since, until))
+    with file.open("wb") as output:
+        *_, rows = exports.export(flowing.url, Filters(since=since, until=until), format_, output)
+    code, output = run(flowing, "verify", "--export", str(file), "--format", "json")
+    report = json.loads(output)
+    assert (code, report["faults"], report["writers"]) == (0, [], 2)
+    if format_ == "jsonl":
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert len(lines) == rows + 1
+        numbered = [line for line in lines if "writer_seq" in line and line["table"] in NUMBERED]
+        outside = [line for line in lines if line["table"].endswith("_outside")]
+        assert report["rows"] <= len(numbered) + len(outside)
+        start, end = (instants.iso(time) for time in (since or 0, until or instants.LATEST))
+        assert all(start <= line["occurred_at"] < end for line in numbered)
+        assert not any(start <= line["occurred_at"] < end for line in outside)
+
+
+def test_a_row_of_another_time_that_is_changed_is_told(flowing: Trail, tmp_path: Path) -> None:
+    file = tmp_path / "export"
+    with file.open("wb") as output:
+        *_, _ = exports.export(flowing.url, Filters(since=NOON + 2, until=NOON + 5), "jsonl", output)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    of_events = [line for line in lines if line["table"] == "audit_event_outside"]
+    middle = max(of_events, key=lambda line: line["writer_seq"])
+    middle["risk_score"] = 99
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    code, output = run(flowing, "verify", "--export", str(file), "--format", "json")
+    assert (code, json.loads(output)["faults"][0]["writer_seq"]) == (Kind.ALTERED, middle["writer_seq"])
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+def test_an_export_of_less_than_a_whole_trail_is_not_judged(
+    in_sqlite: Tampered, tmp_path: Path, format_: str
+) -> None:
+    file = tmp_path / "export"
+    exported(in_sqlite.trail, file, format_, "--host", "api.example.com")
+    code, output = run(in_sqlite.trail, "verify", "--export", str(file))
+    assert (code, "does not say that it is the whole trail of a time" in output) == (7, True)
+
+
+def test_over_no_rows_nothing_is_said_to_be_as_it_was(tmp_path: Path) -> None:
+    trail, file = Trail.make(tmp_path), tmp_path / "export"
+    load_or_create_signer(Path(trail.settings.signing_key))
+    assert nothing_verified(trail) == "no row from the beginning to the end"
+    with trail.writer() as writer:
+        pass
+    trail.ship()
+    assert run(trail, "verify")[0] == 0
+    assert (
+        nothing_verified(trail, "--since", "2090-01-01")
+        == "no row from 2090-01-01T00:00:00.000000Z to the end"
+    )
+    assert nothing_verified(trail, "--writer", "5") == "no row of writer 5, from the beginning to the end"
+    assert run(trail, "verify", "--writer", str(writer.writer_id))[0] == 0
+    exported(trail, file, "jsonl", "--since", "2090-01-01")
+    assert nothing_verified(trail, "--export", str(file)).startswith("no row from 2090-01-01")
+    file.write_text("")
+    assert run(trail, "verify", "--export", str(file))[0] == 7
+
+
+def nothing_verified(trail: Trail, *options: str) -> str:
+    code, output = run(trail, "verify", *options)
+    assert (code, "as it was" in output) == (7, False)
+    return output.strip().partition("there is nothing to verify: ")[2]
 
 
 @pytest.mark.parametrize(
@@ -134,6 +234,7 @@ def test_a_line_of_an_export_doubled_or_taken_out_is_told(in_sqlite: Tampered, t
         pytest.param(["--public-key", "nowhere"], "nowhere: No such file", id="no file"),
         pytest.param(["--anchors", "nowhere"], "nowhere: No such file", id="no anchors"),
         pytest.param(["--since", "sometimes"], "is no time", id="no time"),
+        pytest.param(["--until", "2d", "--since", "1d"], "is not before --until", id="no such time"),
         pytest.param(["--what"], "No such option", id="no option"),
     ],
 )

@@ -12,11 +12,12 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import LargeBinary
 
 from icapd.audit import instants, schema
+from icapd.audit.coverage import NAME, OUTSIDE, Coverage
 from icapd.audit.tables import NUMBERED, Instant, audit_event, audit_finding, metadata
 from icapd.errors import AuditError
 
@@ -51,6 +52,18 @@ def database_of(*files: Path) -> Iterator[str]:
         yield f"sqlite:///{place}"
 
 
+def coverage_of(export: Path) -> Coverage:
+    """What an export says that it covers. Raises AuditError for one that does not, and for what is none."""
+    try:
+        with _opened(export) as file:
+            return Coverage.of(json.loads(_said_by(export, file)))
+    except (ValueError, RecursionError):
+        raise AuditError(
+            f"{export}: does not say that it is the whole trail of a time, so nobody can tell what is missing"
+            " in it; export with no filter but --since and --until, as jsonl or parquet"
+        ) from None
+
+
 def _make_tables(database: sqlite3.Connection) -> None:
     for table in metadata.sorted_tables:
         database.execute(f"CREATE TABLE {table.name} ({', '.join(table.c.keys())})")
@@ -65,7 +78,7 @@ def _require_different(database: sqlite3.Connection) -> None:
 
 
 def _insert(database: sqlite3.Connection, row: Row) -> None:
-    table = metadata.tables[row["table"]]
+    table = metadata.tables[_table_of(row)]
     values = [_stored(row.get(column.name), column.type) for column in table.c]
     is_new = _run(database, table.name, values)
     if table is audit_event and is_new:
@@ -108,45 +121,74 @@ def _instant(value: object) -> object:
     return instants.sqlite_text(moment) if instants.iso(moment) == value else value
 
 
+def _said_by(export: Path, file: IO[bytes]) -> bytes:
+    if not _is_parquet(file):
+        return file.readline(_LONGEST_LINE)
+    with _parquet_errors(export):
+        metadata = _parquet().ParquetFile(export).schema_arrow.metadata or {}
+    return bytes(metadata.get(NAME.encode(), b""))
+
+
 def _rows(export: Path) -> Iterator[Row]:
+    with _opened(export) as file:
+        yield from _parquet_rows(export) if _is_parquet(file) else _json_rows(export, file)
+
+
+@contextmanager
+def _opened(export: Path) -> Iterator[IO[bytes]]:
     try:
         with export.open("rb") as file:
-            is_parquet = file.read(len(_PARQUET)) == _PARQUET
-        yield from _parquet_rows(export) if is_parquet else _json_rows(export)
+            yield file
     except OSError as error:
         raise AuditError(f"{export}: {error.strerror or 'is no whole Parquet file'}") from None
 
 
-def _json_rows(export: Path) -> Iterator[Row]:
-    with export.open("rb") as file:
-        number = 0
-        while line := file.readline(_LONGEST_LINE):
-            number += 1
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                row = None
-            yield _checked(row, f"{export}: line {number}")
+def _is_parquet(file: IO[bytes]) -> bool:
+    beginning = file.read(len(_PARQUET))
+    file.seek(0)
+    return beginning == _PARQUET
+
+
+def _json_rows(export: Path, file: IO[bytes]) -> Iterator[Row]:
+    number = 0
+    while line := file.readline(_LONGEST_LINE):
+        number += 1
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if number == 1 and isinstance(row, dict) and row.get("table") == NAME:
+            continue
+        yield _checked(row, f"{export}: line {number}")
 
 
 def _parquet_rows(export: Path) -> Iterator[Row]:
-    try:
-        parquet = import_module("pyarrow.parquet")
-    except ModuleNotFoundError:
-        raise AuditError("Parquet needs pyarrow: pip install 'icapd[parquet]'") from None
-    try:
-        number = 0
-        for batch in parquet.ParquetFile(export).iter_batches(batch_size=_BATCH):
+    number = 0
+    with _parquet_errors(export):
+        for batch in _parquet().ParquetFile(export).iter_batches(batch_size=_BATCH):
             for row in batch.to_pylist():
                 number += 1
                 yield _checked(row, f"{export}: row {number}")
+
+
+def _parquet() -> Any:
+    try:
+        return import_module("pyarrow.parquet")
+    except ModuleNotFoundError:
+        raise AuditError("Parquet needs pyarrow: pip install 'icapd[parquet]'") from None
+
+
+@contextmanager
+def _parquet_errors(export: Path) -> Iterator[None]:
+    try:
+        yield
     except (ValueError, KeyError) as error:
         # pyarrow's own are ValueErrors.
         raise AuditError(f"{export}: is no Parquet file that can be read ({type(error).__name__})") from None
 
 
 def _checked(row: object, place: str) -> Row:
-    is_row = isinstance(row, dict) and row.get("table") in metadata.tables
+    is_row = isinstance(row, dict) and _table_of(row) in metadata.tables
     findings = row.get("findings") if isinstance(row, dict) else None
     if not is_row or not (findings is None or isinstance(findings, list)):
         raise AuditError(
@@ -156,3 +198,7 @@ def _checked(row: object, place: str) -> Row:
         raise AuditError(f"{place}: its findings are none")
     assert isinstance(row, dict)
     return row
+
+
+def _table_of(row: Row) -> str:
+    return str(row.get("table")).removesuffix(OUTSIDE)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, Connection, func, select, union
 
-from icapd.audit import schema
+from icapd.audit import instants, schema
 from icapd.audit.database import Database
 from icapd.audit.evidence.archives import check as check_archives
 from icapd.audit.evidence.claims import Claims
@@ -55,6 +55,13 @@ class Scope:
     @property
     def is_whole(self) -> bool:
         return self.since is None and self.until is None
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        since, until = (None if time is None else instants.iso(time) for time in (self.since, self.until))
+        writer = f"of writer {self.writer_id}, " if self.writer_id is not None else ""
+        return f"{writer}from {since or 'the beginning'} to {until or 'the end'}"
 
 
 def verify(
@@ -141,7 +148,9 @@ class _Verification:
         self._shipped = dict(self._pairs(audit_shipment.c.writer_id, audit_shipment.c.shipped_seq))
 
     def run(self, advance: Callable[[int], None], expect: Callable[[int], None]) -> None:
-        writers = self._writers() if self._scope.writer_id is None else [self._scope.writer_id]
+        writers = self._writers()
+        if (only := self._scope.writer_id) is not None:
+            writers = [one for one in writers if one == only]
         expect(sum(count for writer_id, count in self._shipped.items() if writer_id in writers))
         newest = self._connection.execute(
             select(func.max(self._reader.instant(audit_checkpoint.c.signed_at)))
@@ -167,7 +176,7 @@ class _Verification:
 
     def _identify(self, writer_id: int, is_gone: bool) -> None:
         """Whether audit_writer says of the writer what its own first row says."""
-        names = ("node", "process_id", "version", "boot_id")
+        names = ("node", "process_id", "version", "boot_id", "role")
         columns = [self._reader.instant(audit_writer.c.started_at), *(audit_writer.c[name] for name in names)]
         row = self._connection.execute(select(*columns).where(audit_writer.c.writer_id == writer_id)).first()
         if row is None:

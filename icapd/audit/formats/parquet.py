@@ -3,6 +3,7 @@
 Instants are timestamps in microseconds of UTC, bytes are hexadecimal text, findings are a list of structures.
 """
 
+import json
 from typing import IO, Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from pyarrow import parquet
 from sqlalchemy import BigInteger, Integer
 from sqlalchemy.types import TypeEngine
 
+from icapd.audit.coverage import NAME, Coverage
 from icapd.audit.stored import PlainRow
 from icapd.audit.tables import Instant, audit_finding, metadata
 
@@ -22,8 +24,10 @@ _KEY = ("writer_id", "occurred_at", "writer_seq", "item_no")
 class ParquetFile:
     """A file being written; whole once it is closed."""
 
-    def __init__(self, output: IO[bytes]) -> None:
+    def __init__(self, output: IO[bytes], coverage: Coverage | None) -> None:
         self._schema = _schema()
+        if coverage is not None:
+            self._schema = self._schema.with_metadata({NAME: json.dumps(coverage.as_row())})
         self._file = parquet.ParquetWriter(output, self._schema, compression="zstd")
         self._rows: list[PlainRow] = []
 
