@@ -87,6 +87,6 @@ def as_json(record: AuditRecord) -> dict[str, object]:
     """The record as a JSON object: the keys in order, the time as ISO 8601 in UTC."""
     values: dict[str, object] = msgspec.to_builtins(record)
     if record.repeats == 1:
-        # Nearly all stand for themselves.
+        # Other programs count on the keys that are there without it.
         del values["repeats"]
     return {**values, "occurred_at": instants.iso(record.occurred_at)}

@@ -9,7 +9,7 @@ from icapd.audit import search
 from icapd.audit.formats.flat import RECORD_COLUMNS, csv_line, record_lines
 from icapd.audit.reads import Read
 from icapd.audit.record import AuditRecord
-from icapd.cli import audit_verify, audit_view
+from icapd.cli import audit_verify, audit_view, signals
 from icapd.cli.audit_erase import erase
 from icapd.cli.audit_export import export
 from icapd.cli.audit_fingerprint import fingerprint, rotate_fingerprint_key
@@ -36,12 +36,15 @@ _format_option = click.option(
 
 
 @click.group()
-def audit() -> None:
+@click.pass_context
+def audit(context: click.Context) -> None:
     """Read the audit records, verify that they are what they were, and see to their retention.
 
-    Each read is put on record itself, as `audit-read` in audit_admin: who, what, how many rows. So is what is
-    done to them: `purge`, `erase`, `hold-add`, `hold-release`.
+    Each read is put on record itself, as `audit-read` in audit_admin: who, what, how many rows; also what
+    `purge` and `erase` count with --dry-run. So is what is done to them: `purge`, `erase`, `hold-add`,
+    `hold-release`. What shows no records is not: `verify`, `key`, `partitions`, `hold list`.
     """
+    context.with_resource(signals.raised())
 
 
 for _command in (

@@ -18,6 +18,7 @@ from icapd.cli.audit_options import (
     print_outcome,
     printable_text,
     public_key_option,
+    recorded,
 )
 from icapd.cli.progress import followed
 from icapd.cli.times import instant
@@ -66,16 +67,18 @@ def erase(
     subject = Filters(user=user, client=client, since=since, until=until)
     database, keys = Database.parse(settings.audit.database_url), keys_of(settings, public_keys)
     await_arrival(settings)
-    found = erasure.erasable(database, keys, subject)
-    told = f"{found.rows:,} records, and {found.held:,} are held"
+    asked = _asked(settings, subject)
     if dry_run:
-        print_outcome(
-            format_, {"dry_run": True, "rows": found.rows, "held": found.held}, f"would erase {told}"
-        )
+        with recorded(settings, "erase", {"dry_run": True, **asked}) as read:
+            found = erasure.erasable(database, keys, subject)
+            read.rows = found.rows
+        text = f"would erase {_told(found)}"
+        print_outcome(format_, {"dry_run": True, "rows": found.rows, "held": found.held}, text)
         return
-    confirm(f"{database.name}: erases {told}", yes=yes)
+    found = erasure.erasable(database, keys, subject)
+    confirm(f"{database.name}: erases {_told(found)}", yes=yes)
     rows = 0
-    with deeds.on_record(settings.audit, erasure.ACTION, _asked(settings, subject), is_long=True) as deed:
+    with deeds.on_record(settings.audit, erasure.ACTION, asked, is_long=True) as deed:
         for count in followed(erasure.erase(database, keys, subject), "erasing", found.rows):
             rows += count
             deed.outcome = {"rows": rows, "held": found.held}
@@ -83,6 +86,10 @@ def erase(
     if found.held:
         click.echo(f"{found.held:,} records are held and stay; see `icapd audit hold list`", err=True)
         sys.exit(EXIT_HELD)
+
+
+def _told(found: erasure.Erasable) -> str:
+    return f"{found.rows:,} records, and {found.held:,} are held"
 
 
 def _asked(settings: Settings, subject: Filters) -> dict[str, object]:

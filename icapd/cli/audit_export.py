@@ -54,7 +54,9 @@ def export(settings: Settings, /, file: Path, format_: exports.Format, force: bo
             ):
                 read.rows = written
         if str(file) != "-":
-            click.echo(f"{file}: {read.rows} rows", err=True)
+            # The other formats have a line, or several, for each record.
+            what = "rows" if format_ in ("jsonl", "parquet") else "records"
+            click.echo(f"{file}: {read.rows} {what}", err=True)
 
 
 @contextmanager

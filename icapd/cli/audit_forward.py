@@ -89,6 +89,6 @@ def forward(
                     if once:
                         return
                 never.wait(pause)
-        except KeyboardInterrupt:
-            # The way to end it.
+        except (KeyboardInterrupt, SystemExit):
+            # The ways to end it.
             return

@@ -34,9 +34,10 @@ def hold() -> None:
 
 @hold.command()
 @filter_options
+@click.option("--all", "all_", is_flag=True, help="In the place of all other options: whatever there is.")
 @_reason_option
 @click.pass_obj
-def add(settings: Settings, /, reason: str, **filters: Any) -> None:
+def add(settings: Settings, /, reason: str, all_: bool, **filters: Any) -> None:
     """Hold all records that meet every given option, also those that are still to come; prints the hold's id.
 
     \b
@@ -45,6 +46,8 @@ def add(settings: Settings, /, reason: str, **filters: Any) -> None:
     Administrative rows, and what a shadow policy would have done, are held by --since and --until alone.
     """
     wanted, database = Filters(**filters), Database.parse(settings.audit.database_url)
+    if all_ == (wanted != Filters()):
+        raise click.UsageError("what is to be held? say so by options, or give --all alone")
     keys = keys_of(settings, ())
     asked = {"filters": as_asked(wanted), "reason": reason}
     with (

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ from icapd.settings import Settings
 #: What every database takes for a number.
 _MAX_LIMIT = 2**31 - 1
 
+#: As records have them; those of a time before keys had ids are the digest alone.
+_FINGERPRINT = re.compile(r"(?:[0-9a-f]{8}-)?[0-9a-f]{32}", re.ASCII | re.IGNORECASE)
+#: What is in no host's name, or behind one: not the colons of an IPv6 address.
+_NO_HOST = re.compile(r"[*?/@]|^[^:]+:[0-9]*$", re.ASCII)
+
 #: Seconds that records may take from an outbox to the database before they are searched without.
 _ARRIVAL = 2.0
 
@@ -38,15 +44,22 @@ def printable_text(_context: click.Context, _parameter: click.Parameter, text: s
 
 def _host(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
     checked = printable_text(context, parameter, text)
+    if checked and _NO_HOST.search(checked):
+        raise click.BadParameter(
+            f"{text!a} is no host's name alone, and it is compared exactly: no pattern, scheme, path or port"
+        )
     return checked.lower() if checked else checked
 
 
 def _fingerprints(
-    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[str, ...] | None:
     for text in texts:
-        printable_text(context, parameter, text)
-    return texts or None
+        if not _FINGERPRINT.fullmatch(text):
+            raise click.BadParameter(
+                f"{text!a} is no fingerprint; `icapd audit fingerprint` prints that of a secret, whole"
+            )
+    return tuple(map(str.lower, texts)) or None
 
 
 def limit_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -94,11 +107,17 @@ def reading(
 ) -> Iterator[Read]:
     """A read of the audit tables, which have the records of just now, as far as a moment brings them.
 
-    It is on record, with the filters and what else was `asked`; where it can't be, that is said.
+    It is on record (`recorded`), with the filters and what else was `asked`.
     """
-    outbox = Path(settings.audit.outbox)
     await_arrival(settings)
-    with on_record(outbox, settings.audit.mode, command, {**as_asked(filters), **(asked or {})}) as read:
+    with recorded(settings, command, {**as_asked(filters), **(asked or {})}) as read:
+        yield read
+
+
+@contextmanager
+def recorded(settings: Settings, command: str, asked: Mapping[str, object]) -> Iterator[Read]:
+    """A read that is on record; where it can't be, that is said."""
+    with on_record(Path(settings.audit.outbox), settings.audit.mode, command, asked) as read:
         if read.problem:
             click.echo(f"this read is not on record: {read.problem}", err=True)
         yield read
@@ -150,5 +169,6 @@ def await_arrival(settings: Settings) -> None:
         return
     with as_owner(outbox):
         missing = outstanding(settings.audit, _ARRIVAL)
-    if missing:
-        click.echo(f"{missing} newer records are not in the database yet; `icapd status` says why", err=True)
+    if missing.entries:
+        why = f": {missing.problem}" if missing.problem else "; `icapd status` says why"
+        click.echo(f"{missing.entries} newer records are not in the database yet{why}", err=True)

@@ -11,7 +11,7 @@ from icapd.audit.database import Database
 from icapd.audit.retention import purge as purging
 from icapd.audit.retention.classes import CLASSES, Cutoffs
 from icapd.audit.retention.purge import Due, Outcome
-from icapd.cli.audit_options import confirm, keys_of, print_outcome, public_key_option
+from icapd.cli.audit_options import confirm, keys_of, print_outcome, public_key_option, recorded
 from icapd.cli.progress import followed
 from icapd.cli.times import instant
 from icapd.settings import Audit, Settings
@@ -69,10 +69,13 @@ def purge(
     audit = settings.audit
     cutoffs = _cutoffs(audit, before, classes)
     database, keys = Database.parse(audit.database_url), keys_of(settings, public_keys)
-    due = purging.due(database, keys, cutoffs)
     if dry_run:
+        with recorded(settings, "purge", {"dry_run": True, **cutoffs.told(None)}) as read:
+            due = purging.due(database, keys, cutoffs)
+            read.rows = due.total
         print_outcome(format_, {"dry_run": True, "due": due.rows, "held": due.held}, _told(due, "would go"))
         return
+    due = purging.due(database, keys, cutoffs)
     confirm(f"{database.name}: {_told(due, 'will go')}", yes=yes)
     archive = archive or (Path(audit.retention_archive) if audit.retention_archive else None)
     outcome = Outcome()

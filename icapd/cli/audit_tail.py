@@ -66,8 +66,8 @@ def tail(settings: Settings, /, last: int, format_: str, **filters: Any) -> None
                 read.rows += 1
                 for line in lines_of(record):
                     click.echo(line)
-        except KeyboardInterrupt:
-            # The way to end it.
+        except (KeyboardInterrupt, SystemExit):
+            # The ways to end it.
             return
 
 

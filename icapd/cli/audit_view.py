@@ -106,9 +106,14 @@ def _request(record: AuditRecord) -> str:
 
 
 def _rules(record: AuditRecord) -> str:
-    """The rules that found something, each with how often when more than once; why something was not read."""
+    """The rules that found something, each with how often when more than once; why something was not read.
+
+    And of how many equal transactions that is told, when of more than one.
+    """
     counts = Counter(finding.rule_id for finding in record.findings)
     rules = [rule if count == 1 else f"{rule} x{count}" for rule, count in counts.items()]
     if record.skip_reason:
         rules.append(f"({record.skip_reason})")
+    if record.repeats > 1:
+        rules.append(f"({record.repeats:,} transactions)")
     return ", ".join(rules)

@@ -20,6 +20,7 @@ def test_json_has_the_contract_s_keys_in_its_order() -> None:
     values = json.loads(json.dumps(as_json(make_record(findings=(FINDING,)))))
     assert list(values) == KEYS
     assert [list(item) for item in values["findings"]] == [FINDING_KEYS]
+    assert as_json(make_record(repeats=2)).keys() - set(KEYS) == {"repeats"}
 
 
 def test_json_writes_time_as_iso_8601_utc_and_absence_as_null() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -33,7 +34,7 @@ def icapd(kept: Kept, *arguments: str, **settings: object) -> Result:
     return CliRunner().invoke(main, ["--config", str(configuration), "audit", *arguments])
 
 
-def deeds(kept: Kept) -> list[tuple[str, dict[str, object]]]:
+def deeds(kept: Kept) -> list[tuple[str, dict[str, Any]]]:
     kept.trail.ship()
     rows = kept.trail.rows(
         "SELECT action, detail FROM audit_admin WHERE action NOT IN ('start', 'stop') ORDER BY occurred_at"
@@ -46,7 +47,11 @@ def test_purge_says_what_it_would_do_and_does_nothing(kept: Kept) -> None:
     assert (told.exit_code, told.stdout) == (0, "20 rows would go (allowed 18, found 2)\n")
     told = icapd(kept, "purge", "--dry-run", "--format", "json", retention_allowed=30)
     assert json.loads(told.stdout) == {"dry_run": True, "due": {"allowed": 18}, "held": 0}
-    assert (kept.count(), deeds(kept)) == (20, [])
+    assert kept.count() == 20
+    (_, one), (_, other) = [deed for deed in deeds(kept) if deed[0] != "audit-read-begin"]
+    before = {"allowed": "2026-06-01T00:00:00.000000Z", "found": "2026-06-01T00:00:00.000000Z"}
+    assert one == {**reader(), "command": "purge", "asked": {"dry_run": True, "before": before}, "rows": 20}
+    assert (other["rows"], list(other["asked"]["before"])) == (18, ["allowed"])
 
 
 def test_purge_has_to_be_told_twice_and_is_on_record(kept: Kept) -> None:
@@ -95,7 +100,7 @@ def test_a_deed_that_can_t_be_on_record_is_not_done(kept: Kept, tmp_path: Path) 
     for arguments in (
         ("purge", *BEFORE, "--yes"),
         ("erase", "--user", "alice", "--yes"),
-        ("hold", "add", "--reason", "a"),
+        ("hold", "add", "--all", "--reason", "a"),
     ):
         refused = icapd(kept, *arguments, outbox=nowhere)
         assert refused.exit_code == 3
@@ -125,7 +130,8 @@ def test_hold_is_added_listed_and_released(kept: Kept) -> None:
     assert icapd(kept, "hold", "list").stderr == "there are no holds\n"
     (listed,) = json.loads(icapd(kept, "hold", "list", "--all", "--format", "json").stdout)
     assert (listed["release_reason"], listed["released_by"]) == ("closed", reader())
-    assert [action for action, _ in deeds(kept)] == ["hold-add", "hold-release"]
+    actions = [action for action, _ in deeds(kept)]
+    assert actions == ["hold-add", "audit-read-begin", "audit-read", "hold-release"]
     assert icapd(kept, "verify").exit_code == 0
 
 
@@ -158,6 +164,15 @@ def test_a_time_that_is_none_is_told_and_purged_nowhere(kept: Kept, tmp_path: Pa
     assert kept.count() == 1
 
 
+@pytest.mark.parametrize("arguments", [(), ("--all", "--user", "alice")])
+def test_all_is_held_only_if_that_is_said(kept: Kept, arguments: tuple[str, ...]) -> None:
+    refused = icapd(kept, "hold", "add", "--reason", "case 17", *arguments)
+    assert (refused.exit_code, "say so by options, or give --all alone" in refused.stderr) == (2, True)
+    assert kept.count("audit_hold") == 0
+    held = icapd(kept, "hold", "add", "--all", "--reason", "case 17")
+    assert (held.exit_code, held.stderr) == (0, "holds 20 records that are there now\n")
+
+
 def test_erase_is_on_record_without_the_name(kept: Kept, tmp_path: Path) -> None:
     (key,) = load_or_create_keys(tmp_path / "fingerprint.key")
     told = icapd(kept, "erase", "--user", "alice", "--dry-run", "--format", "json")
@@ -165,10 +180,12 @@ def test_erase_is_on_record_without_the_name(kept: Kept, tmp_path: Path) -> None
     assert "say --yes" in icapd(kept, "erase", "--user", "alice").stderr
     done = icapd(kept, "erase", "--user", "alice", "--until", "2026-06-01", "--yes")
     assert (done.exit_code, done.stdout) == (0, "erased 20 records\n")
-    (_, begun), (action, detail) = deeds(kept)
-    assert (action, detail["rows"]) == ("erase", 20)
-    assert detail["subject_user"] == Fingerprinter(key).fingerprint(b"alice")
-    assert "alice" not in json.dumps([begun, detail])
+    _, (counted, read), _, (action, detail) = deeds(kept)
+    subject = Fingerprinter(key).fingerprint(b"alice")
+    assert (action, detail["rows"], detail["subject_user"]) == ("erase", 20, subject)
+    expected = {"command": "erase", "asked": {"dry_run": True, "subject_user": subject}, "rows": 20}
+    assert (counted, read) == ("audit-read", {**reader(), **expected})
+    assert "alice" not in json.dumps(deeds(kept))
     assert icapd(kept, "verify").exit_code == 0
 
 

@@ -76,6 +76,7 @@ def icapd_audit(database_url: str, *arguments: str) -> Result:
         pytest.param(["--since", "2h"], [HOSTILE, RESPONSE, REQUEST], id="since"),
         pytest.param(["--until", "2h"], [OLD], id="until"),
         pytest.param(["--host", "OLD.example.org"], [OLD], id="host-in-any-case"),
+        pytest.param(["--fingerprint", "3B1F09AA-" + "AB" * 16], [RESPONSE], id="fingerprint-in-any-case"),
         pytest.param(["--user", "bob"], [OLD], id="user"),
         pytest.param(["--client", "192.0.2.8"], [OLD], id="client"),
         pytest.param(["--rule", "credentials.demo"], [RESPONSE], id="rule"),
@@ -159,6 +160,7 @@ def test_a_table_has_a_row_per_record(database_url: str) -> None:
             },
             "(unknown-coding)",
         ),
+        ({"verdict": "logged", "findings": (FINDING,), "repeats": 1200}, "demo, (1,200 transactions)"),
     ],
 )
 def test_a_table_tells_what_was_not_done_and_not_inspected(
@@ -183,6 +185,12 @@ def test_a_full_table_says_that_there_may_be_more(database_url: str) -> None:
             ["--since", "yesterday"], "--since': 'yesterday' is no time; write a duration", id="since"
         ),
         pytest.param(["--until", "10"], "--until': '10' is no time; write a duration", id="until"),
+        pytest.param(["--until", "2h", "--since", "1h"], "is not before --until, ", id="no-time"),
+        pytest.param(["--host", "*.example.com"], "no pattern, scheme, path or port", id="pattern"),
+        pytest.param(["--host", "https://api.example.com/"], "is no host's name alone", id="url"),
+        pytest.param(["--host", "api.example.com:443"], "is no host's name alone", id="port"),
+        pytest.param(["--fingerprint", "zz"], "'zz' is no fingerprint", id="fingerprint"),
+        pytest.param(["--fingerprint", "ab" * 15], "is no fingerprint", id="short"),
         pytest.param(["--verdict", "denied"], "'denied' is not one of 'allowed', 'logged'", id="verdict"),
         pytest.param(["--limit", "0"], "--limit': 0 is not in the range", id="limit"),
         pytest.param(["--format", "xml"], "'xml' is not one of 'table', 'json', 'jsonl'", id="format"),

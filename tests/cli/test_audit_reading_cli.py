@@ -2,54 +2,29 @@
 
 import json
 import os
-import signal
-import socket
 import string
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
-import msgspec
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from reading_trail import KEY, ROOT, icapd_audit, reads
 from support.trail import Trail
-from test_audit_cli import FINDING, HIDES_THE_SCREEN, HOSTILE, OLD, REQUEST, RESPONSE, make_record
+from test_audit_cli import FINDING, OLD, REQUEST, RESPONSE, make_record
 
+from icapd.audit.outbox.directory import reserve
 from icapd.audit.reads import reader
 from icapd.audit.search import Filters
 from icapd.cli import main
-from icapd.cli.audit import audit
 from icapd.cli.audit_options import reading
-from icapd.errors import UnreachableError
+from icapd.errors import AuditError
 from icapd.inspection.findings import Fingerprinter
 from icapd.policy import load_policy
 from icapd.services import ContentInspector
 from icapd.settings import Audit, Settings
-
-KEY = "42" * 32
-ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture
-def trail(tmp_path: Path) -> Trail:
-    trail = Trail.make(tmp_path)
-    trail.write(OLD, REQUEST, RESPONSE, HOSTILE)
-    trail.ship()
-    (tmp_path / "fingerprint.key").write_text(KEY)
-    return trail
-
-
-def icapd_audit(trail: Trail, *arguments: str, stdin: bytes = b"") -> Result:
-    key = trail.outbox.parent / "fingerprint.key"
-    settings = Settings(audit=msgspec.structs.replace(trail.settings, fingerprint_key=str(key)))
-    return CliRunner(env={"COLUMNS": "300"}).invoke(audit, arguments, obj=settings, input=stdin)
-
-
-def reads(trail: Trail) -> list[dict[str, object]]:
-    trail.ship()
-    rows = trail.rows("SELECT detail FROM audit_admin WHERE action = 'audit-read' ORDER BY occurred_at")
-    return [json.loads(detail) for (detail,) in rows]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +131,9 @@ def test_export_to_a_file_and_to_standard_output(trail: Trail) -> None:
     result = icapd_audit(trail, "export", str(file), "--format", "jsonl", "--user", "bob")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == f"{file}: 1 rows\n"
+    spreadsheet = trail.outbox.parent / "out.csv"
+    of_findings = icapd_audit(trail, "export", str(spreadsheet), "--format", "csv")
+    assert of_findings.stderr == f"{spreadsheet}: 4 records\n"
     assert json.loads(file.read_text())["event_id"] == OLD.event_id
     again = icapd_audit(trail, "export", "-", "--format", "jsonl", "--user", "bob")
     assert again.stdout == file.read_text()
@@ -167,6 +145,7 @@ def test_export_to_a_file_and_to_standard_output(trail: Trail) -> None:
     asked = [(row["asked"], row["rows"]) for row in reads(trail)]
     assert asked == [
         ({"user": "bob", "format": "jsonl", "file": str(file)}, 1),
+        ({"format": "csv", "file": str(spreadsheet)}, 4),
         ({"user": "bob", "format": "jsonl", "file": "-"}, 1),
         ({"format": "csv", "file": str(file)}, 0),
         ({"format": "csv", "file": str(file)}, 4),
@@ -266,50 +245,6 @@ def test_fingerprint_takes_no_secret_from_the_command_line_and_makes_no_key(trai
     assert not key.exists()
 
 
-@pytest.mark.parametrize("format_", ["table", "jsonl", "csv"])
-def test_tail_prints_what_comes_until_ctrl_c(trail: Trail, format_: str) -> None:
-    environment = os.environ | {
-        "ICAPD_AUDIT_DATABASE_URL": trail.url,
-        "ICAPD_AUDIT_OUTBOX": str(trail.outbox),
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [
-        sys.executable,
-        "-c",
-        "from icapd.cli import main; main()",
-        "audit",
-        "tail",
-        "-n",
-        "2",
-        "--format",
-        format_,
-    ]
-    with subprocess.Popen(
-        command, cwd=trail.outbox.parent, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        if format_ == "csv":
-            assert process.stdout.readline().startswith("occurred_at,event_id,")
-            # The first has two findings.
-            process.stdout.readline()
-        older = [process.stdout.readline() for _ in range(2)]
-        # In the order of time, the newest last.
-        assert "credentials.demo" in older[0]
-        assert "mallory" in older[1]
-        assert HIDES_THE_SCREEN not in older[1]
-        for user in ("first", "second"):
-            trail.write(make_record(0, client_user=user))
-            trail.ship()
-            line = process.stdout.readline()
-            assert user in line
-            assert line[:-1].isprintable()
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.read() == ""
-        assert process.wait() == 0
-    (read,) = reads(trail)
-    assert (read["command"], read["rows"]) == ("tail", 4)
-
-
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_commands_options_and_choices(shell: str) -> None:
     def complete(*words: str) -> str:
@@ -327,41 +262,14 @@ def test_completion_knows_commands_options_and_choices(shell: str) -> None:
     assert "parquet" in complete("audit", "export", "-", "--format", "par")
 
 
-def test_forward_once_ends_with_4_when_nobody_is_there(trail: Trail) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    cursor = trail.outbox.parent / "cursor"
-    result = icapd_audit(
-        trail, "forward", f"syslog+tcp://127.0.0.1:{port}", "--cursor", str(cursor), "--once"
-    )
-    assert isinstance(result.exception, UnreachableError)
-    assert result.exception.exit_code == 4
-    assert not cursor.exists()
-
-
-def test_forward_once_sends_all_and_is_on_record(trail: Trail) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(20)
-        url = f"syslog+tcp://127.0.0.1:{listener.getsockname()[1]}"
-        cursor = trail.outbox.parent / "cursor"
-        # What is sent fits into the buffers of the connection.
-        result = icapd_audit(trail, "forward", url, "--cursor", str(cursor), "--once", "--user", "bob")
-        assert (result.exit_code, result.output) == (0, "")
-        with listener.accept()[0] as connection, connection.makefile("rb") as file:
-            received = file.read()
-    assert OLD.event_id.encode() in received
-    assert received.count(b"CEF:0|") == 1
-    (read,) = reads(trail)
-    assert (read["command"], read["rows"]) == ("forward", 1)
-    assert read["asked"] == {"user": "bob", "format": "cef", "to": url}
-
-
-def test_forward_records_no_path_of_a_webhook(trail: Trail) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        place = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    cursor = trail.outbox.parent / "cursor"
-    result = icapd_audit(trail, "forward", f"{place}/hush?key=hush", "--cursor", str(cursor), "--once")
-    assert isinstance(result.exception, UnreachableError)
-    assert "hush" not in str(result.exception)
-    (read,) = reads(trail)
-    assert read["asked"] == {"format": "cef", "to": place}
+def test_what_can_not_come_to_the_database_is_told_with_the_reason(trail: Trail) -> None:
+    trail.write(make_record(0))
+    away = replace(trail, url=f"sqlite:///{trail.outbox.parent}/none/icapd.db")
+    result = icapd_audit(away, "search")
+    assert isinstance(result.exception, AuditError)
+    reason = str(result.exception)
+    assert result.stderr == f"3 newer records are not in the database yet: {reason}\n"
+    # Where a server ships, it is that one to be asked.
+    with reserve(trail.outbox):
+        result = icapd_audit(away, "search")
+    assert "newer records are not in the database yet; `icapd status` says why\n" in result.stderr

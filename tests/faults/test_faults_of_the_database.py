@@ -51,7 +51,7 @@ def served(directory: Path, url: str) -> Iterator[tuple[Server, int]]:
 
 def check(load: Load, server: Server, trail: Trail) -> None:
     """What was seen is stored, once, and nothing is missing in between; prints the figures."""
-    assert outstanding(trail.settings, PATIENCE + OUTAGE) == 0
+    assert outstanding(trail.settings, PATIENCE + OUTAGE) == (0, "")
     stored = [txn_id for (txn_id,) in trail.rows("SELECT txn_id FROM audit_event")]
     ((gaps,),) = trail.rows(
         "SELECT sum(newest - entries) FROM (SELECT max(writer_seq) AS newest, count(*) AS entries FROM"

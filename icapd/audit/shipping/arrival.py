@@ -1,8 +1,9 @@
 """Sees to it that the database has what the outboxes hold: who asks for records wants the newest, too."""
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from icapd.audit.database import Database
 from icapd.audit.evidence import notary_for
@@ -17,33 +18,44 @@ from icapd.settings import Audit
 _INTERVAL = 0.02
 
 
-def outstanding(audit: Audit, within: float) -> int:
-    """How many entries of those that the outboxes hold now are not in the database after so many seconds.
+class Outstanding(NamedTuple):
+    """What did not come to the database."""
+
+    entries: int
+    #: Why, where it was tried here; "" where a server ships.
+    problem: str
+
+
+def outstanding(audit: Audit, within: float) -> Outstanding:
+    """Of those entries that the outboxes hold now, the ones that have not come after so many seconds.
 
     Where no server runs, they are shipped here; else its shipping is waited for. Returns as soon as there are
     none. What this user may not look at, or nobody can read, counts for nothing.
     """
     directory = Path(audit.outbox)
     newest = _newest(directory)
-    missing = _missing(directory, newest)
     deadline = time.monotonic() + within
-    with suppress(AuditError):
-        if missing:
-            with places.reserve(directory):
-                _ship(audit, deadline)
-    while (missing := _missing(directory, newest)) and time.monotonic() < deadline:
+    problem = _ship(audit, deadline) if _missing(directory, newest) else ""
+    while (missing := _missing(directory, newest)) and not problem and time.monotonic() < deadline:
         time.sleep(_INTERVAL)
-    return missing
+    return Outstanding(missing, problem)
 
 
-def _ship(audit: Audit, deadline: float) -> None:
-    destination = Destination(Database.parse(audit.database_url).bounded())
-    shipper = Shipper(Path(audit.outbox), destination, notary_for(audit))
-    try:
-        while shipper.round() and time.monotonic() < deadline:
-            pass
-    finally:
-        shipper.close()
+def _ship(audit: Audit, deadline: float) -> str:
+    """Unless a server does. What is in the way; "" when nothing is."""
+    with ExitStack() as ends:
+        try:
+            ends.enter_context(places.reserve(Path(audit.outbox)))
+        except AuditError:
+            return ""
+        try:
+            destination = Destination(Database.parse(audit.database_url).bounded())
+            shipper = ends.enter_context(closing(Shipper(Path(audit.outbox), destination, notary_for(audit))))
+            while shipper.round() and time.monotonic() < deadline:
+                pass
+        except AuditError as error:
+            return str(error)
+    return ""
 
 
 def _newest(directory: Path) -> dict[int, int]:
