@@ -81,22 +81,24 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
         {"rule_id": "pii.payment-card", "disposition": "unmodified"},
     ],
     "10.2.1.3": [{"command": "search", "asked": '{"user":"alice"}', "row_count": 5}],
-    "10.2.1.6": [{"action": "start"}, {"action": "stop"}, {"action": "start"}, {"action": "stop"}],
+    "10.2.1.6": [{"action": action} for action in ("start", "gap", "purge-begin", "stop")],
     "10.6": [{"action": "clock-step"}, {"action": "ahead-of-the-database"}],
-    "10.7.2": [{"inspection": "error", "skip_reason": "internal-error", "transactions": 1}],
+    "10.7.2 as": [{"action": "gap"}, {"action": "outbox-filling"}],
+    "10.7.2:": [{"inspection": "error", "skip_reason": "internal-error", "transactions": 1}],
     "10.5.1": [{"days": 3, "transactions": 12}],
     "Article 5(1)(f)": [
         {"host": "api.example.com", "rule_id": "pii.payment-card", "disposition": "unmodified", "findings": 1}
     ],
-    "Article 15": [{}] * 7,
-    "Article 17": [{"rows_left": 7}],
+    "Article 15:": [{"client_user": "alice"}] * 5,
+    "Article 15 as": [{"host": "cdn.example.org", "client_ip": "192.0.2.7"}],
+    "Article 17": [{"records": 7, "dead_letters": 0, "administrative_rows": 2}],
     "Article 33": [
         {"host": "mcp.example.net", "fingerprint": "ab" * 16, "times": 4, "users": 1},
         {"host": "api.example.com", "fingerprint": "dd" * 16, "times": 1},
         {"host": "api.example.com", "fingerprint": "cc" * 16, "times": 1},
     ],
     "Article 5(1)(e)": [{"transactions": 1}],
-    "164.312(b)": [{"missing": 0, "ended": "stop", "shipped_seq": 13}, {"missing": 0, "shipped_seq": 4}],
+    "164.312(b)": [{"missing": 0, "ended": "stop", "shipped_seq": 16}, {"missing": 0, "shipped_seq": 4}],
     "164.308": [{"client_user": "alice", "findings": 6}, {"client_user": "bob", "findings": 5}],
     "164.312(a)": [{"host": "cdn.example.org", "client_ip": "192.0.2.7", "transactions": 1}],
     "164.312(e)": [{"host": "api.example.com", "transactions": 1, "bytes": 120}],
@@ -124,6 +126,9 @@ def filled(kept_url: str, tmp_path_factory: pytest.TempPathFactory) -> Trail:
             writer.write(record)
         writer.note("policy-taken", {"before": "1" * 64, "after": "0" * 64})
         writer.note("clock-step", {"seconds": 3600.0})
+        writer.note("gap", {"since": NOON, "until": NOON + MINUTE, "attempts": 3, "problem": "disk full"})
+        writer.note("outbox-filling", {"bytes": 80, "limit": 100})
+        writer.note("purge-begin", {"user": "root"})
     trail.ship()
     with on_record(trail.outbox, "relaxed", "search", {"user": "alice"}) as read:
         read.rows = 5
