@@ -44,7 +44,7 @@ def on_record(outbox: Path, mode: Mode, command: str, asked: Mapping[str, object
     try:
         # Without the directory, no server ships from here.
         with as_owner(outbox):
-            opened = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=mode, role="command")
+            opened = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=mode)
             opened.note("audit-read-begin", detail)
             writer = opened
     except OSError as error:

@@ -83,6 +83,7 @@ class Worker:
             Path(settings.audit.outbox),
             max_size=settings.audit.outbox_limit // (workers + 1),
             mode=settings.audit.mode,
+            role="worker",
             patience=settings.audit.patience,
             coalesce_after=settings.audit.coalesce_after,
         )

@@ -65,7 +65,7 @@ def test_nothing_is_lost_or_doubled_while_the_schema_changes(
 
 def test_what_writers_are_is_known_again_after_a_step_back(empty_url: str, tmp_path: Path) -> None:
     trail = Trail.make(tmp_path, empty_url)
-    with trail.writer():
+    with trail.writer(role="worker"):
         pass
     with on_record(trail.outbox, "durable", "search", {}):
         pass

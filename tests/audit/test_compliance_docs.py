@@ -121,7 +121,7 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
 @pytest.fixture(scope="module")
 def filled(kept_url: str, tmp_path_factory: pytest.TempPathFactory) -> Trail:
     trail = Trail.make(tmp_path_factory.mktemp("trail"), kept_url)
-    with trail.writer() as writer:
+    with trail.writer(role="worker") as writer:
         for record in RECORDS:
             writer.write(record)
         writer.note("policy-taken", {"before": "1" * 64, "after": "0" * 64})

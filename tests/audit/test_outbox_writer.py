@@ -16,6 +16,7 @@ from audit_records import FINDING, make_record
 from support.trail import Trail
 
 from icapd.audit import AuditWriter
+from icapd.audit.outbox import file
 from icapd.audit.outbox.directory import Mark
 from icapd.errors import AuditError
 
@@ -143,6 +144,31 @@ def no_file_may_grow_beyond(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_the_log_of_a_worker_has_its_whole_size_at_once(
+    trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 100 * 4096
+    monkeypatch.setattr(file, "_CHECKPOINT_PAGES", 100)
+    monkeypatch.setattr(file, "_LOG_SIZE", size)
+    with trail.writer(mode="durable", role="worker") as writer:
+        log = Path(f"{writer.file}-wal")
+        assert log.stat().st_size == size
+        # Several times as much, which is written over it.
+        for _ in range(20):
+            writer.write(make_record(findings=(FINDING,) * 1000))
+            trail.ship()
+        assert log.stat().st_size < 3 * size
+    assert trail.rows("SELECT count(*) FROM audit_event") == [(20,)]
+    assert trail.verify().faults == []
+
+
+def test_without_room_for_it_a_log_grows_as_it_is_written(trail: Trail) -> None:
+    with no_file_may_grow_beyond(2**20), trail.writer(mode="durable", role="worker") as writer:
+        assert Path(f"{writer.file}-wal").stat().st_size < 2**18
+        writer.write(make_record())
+    assert len(trail.records()) == 1
 
 
 def test_a_write_that_fails_leaves_nothing_and_the_next_one_tells_of_it(trail: Trail) -> None:

@@ -19,11 +19,11 @@ from audit_records import FINDING, make_record
 from icapd.audit.outbox import file
 from support.trail import Trail
 
-# The log is begun anew several times.
-file._CHECKPOINT_PAGES = 20
+# The log is begun anew several times, and written over.
+file._CHECKPOINT_PAGES, file._LOG_SIZE = 20, 20 * 4120
 outbox, url, mode, records = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 trail = Trail(outbox, url)
-with closing(trail.shipper()) as shipper, trail.writer(mode=mode, coalesce_after=20) as writer:
+with closing(trail.shipper()) as shipper, trail.writer(mode=mode, role="worker", coalesce_after=20) as writer:
     for number in range(records):
         flood = number % 50 > 10
         record = make_record(host="flood.test" if flood else f"{number}.test", findings=(FINDING,) * flood)

@@ -87,7 +87,7 @@ class AuditWriter:
         *,
         max_size: int,
         mode: Mode = "durable",
-        role: Role = "worker",
+        role: Role = "command",
         node: str | None = None,
         patience: float = 5.0,
         coalesce_after: int = 0,

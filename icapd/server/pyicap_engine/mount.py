@@ -56,6 +56,7 @@ class Icapd:
             outbox,
             max_size=settings.audit.outbox_limit // 2,
             mode=settings.audit.mode,
+            role="worker",
             patience=settings.audit.patience,
             coalesce_after=settings.audit.coalesce_after,
         )
