@@ -19,7 +19,7 @@ import structlog
 from icapd.audit.database import Database
 from icapd.audit.evidence import notary_for
 from icapd.audit.shipping.destination import Destination
-from icapd.audit.shipping.shipper import Shipper
+from icapd.audit.shipping.shipper import BATCH, Shipper
 from icapd.errors import AuditError
 from icapd.server.retention import Retention
 from icapd.server.supervision import backoff
@@ -31,7 +31,8 @@ from icapd.settings import Audit
 
 log = structlog.get_logger()
 
-#: Seconds between two looks for new records, while there are none; and where verdicts wait for them.
+#: Seconds between two looks for new records, while there is less than a batch of them; and where verdicts
+#: wait for them, while there are none. A few cost a transaction and its syncs, and so do a thousand.
 INTERVAL, STRICT_INTERVAL = 0.1, 0.005
 #: Seconds between two reports.
 REPORT_INTERVAL = 1.0
@@ -55,7 +56,8 @@ class Shipping:
         self._upkeep = Upkeep(audit)
         self._retention = Retention(audit)
         self._limit = audit.outbox_limit
-        self._interval = STRICT_INTERVAL if audit.mode == "strict" else INTERVAL
+        #: And so many records that the next ones are looked for at once.
+        self._interval, self._many = (STRICT_INTERVAL, 1) if audit.mode == "strict" else (INTERVAL, BATCH)
         self._report = report
         self._reported = 0.0
         self._shipped = 0
@@ -76,14 +78,16 @@ class Shipping:
                 self._tell()
                 if end is not None:
                     continue
-                pause = (
-                    backoff.delay(self._failures) if self._failures else self._interval if not count else 0.0
-                )
-                if (drain := wait(min(pause, REPORT_INTERVAL))) is not None:
+                if (drain := wait(min(self._pause(count), REPORT_INTERVAL))) is not None:
                     end = time.monotonic() + drain.timeout
         finally:
             self._retention.close()
             self._shipper.close()
+
+    def _pause(self, count: int) -> float:
+        if self._failures:
+            return backoff.delay(self._failures)
+        return 0.0 if count >= self._many else self._interval
 
     def _round(self) -> int:
         try:
