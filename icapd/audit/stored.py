@@ -6,6 +6,7 @@ What `search` reads is what people ask for; here are also the columns that a ver
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -15,7 +16,6 @@ from sqlalchemy import (
     Select,
     Subquery,
     Table,
-    false,
     func,
     or_,
     select,
@@ -32,6 +32,9 @@ BATCH = 500
 #: The order: of time; the rest makes that of equal times a definite one.
 _ORDER = ("occurred_at", "writer_id", "writer_seq")
 _PROOF = ("subject_salt", "subject_commitment", "chain", "recorded_at")
+
+#: Which of the columns that `_events` chooses it is.
+_OCCURRED_AT = 3 + len(_PROOF) + EVENT_FIELDS.index("occurred_at")
 
 #: A row of any audit table, by its columns; instants are integers of microseconds, bytes hexadecimal text.
 PlainRow = dict[str, Any]
@@ -64,7 +67,7 @@ def chosen_events(connection: Connection, *wanted: ColumnElement[bool]) -> Itera
 
 
 def events_outside(connection: Connection, filters: Filters) -> Iterator[StoredEvent]:
-    """Those of another time whose writers have numbered them between rows of the filters' time."""
+    """Those of another time whose numbers lie between, or next to, those of their writers' in that time."""
     spans = _spans(filters)
     statement = _events(*_outside(filters, audit_event, spans), spans=spans)
     yield from _grouped(connection.execution_options(yield_per=BATCH).execute(statement))
@@ -76,7 +79,7 @@ def events_of_writer(
     """Of one writer's rows with these numbers, those that match, in the order of the numbers."""
     event = audit_event.c
     of_writer = event.writer_id == writer_id, event.writer_seq.between(numbers.start, numbers.stop - 1)
-    statement = _events(*of_writer, *conditions(filters), order=("writer_seq",))
+    statement = _events(*of_writer, *conditions(filters), order=("writer_seq", "occurred_at"))
     yield from _grouped(connection.execution_options(yield_per=BATCH).execute(statement))
 
 
@@ -126,14 +129,14 @@ def _spans(filters: Filters) -> Subquery:
 def _outside(filters: Filters, table: Table, spans: Subquery) -> Iterator[ColumnElement[bool]]:
     at, number = table.c.occurred_at, table.c.writer_seq
     elsewhere = []
+    # The row on either side shows that nothing was cut off there; the chain begins in the one before these.
     if filters.since is not None:
         elsewhere.append(at < filters.since)
-        # The row before the first one is where its chain begins.
-        yield number >= spans.c.low - 1
+        yield number >= spans.c.low - 2
     if filters.until is not None:
         elsewhere.append(at >= filters.until)
-        yield number <= spans.c.high
-    yield or_(false(), *elsewhere)
+        yield number <= spans.c.high + 1
+    yield or_(*elsewhere)
 
 
 def _plain_rows(
@@ -168,7 +171,8 @@ def _events(
 
 
 def _grouped(rows: Any) -> Iterator[StoredEvent]:
-    for _, rows_of_one in groupby(rows, key=lambda row: row[:2]):
+    # By the whole key: a number that is there twice is two rows.
+    for _, rows_of_one in groupby(rows, key=itemgetter(0, 1, _OCCURRED_AT)):
         yield _event(list(rows_of_one))
 
 

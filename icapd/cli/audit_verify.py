@@ -2,8 +2,8 @@
 
 import json
 import sys
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from icapd.audit import instants
+from icapd.audit.coverage import Coverage
 from icapd.audit.evidence.faults import PURGED, Kind, Report
 from icapd.audit.evidence.imported import coverage_of, database_of
 from icapd.audit.evidence.notes import Verifier, load_signer
@@ -97,8 +98,8 @@ def verify(
 ) -> None:
     """Check that no record was altered, taken out, put in or doubled. Changes nothing; a server may run.
 
-    An export is verified for the time that it was made of. One that lacks all of a writer passes: who made it
-    has to be trusted for that, or `--anchors` speaks for it.
+    An export is verified for the time that it says it covers; nobody signs that, so look at it. One that
+    lacks all rows of a writer passes.
 
     \b
     Exit codes: 0 all is as it was, 1 altered, 2 missing, 3 duplicated, 4 the newest rows are missing,
@@ -106,25 +107,29 @@ def verify(
     several the lowest.
     """
     verifiers = read_verifiers(list(public_keys)) if public_keys else _own(settings)
-    place: AbstractContextManager[str] = nullcontext(settings.audit.database_url)
-    if export is not None:
-        covered, place = coverage_of(export), database_of(export)
-        # What it has of other times is there for the chain's sake.
-        since = max((time for time in (since, covered.since) if time is not None), default=None)
-        until = min((time for time in (until, covered.until) if time is not None), default=None)
     scope = Scope(since, until, writer_id)
-    with bar() as progress:
+    with ExitStack() as ends, bar() as progress:
+        database_url, imported = settings.audit.database_url, None
         task = progress.add_task("verifying", total=None)
-        with place as database_url:
-            report = verify_trail(
-                database_url,
-                verifiers,
-                anchor_file=anchors,
-                archives=archives,
-                scope=scope,
-                advance=lambda rows: progress.advance(task, rows),
-                expect=lambda rows: progress.update(task, total=rows),
-            )
+        if export is not None:
+            coverage = coverage_of(export)
+            scope = _within(scope, coverage, export)
+            imported = ends.enter_context(database_of(export, coverage=coverage))
+            database_url = imported.database_url
+        report = verify_trail(
+            database_url,
+            verifiers,
+            anchor_file=anchors,
+            archives=archives,
+            scope=scope,
+            advance=lambda rows: progress.advance(task, rows),
+            expect=lambda rows: progress.update(task, total=rows),
+        )
+    if imported is not None:
+        for fault in imported.misplaced:
+            report.add(fault)
+        if imported.problem and not report.faults:
+            raise AuditError(imported.problem)
     if not (report.rows or report.purged or report.faults):
         raise AuditError(f"there is nothing to verify: no row {scope.told}")
     exit_code = report.exit_code(strict)
@@ -144,6 +149,15 @@ def key(settings: Settings) -> None:
         # Not made here: it has to be the server's own.
         raise AuditError(f"{path}: there is no signing key yet; the server makes it at its first start")
     click.echo(load_signer(path).verifier)
+
+
+def _within(scope: Scope, coverage: Coverage, export: Path) -> Scope:
+    """That of an export; AuditError where more is asked for than it has."""
+    for asked, has in ((scope.since, coverage.since), (scope.until, coverage.until)):
+        if asked is not None and has is not None and not coverage.holds(asked) and asked != has:
+            raise AuditError(f"{export}: covers only the time {Scope(coverage.since, coverage.until).told}")
+    since = coverage.since if scope.since is None else scope.since
+    return replace(scope, since=since, until=coverage.until if scope.until is None else scope.until)
 
 
 def _own(settings: Settings) -> dict[bytes, Verifier]:
@@ -187,7 +201,7 @@ def _print(report: Report, scope: Scope, exit_code: int) -> None:
         ("anchors", report.anchors),
         ("archives", report.archives),
         ("rows that were purged", report.purged),
-        ("rows whose subject was erased", report.erased),
+        ("rows without their subject: erased, or of another time", report.erased),
         ("rows older than chains, of which nothing is known", report.unchained),
         ("rows behind the newest checkpoint", report.unsigned),
         ("writers that fell silent without an end", report.silent),

@@ -59,7 +59,7 @@ def exported(url: str, format_: export.Format, filters: Filters | None = None) -
 def rows_of(url: str, format_: str) -> list[dict[str, Any]]:
     """The rows of a whole export; in those of Parquet without the columns of other tables."""
     if format_ == "jsonl":
-        return [json.loads(line) for line in exported(url, "jsonl").splitlines()[1:]]
+        return [json.loads(line) for line in exported(url, "jsonl").splitlines()[1:-1]]
     rows = parquet.read_table(io.BytesIO(exported(url, "parquet"))).to_pylist()
     names = {row["table"]: set(row) for row in rows_of(url, "jsonl")}
     return [{name: value for name, value in row.items() if name in names[row["table"]]} for row in rows]
@@ -146,9 +146,11 @@ def test_a_time_alone_leaves_an_export_whole_and_a_filter_does_not(url: str) -> 
     time = Filters(since=NOON, until=NOON + 2)
     lines = exported(url, "jsonl", time).splitlines()
     assert Counter(json.loads(line)["table"] for line in lines) == {
-        "audit_export": 1,
-        # The row before the first one, by number.
+        # The first and the last line.
+        "audit_export": 2,
+        # By number, the two before the first one, and the one behind the last.
         "audit_event_outside": 1,
+        "audit_admin_outside": 2,
         "audit_writer": 1,
         "audit_shipment": 1,
         "audit_event": 2,
@@ -157,6 +159,7 @@ def test_a_time_alone_leaves_an_export_whole_and_a_filter_does_not(url: str) -> 
     }
     row = {"table": "audit_export", "since": instants.iso(NOON), "until": instants.iso(NOON + 2)}
     assert json.loads(lines[0]).items() >= row.items()
+    assert json.loads(lines[-1]) == {"table": "audit_export", "rows": len(lines) - 2}
     metadata = parquet.read_schema(io.BytesIO(exported(url, "parquet", time))).metadata
     assert json.loads(metadata[b"audit_export"]) == json.loads(lines[0])
     lines = exported(url, "jsonl", Filters(verdict="blocked")).splitlines()

@@ -172,7 +172,7 @@ def test_what_only_sqlite_takes_is_told_like_any_other_change(
         pytest.param(NOON + 9000, NOON + 30_000, PURGED, id="around what went"),
         pytest.param(NOON + 12_000, NOON + 15_000, 0, id="only what went"),
         pytest.param(NOON + 12_000, None, PURGED, id="from the middle of what went"),
-        pytest.param(None, NOON + 12_000, 0, id="until its middle"),
+        pytest.param(None, NOON + 12_000, PURGED, id="until its middle"),
     ],
 )
 def test_a_part_of_a_purged_trail_verifies_by_itself(

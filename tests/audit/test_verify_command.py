@@ -3,17 +3,20 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from audit_records import FINDING, NOON, make_record
 from click.testing import CliRunner
 from support.trail import Trail
-from tampering import AT, LAST, ROW, SHADOW_ROW, Tampered, delete_a_row, shadow_record, swap
+from tampering import AT, LAST, ROW, SHADOW_ROW, Tampered, delete_a_row, double, shadow_record, swap
 
 from icapd.audit import export as exports
 from icapd.audit import instants, tables
+from icapd.audit.canonical import SUBJECT
 from icapd.audit.evidence.faults import Kind
 from icapd.audit.evidence.notes import Signer, load_or_create_signer
+from icapd.audit.evidence.verify import Scope
 from icapd.audit.search import Filters
 from icapd.cli import main
 
@@ -85,12 +88,14 @@ def test_an_export_of_a_time_verifies_for_that_time(in_sqlite: Tampered, tmp_pat
     exported(in_sqlite.trail, file, "jsonl", "--since", since, "--until", until)
     code, output = run(in_sqlite.trail, "verify", "--export", str(file), "--format", "json")
     report = json.loads(output)
-    # With the one before, where their chain begins.
-    assert (code, report["rows"], report["since"], report["until"]) == (0, 101, since, until)
-    # No wider time makes it have more, and a narrower one counts.
-    wide = ("--since", "2026-01-01", "--until", instants.iso(AT + 10))
-    code, output = run(in_sqlite.trail, "verify", "--export", str(file), *wide)
+    # With the two before and the one behind.
+    assert (code, report["rows"], report["since"], report["until"]) == (0, 103, since, until)
+    narrow = ("--since", since, "--until", instants.iso(AT + 10))
+    code, output = run(in_sqlite.trail, "verify", "--export", str(file), *narrow)
     assert (code, f"verified from {since} to {instants.iso(AT + 10)}" in output) == (0, True)
+    for wide in (("--since", "2026-01-01"), ("--until", instants.iso(AT + 101))):
+        code, output = run(in_sqlite.trail, "verify", "--export", str(file), *wide)
+        assert (code, f"covers only the time from {since} to {until}" in output) == (7, True)
 
 
 #: Of another time than their numbers, as of messages that flow for hours.
@@ -122,28 +127,118 @@ def test_an_export_of_a_time_has_the_rows_between(
     code, output = run(flowing, "verify", "--export", str(file), "--format", "json")
     report = json.loads(output)
     assert (code, report["faults"], report["writers"]) == (0, [], 2)
+    assert report["rows"] == flowing.verify(scope=Scope(since, until)).rows
     if format_ == "jsonl":
         lines = [json.loads(line) for line in file.read_text().splitlines()]
-        assert len(lines) == rows + 1
+        assert len(lines) == rows + 2
         numbered = [line for line in lines if "writer_seq" in line and line["table"] in NUMBERED]
         outside = [line for line in lines if line["table"].endswith("_outside")]
-        assert report["rows"] <= len(numbered) + len(outside)
+        assert report["rows"] == len(numbered) + len(outside)
+        # Nobody asked for whom they are of.
+        of_others = {line.get(name) for line in outside for name in (*SUBJECT, "subject_salt")}
+        assert of_others == {None}
         start, end = (instants.iso(time) for time in (since or 0, until or instants.LATEST))
         assert all(start <= line["occurred_at"] < end for line in numbered)
         assert not any(start <= line["occurred_at"] < end for line in outside)
 
 
-def test_a_row_of_another_time_that_is_changed_is_told(flowing: Trail, tmp_path: Path) -> None:
+@pytest.fixture
+def of_a_time(flowing: Trail, tmp_path: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """A file for an export of a part of the trail, and its lines, to be changed."""
     file = tmp_path / "export"
     with file.open("wb") as output:
         *_, _ = exports.export(flowing.url, Filters(since=NOON + 2, until=NOON + 5), "jsonl", output)
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    of_events = [line for line in lines if line["table"] == "audit_event_outside"]
-    middle = max(of_events, key=lambda line: line["writer_seq"])
-    middle["risk_score"] = 99
+    return file, [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def verified(trail: Trail, file: Path, lines: list[dict[str, Any]]) -> tuple[int, str]:
+    """The code, and what is told of the first fault, or on standard error."""
+    lines[-1]["rows"] = len(lines) - 2
     file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    code, output = run(flowing, "verify", "--export", str(file), "--format", "json")
-    assert (code, json.loads(output)["faults"][0]["writer_seq"]) == (Kind.ALTERED, middle["writer_seq"])
+    code, output = run(trail, "verify", "--export", str(file), "--format", "json")
+    report = json.loads(output) if output.startswith("{") else None
+    return code, report["faults"][0]["problem"] if report and report["faults"] else output
+
+
+def test_rows_that_are_cut_off_an_export_of_a_time_are_told(
+    flowing: Trail, of_a_time: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    file, lines = of_a_time
+    numbered = [line for line in lines if line["table"].removesuffix("_outside") in NUMBERED]
+    for writer_id in {line["writer_id"] for line in numbered}:
+        own = sorted({line["writer_seq"] for line in numbered if line["writer_id"] == writer_id})
+        # What is there of the time: all but the two before and the one behind.
+        for gone in (own[:-2], own[:3], own[-1:], own[1:2]):
+            left = [
+                line
+                for line in lines
+                if not (line.get("writer_id") == writer_id and line.get("writer_seq") in gone)
+                or line["table"] == "audit_checkpoint"
+            ]
+            code, told = verified(flowing, file, left)
+            assert (code, "not there" in told) == (Kind.MISSING, True), (own, gone)
+
+
+def test_an_export_that_is_cut_off_is_not_judged(
+    flowing: Trail, of_a_time: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    file, _ = of_a_time
+    whole = file.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    # With no end; and without some of its rows, which nothing else speaks for.
+    others = [line for line in lines if b'"table": "audit_checkpoint"' not in line]
+    for data in (b"".join(lines[:-1]), b"".join(others)):
+        file.write_bytes(data)
+        code, output = run(flowing, "verify", "--export", str(file))
+        assert (code, "its last line does not say so" in output) == (7, True)
+    file.write_bytes(whole[:-10])
+    assert run(flowing, "verify", "--export", str(file))[0] == 7
+
+
+def test_a_row_is_not_taken_for_one_of_another_time(
+    flowing: Trail, of_a_time: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    file, lines = of_a_time
+    hidden = next(line for line in lines if line["table"] == "audit_event")
+    hidden["table"] = "audit_event_outside"
+    misplaced = "is not of the time that the name of its table says"
+    assert verified(flowing, file, lines) == (Kind.ALTERED, misplaced)
+    hidden["table"] = "audit_event"
+    counted = next(line for line in lines if line["table"] == "audit_event_outside")
+    counted["table"] = "audit_event"
+    assert verified(flowing, file, lines) == (Kind.ALTERED, misplaced)
+    lines[1]["table"] += "_outside"
+    code, told = verified(flowing, file, lines)
+    assert (code, "line 2: is no row of an export" in told) == (7, True)
+
+
+def test_an_export_of_a_newer_icapd_is_not_judged(
+    flowing: Trail, of_a_time: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    file, lines = of_a_time
+    lines[0]["schema"] = "9999"
+    code, told = verified(flowing, file, lines)
+    assert (code, "is of the schema 9999, ahead of this icapd's" in told) == (7, True)
+
+
+def test_a_number_that_is_there_twice_is_twice_in_an_export(in_sqlite: Tampered, tmp_path: Path) -> None:
+    double(in_sqlite)
+    file = tmp_path / "export"
+    exported(in_sqlite.trail, file, "jsonl")
+    code, output = run(in_sqlite.trail, "verify", "--export", str(file), "--format", "json")
+    assert (code, json.loads(output)["faults"][0]["writer_seq"]) == (Kind.DUPLICATED, ROW)
+
+
+def test_a_row_of_another_time_that_is_changed_is_told(
+    flowing: Trail, of_a_time: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    file, lines = of_a_time
+    changed = max(
+        (line for line in lines if line["table"] == "audit_event_outside"),
+        key=lambda line: line["writer_seq"],
+    )
+    changed["risk_score"] = 99
+    assert verified(flowing, file, lines) == (Kind.ALTERED, "is not what its chain says")
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "parquet"])

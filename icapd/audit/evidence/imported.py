@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,8 @@ from sqlalchemy import LargeBinary
 
 from icapd.audit import instants, schema
 from icapd.audit.coverage import NAME, OUTSIDE, Coverage
+from icapd.audit.evidence.faults import KEPT, Fault, Kind
+from icapd.audit.evidence.rows import number
 from icapd.audit.tables import NUMBERED, Instant, audit_event, audit_finding, metadata
 from icapd.errors import AuditError
 
@@ -31,36 +34,60 @@ _KEY = ("writer_id", "occurred_at", "writer_seq")
 Row = Mapping[str, Any]
 
 
+@dataclass
+class Imported:
+    """Rows of files as a database, and what is wrong with a file that they do not tell by themselves."""
+
+    database_url: str
+    #: Rows that are not of the time that the name of their table says; the first of them.
+    misplaced: list[Fault]
+    #: Of an export in JSON lines: it is cut off, or has more or fewer rows than it says.
+    problem: str
+
+
 @contextmanager
-def database_of(*files: Path) -> Iterator[str]:
-    """The address of a database with the rows of an export, or of archives, until the end.
+def database_of(*files: Path, coverage: Coverage | None = None) -> Iterator[Imported]:
+    """A database with the rows of an export, and what that covers, or of archives, until the end.
 
     Of a row that several archives have, there is one. Raises AuditError for what is no export.
     """
     with tempfile.TemporaryDirectory(prefix="icapd-export-") as directory:
         place = f"{directory}/export.db"
+        misplaced: list[Fault] = []
+        problem = ""
         with closing(sqlite3.connect(place)) as database, database:
             database.execute("PRAGMA journal_mode = OFF")
             _make_tables(database)
             if len(files) > 1:
                 _require_different(database)
             for file in files:
+                count, said = 0, None
                 for row in _rows(file):
+                    if row["table"] == NAME:
+                        said = row.get("rows", said)
+                        continue
+                    count += 1
                     _insert(database, row)
+                    if coverage is not None and len(misplaced) < KEPT and _is_misplaced(row, coverage):
+                        what = "is not of the time that the name of its table says"
+                        seq = number(row.get("writer_seq"))
+                        misplaced.append(Fault(Kind.ALTERED, row.get("writer_id"), seq, _table_of(row), what))
+                if coverage is not None and not _is_parquet(file) and said != count:
+                    problem = f"{file}: has {count} rows, but its last line does not say so: cut or changed"
             for table in metadata.sorted_tables:
                 database.execute(f"CREATE INDEX {table.name}_writer ON {table.name} (writer_id)")
-        yield f"sqlite:///{place}"
+        yield Imported(f"sqlite:///{place}", misplaced, problem)
 
 
 def coverage_of(export: Path) -> Coverage:
     """What an export says that it covers. Raises AuditError for one that does not, and for what is none."""
     try:
-        with _opened(export) as file:
-            return Coverage.of(json.loads(_said_by(export, file)))
-    except (ValueError, RecursionError):
+        return Coverage.of(json.loads(_said_by(export)))
+    except (ValueError, RecursionError) as error:
+        why = str(error) if type(error) is ValueError else "is no export"
         raise AuditError(
-            f"{export}: does not say that it is the whole trail of a time, so nobody can tell what is missing"
-            " in it; export with no filter but --since and --until, as jsonl or parquet"
+            f"{export}: {why}, so nobody can tell what is missing in it; export with no filter but --since"
+            " and --until, as jsonl or parquet, by this icapd or an older one"
         ) from None
 
 
@@ -121,17 +148,32 @@ def _instant(value: object) -> object:
     return instants.sqlite_text(moment) if instants.iso(moment) == value else value
 
 
-def _said_by(export: Path, file: IO[bytes]) -> bytes:
-    if not _is_parquet(file):
-        return file.readline(_LONGEST_LINE)
+def _said_by(export: Path) -> bytes:
+    if not _is_parquet(export):
+        with _opened(export) as file:
+            return file.readline(_LONGEST_LINE)
     with _parquet_errors(export):
         metadata = _parquet().ParquetFile(export).schema_arrow.metadata or {}
-    return bytes(metadata.get(NAME.encode(), b""))
+    return bytes(metadata.get(NAME.encode(), b"{}"))
+
+
+def _is_misplaced(row: Row, coverage: Coverage) -> bool:
+    if metadata.tables[_table_of(row)] not in NUMBERED:
+        return False
+    moment = row.get("occurred_at")
+    try:
+        instant = instants.from_datetime(
+            moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)  # type: ignore[arg-type]
+        )
+    except (TypeError, ValueError):
+        # What is no time, its chain tells.
+        return False
+    return coverage.holds(instant) == str(row["table"]).endswith(OUTSIDE)
 
 
 def _rows(export: Path) -> Iterator[Row]:
-    with _opened(export) as file:
-        yield from _parquet_rows(export) if _is_parquet(file) else _json_rows(export, file)
+    """Those of JSON lines with the lines that say what it covers."""
+    return _parquet_rows(export) if _is_parquet(export) else _json_rows(export)
 
 
 @contextmanager
@@ -140,26 +182,24 @@ def _opened(export: Path) -> Iterator[IO[bytes]]:
         with export.open("rb") as file:
             yield file
     except OSError as error:
-        raise AuditError(f"{export}: {error.strerror or 'is no whole Parquet file'}") from None
+        raise AuditError(f"{export}: {error.strerror or 'can not be read'}") from None
 
 
-def _is_parquet(file: IO[bytes]) -> bool:
-    beginning = file.read(len(_PARQUET))
-    file.seek(0)
-    return beginning == _PARQUET
+def _is_parquet(export: Path) -> bool:
+    with _opened(export) as file:
+        return file.read(len(_PARQUET)) == _PARQUET
 
 
-def _json_rows(export: Path, file: IO[bytes]) -> Iterator[Row]:
+def _json_rows(export: Path) -> Iterator[Row]:
     number = 0
-    while line := file.readline(_LONGEST_LINE):
-        number += 1
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if number == 1 and isinstance(row, dict) and row.get("table") == NAME:
-            continue
-        yield _checked(row, f"{export}: line {number}")
+    with _opened(export) as file:
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            yield _checked(row, f"{export}: line {number}")
 
 
 def _parquet_rows(export: Path) -> Iterator[Row]:
@@ -182,22 +222,30 @@ def _parquet() -> Any:
 def _parquet_errors(export: Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError) as error:
-        # pyarrow's own are ValueErrors.
+    except (ValueError, KeyError, OSError) as error:
+        # pyarrow's own are ValueErrors, and OSErrors without a number for what it can't read to its end.
+        if isinstance(error, OSError) and error.strerror:
+            raise AuditError(f"{export}: {error.strerror}") from None
         raise AuditError(f"{export}: is no Parquet file that can be read ({type(error).__name__})") from None
 
 
 def _checked(row: object, place: str) -> Row:
-    is_row = isinstance(row, dict) and _table_of(row) in metadata.tables
-    findings = row.get("findings") if isinstance(row, dict) else None
-    if not is_row or not (findings is None or isinstance(findings, list)):
+    if not isinstance(row, dict) or not _is_known(row):
         raise AuditError(
             f"{place}: is no row of an export by `icapd audit export --format jsonl` or `parquet`"
         )
-    if not all(isinstance(finding, dict) for finding in findings or ()):
+    findings = row.get("findings")
+    if not (findings is None or isinstance(findings, list)) or not all(
+        isinstance(finding, dict) for finding in findings or ()
+    ):
         raise AuditError(f"{place}: its findings are none")
-    assert isinstance(row, dict)
     return row
+
+
+def _is_known(row: Row) -> bool:
+    """Whether it is of a table that exports have; rows of another time only of those that are numbered."""
+    name, table = row.get("table"), metadata.tables.get(_table_of(row))
+    return name == NAME or (table is not None and (name == table.name or table in NUMBERED))
 
 
 def _table_of(row: Row) -> str:

@@ -11,9 +11,11 @@ from icapd.audit.evidence.rows import Link
 _STEP = 1000
 _CHAIN_SIZE = 32
 
+_NO_SHIPMENT = "the row that says how far it is shipped"
+
 
 class Judgement:
-    """Follows one writer's rows from number `first` on; the row before that is taken as it is."""
+    """Follows one writer's rows from number `first` on; the one before has to be there, but is not judged."""
 
     def __init__(
         self,
@@ -31,6 +33,7 @@ class Judgement:
         """
         self._writer_id = writer_id
         self._report = report
+        self._first = first
         self._claims = claims
         self._claim = next(claims, None)
         self._shipped = shipped
@@ -64,8 +67,10 @@ class Judgement:
                 self._tell(Kind.ALTERED, seq, table, problem or "its number is none")
                 continue
             if not is_begun:
-                # The row before the part that is looked at; or the first of that, where there is none before.
+                # The row before the part that is looked at; or the first of that, if the other was purged.
                 is_begun, last = True, seq - 1
+                if seq >= self._first and chain is not None:
+                    previous = self._pass_over_edge(seq, table)
             if chain is None and self._may_lack_chains:
                 self._report.unchained += 1
                 last, previous = max(last, seq), None
@@ -96,6 +101,15 @@ class Judgement:
         self._report.rows += rows
         self._report.erased += erased
 
+    def conclude_part(self, end: int) -> None:
+        """What can be said where the part ends: the row of that number, behind it, was looked at as well."""
+        if self._last >= end or self._purged_to >= end or self._may_lack_chains or self._is_gone:
+            return
+        if self._shipped is None:
+            self._tell(Kind.MISSING, self._last, "audit_shipment", _NO_SHIPMENT)
+        elif self._shipped >= end:
+            self._tell(Kind.MISSING, end, "", f"row {end}: not there")
+
     def conclude(self) -> bool:
         """What can be said at the writer's end; returns whether its writer has ended."""
         self._tell_put_in(self._last, self._place)
@@ -110,7 +124,7 @@ class Judgement:
             self._tell(Kind.TRUNCATED, last + 1, "audit_shipment", problem)
         if not self._may_lack_chains:
             if shipped is None and not self._is_gone:
-                self._tell(Kind.MISSING, last, "audit_shipment", "the row that says how far it is shipped")
+                self._tell(Kind.MISSING, last, "audit_shipment", _NO_SHIPMENT)
             elif shipped is not None and shipped < last:
                 self._tell(Kind.ALTERED, shipped + 1, "audit_shipment", "a row that was never shipped")
             self._report.unsigned += max(0, last - self._signed)
@@ -139,6 +153,13 @@ class Judgement:
                     self._tell(Kind.ALTERED, seq, table, f"{claim.place} has another chain for it")
                 self._signed, self._signed_end = seq, self._is_end
             self._next()
+
+    def _pass_over_edge(self, seq: int, table: str) -> bytes | None:
+        """Over the row before the part, which is not counted with that."""
+        purged = self._report.purged
+        chain = self._pass_over(self._first - 2, seq, table)
+        self._report.purged = purged
+        return chain
 
     def _pass_over(self, last: int, seq: int, table: str) -> bytes | None:
         """Over the numbers between two rows; returns the chain of the one before `seq`, if that is signed.

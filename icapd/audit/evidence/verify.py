@@ -46,7 +46,7 @@ _LONGEST_KEYS = 65536
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which rows; None asks for all. The row before the first one counts, too, for the chain begins there."""
+    """Which rows; None asks for all. Those beside them are judged, too: what was cut off shows there."""
 
     since: int | None = None
     until: int | None = None
@@ -123,7 +123,7 @@ def _rows_of(archives: Sequence[Path]) -> Iterator[Reader | None]:
     if not archives:
         yield None
         return
-    with database_of(*archives) as database_url, Database.parse(database_url).read() as connection:
+    with database_of(*archives) as imported, Database.parse(imported.database_url).read() as connection:
         yield Reader(connection)
 
 
@@ -149,8 +149,6 @@ class _Verification:
 
     def run(self, advance: Callable[[int], None], expect: Callable[[int], None]) -> None:
         writers = self._writers()
-        if (only := self._scope.writer_id) is not None:
-            writers = [one for one in writers if one == only]
         expect(sum(count for writer_id, count in self._shipped.items() if writer_id in writers))
         newest = self._connection.execute(
             select(func.max(self._reader.instant(audit_checkpoint.c.signed_at)))
@@ -204,15 +202,18 @@ class _Verification:
             bounds = self._reader.bounds(writer_id, self._scope.since, self._scope.until)
             if bounds is None:
                 return
-            first = max(1, bounds[0])
-            lowest = first - 1
-            last = bounds[1] if self._scope.until is not None else None
+            if self._scope.since is not None:
+                first = max(1, bounds[0] - 1)
+                # Where its chain begins.
+                lowest = first - 1
+            last = bounds[1] + 1 if self._scope.until is not None else None
         lowest_claim = first if first > 1 else LOWEST
         claims = self._claims.of(self._reader, writer_id, lowest_claim, last, is_gone=is_gone)
         shipped = self._shipped.get(writer_id)
         judgement = Judgement(writer_id, self._report, claims, first=first, shipped=shipped, is_gone=is_gone)
         judgement.follow(self._links(writer_id, lowest, last), advance)
         if last is not None:
+            judgement.conclude_part(last)
             return
         has_ended, signed_at = judgement.conclude(), judgement.signed_at
         if not has_ended and newest is not None and signed_at is not None and newest - signed_at > _SILENCE:
@@ -229,11 +230,14 @@ class _Verification:
         return (next(same) for _, same in groupby(both, key=itemgetter(0, 1, 2, 3)))
 
     def _writers(self) -> list[object]:
-        """All that any row is of, and any anchor."""
+        """All that any row is of, and any anchor; the only one that is asked for, if it is one of them."""
         tables = (audit_writer, audit_shipment, audit_checkpoint, audit_purge, *NUMBERED, audit_finding)
-        of_any = union(*(select(table.c.writer_id).distinct() for table in tables))
-        found = {row[0] for row in self._connection.execute(of_any)} | set(self._claims.writers())
-        return sorted(found, key=str)
+        only = self._scope.writer_id
+        each = (select(table.c.writer_id).distinct() for table in tables)
+        if only is not None:
+            each = (select(table.c.writer_id).where(table.c.writer_id == only).distinct() for table in tables)
+        found = {row[0] for row in self._connection.execute(union(*each))} | set(self._claims.writers())
+        return sorted(found if only is None else found & {only}, key=str)
 
     def _pairs(self, *columns: Column[Any]) -> Iterator[tuple[int, int]]:
         """Of numbers; what is none is left out."""
