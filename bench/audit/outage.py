@@ -92,7 +92,8 @@ def measure(directory: Path, place: Place, minutes: float, seconds: float) -> Ou
         with _away(url):
             meanwhile = _loaded(load, seconds)
             gathered = round(max(before.rate, meanwhile.rate) * minutes * 60)
-            with AuditWriter.open(directory / "outbox", max_size=LIMIT, mode="relaxed") as writer:
+            outbox = directory / "outbox"
+            with AuditWriter.open(outbox, max_size=LIMIT, mode="relaxed", role="worker") as writer:
                 for some in in_batches(records(gathered, USUAL, since=time.time_ns() // 1000), 500):
                     writer.write_all(("final", record) for record in some)
         draining, began, at_first = Phase(), time.perf_counter(), _shipped(url)

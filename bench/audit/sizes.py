@@ -62,7 +62,7 @@ def _size(connection: Connection, table: Table) -> Size:
 
 def of_outbox(directory: Path, records: Iterator[AuditRecord], count: int) -> float:
     """Bytes that a record takes in an outbox while it waits."""
-    with AuditWriter.open(directory, max_size=LIMIT, mode="relaxed") as writer:
+    with AuditWriter.open(directory, max_size=LIMIT, mode="relaxed", role="worker") as writer:
         while some := list(islice(records, 500)):
             writer.write_all(("final", record) for record in some)
         used: float = writer._outbox.size()

@@ -49,7 +49,7 @@ class Trail:
 
     def fill(self, records: Iterable[AuditRecord]) -> None:
         """Write them by one writer, and end it."""
-        with AuditWriter.open(self.outbox, max_size=LIMIT, mode="relaxed") as writer:
+        with AuditWriter.open(self.outbox, max_size=LIMIT, mode="relaxed", role="worker") as writer:
             for some in in_batches(records, _COMMIT):
                 writer.write_all(("final", record) for record in some)
 

@@ -12,6 +12,7 @@ from icapd.audit.outbox.directory import as_owner
 from icapd.audit.outbox.file import Role
 from icapd.audit.outbox.writer import AuditWriter
 from icapd.audit.reads import OUTBOX_SIZE, given, reader
+from icapd.audit.uninterrupted import framed
 from icapd.errors import AuditError
 from icapd.settings import Audit
 
@@ -39,26 +40,29 @@ def on_record(
     owner = nullcontext if is_server else _as_owner
     detail = {**reader(), **given(asked)}
     outbox = Path(audit.outbox)
-    try:
-        with owner(outbox):
-            role: Role = "retention" if is_server else "command"
-            writer = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=audit.mode, role=role)
-            if is_long:
-                writer.note(f"{action}-begin", detail)
-    except AuditError as error:
-        raise AuditError(
-            f"nothing was done, for it could not be put on record: {error}; run this where the server runs,"
-            " as its user or as root"
-        ) from None
-    deed = Deed(writer.writer_id)
-    is_done = False
-    try:
-        yield deed
-        is_done = True
-    finally:
+
+    def begin() -> tuple[AuditWriter, Deed]:
+        role: Role = "retention" if is_server else "command"
+        try:
+            with owner(outbox):
+                writer = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=audit.mode, role=role)
+                if is_long:
+                    writer.note(f"{action}-begin", detail)
+                return writer, Deed(writer.writer_id)
+        except AuditError as error:
+            raise AuditError(
+                f"nothing was done, for it could not be put on record: {error}; run this where the server"
+                " runs, as its user or as root"
+            ) from None
+
+    def end(begun: tuple[AuditWriter, Deed], is_done: bool) -> None:
+        writer, deed = begun
         with owner(outbox), writer:
             if is_done or is_long:
                 writer.note(action, {**detail, **deed.outcome})
+
+    with framed(begin, end) as (_, deed):
+        yield deed
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from icapd.audit.outbox.directory import as_owner
-from icapd.audit.outbox.writer import AuditWriter, Mode
+from icapd.audit.outbox.file import Mode
+from icapd.audit.outbox.writer import AuditWriter
+from icapd.audit.uninterrupted import framed
 from icapd.errors import AuditError
 
 #: What the kernel has for a process that nobody logged in for.
@@ -39,24 +41,28 @@ def on_record(outbox: Path, mode: Mode, command: str, asked: Mapping[str, object
     the right to the outbox, `problem` says why before anything is read.
     """
     read = Read()
-    writer = None
     detail = {**reader(), "command": command, "asked": given(asked)}
-    try:
-        # Without the directory, no server ships from here.
-        with as_owner(outbox):
-            opened = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=mode)
-            opened.note("audit-read-begin", detail)
-            writer = opened
-    except OSError as error:
-        read.problem = f"{outbox}: {error.strerror}"
-    except AuditError as error:
-        read.problem = str(error)
-    try:
-        yield read
-    finally:
+
+    def begin() -> AuditWriter | None:
+        try:
+            # Without the directory, no server ships from here.
+            with as_owner(outbox):
+                writer = AuditWriter.open(outbox, max_size=OUTBOX_SIZE, mode=mode, role="command")
+                writer.note("audit-read-begin", detail)
+                return writer
+        except OSError as error:
+            read.problem = f"{outbox}: {error.strerror}"
+        except AuditError as error:
+            read.problem = str(error)
+        return None
+
+    def end(writer: AuditWriter | None, _: bool) -> None:
         if writer is not None:
             with as_owner(outbox), writer:
                 writer.note("audit-read", {**detail, "rows": read.rows})
+
+    with framed(begin, end):
+        yield read
 
 
 def reader() -> dict[str, object]:

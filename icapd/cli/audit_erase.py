@@ -68,15 +68,15 @@ def erase(
     database, keys = Database.parse(settings.audit.database_url), keys_of(settings, public_keys)
     await_arrival(settings)
     asked = _asked(settings, subject)
+    with recorded(settings, "erase", {"dry_run": dry_run, **asked}) as read:
+        found = erasure.erasable(database, keys, subject)
+        read.rows = found.rows
+    told = f"{found.rows:,} records, and {found.held:,} are held"
     if dry_run:
-        with recorded(settings, "erase", {"dry_run": True, **asked}) as read:
-            found = erasure.erasable(database, keys, subject)
-            read.rows = found.rows
-        text = f"would erase {_told(found)}"
+        text = f"would erase {told}"
         print_outcome(format_, {"dry_run": True, "rows": found.rows, "held": found.held}, text)
         return
-    found = erasure.erasable(database, keys, subject)
-    confirm(f"{database.name}: erases {_told(found)}", yes=yes)
+    confirm(f"{database.name}: erases {told}", yes=yes)
     rows = 0
     with deeds.on_record(settings.audit, erasure.ACTION, asked, is_long=True) as deed:
         for count in followed(erasure.erase(database, keys, subject), "erasing", found.rows):
@@ -86,10 +86,6 @@ def erase(
     if found.held:
         click.echo(f"{found.held:,} records are held and stay; see `icapd audit hold list`", err=True)
         sys.exit(EXIT_HELD)
-
-
-def _told(found: erasure.Erasable) -> str:
-    return f"{found.rows:,} records, and {found.held:,} are held"
 
 
 def _asked(settings: Settings, subject: Filters) -> dict[str, object]:

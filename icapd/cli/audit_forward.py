@@ -90,5 +90,6 @@ def forward(
                         return
                 never.wait(pause)
         except (KeyboardInterrupt, SystemExit):
-            # The ways to end it.
-            return
+            # The ways to end it, unless it is to come to an end of its own.
+            if once:
+                raise

@@ -28,8 +28,8 @@ _MAX_LIMIT = 2**31 - 1
 
 #: As records have them; those of a time before keys had ids are the digest alone.
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{8}-)?[0-9a-f]{32}", re.ASCII | re.IGNORECASE)
-#: What is in no host's name, or behind one: not the colons of an IPv6 address.
-_NO_HOST = re.compile(r"[*?/@]|^[^:]+:[0-9]*$", re.ASCII)
+#: A URL, or a port behind the name: not the colons of an IPv6 address.
+_NO_HOST = re.compile(r"://|^(?:[^:]+|\[.*\]):[0-9]*$", re.ASCII)
 
 #: Seconds that records may take from an outbox to the database before they are searched without.
 _ARRIVAL = 2.0
@@ -44,11 +44,14 @@ def printable_text(_context: click.Context, _parameter: click.Parameter, text: s
 
 def _host(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
     checked = printable_text(context, parameter, text)
-    if checked and _NO_HOST.search(checked):
-        raise click.BadParameter(
-            f"{text!a} is no host's name alone, and it is compared exactly: no pattern, scheme, path or port"
-        )
-    return checked.lower() if checked else checked
+    if not checked:
+        return checked
+    if _NO_HOST.search(checked):
+        raise click.BadParameter(f"{text!a} is no host's name alone; leave out scheme, path and port")
+    if "*" in checked or "?" in checked:
+        # A client may have sent just that.
+        click.echo(f"--host {checked} is no pattern: texts are compared exactly", err=True)
+    return checked.lower().removeprefix("[").removesuffix("]")
 
 
 def _fingerprints(

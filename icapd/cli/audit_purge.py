@@ -69,13 +69,12 @@ def purge(
     audit = settings.audit
     cutoffs = _cutoffs(audit, before, classes)
     database, keys = Database.parse(audit.database_url), keys_of(settings, public_keys)
+    with recorded(settings, "purge", {"dry_run": dry_run, **cutoffs.told(None)}) as read:
+        due = purging.due(database, keys, cutoffs)
+        read.rows = due.total
     if dry_run:
-        with recorded(settings, "purge", {"dry_run": True, **cutoffs.told(None)}) as read:
-            due = purging.due(database, keys, cutoffs)
-            read.rows = due.total
         print_outcome(format_, {"dry_run": True, "due": due.rows, "held": due.held}, _told(due, "would go"))
         return
-    due = purging.due(database, keys, cutoffs)
     confirm(f"{database.name}: {_told(due, 'will go')}", yes=yes)
     archive = archive or (Path(audit.retention_archive) if audit.retention_archive else None)
     outcome = Outcome()

@@ -27,4 +27,7 @@ def raised() -> Iterator[None]:
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    # Once: a terminal that closes has the kernel and the shell tell of it, and more.
+    for ending in _ENDING:
+        signal.signal(ending, lambda *_: None)
     raise SystemExit(128 + number)

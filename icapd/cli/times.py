@@ -6,6 +6,8 @@ import click
 
 from icapd.audit import instants
 
+_NOW = f"{__name__}.now"
+
 
 def instant(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     """The callback of an option: microseconds since 1970-01-01 UTC, from `10m`, `7d` or ISO 8601.
@@ -13,7 +15,9 @@ def instant(context: click.Context, parameter: click.Parameter, text: str | None
     Of `since` and `until`, the one that is read later has to fit the other.
     """
     try:
-        moment = None if text is None else instants.parse(text, now=time.time_ns() // 1000)
+        # One for all options.
+        now = context.meta.setdefault(_NOW, time.time_ns() // 1000)
+        moment = None if text is None else instants.parse(text, now)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     times = {**context.params, parameter.name: moment}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 from support.trail import Trail
 
+from icapd.audit import AuditWriter
 from icapd.audit.outbox.directory import as_owner
 from icapd.audit.reads import on_record, reader
 from icapd.audit.search import Filters, search
+from icapd.cli.signals import raised
 
 #: Nobody, and no one's group.
 NOBODY = 65534
@@ -109,3 +112,29 @@ def test_reading_changes_nothing_but_the_outbox(trail: Trail) -> None:
     with on_record(trail.outbox, "durable", "search", {}):
         assert list(search(trail.url, Filters())) == []
     assert trail.rows("SELECT count(*) FROM audit_admin") == [(0,)]
+
+
+def test_no_signal_breaks_into_the_record_of_a_read(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = AuditWriter.note
+
+    def interrupted(writer: AuditWriter, action: str, detail: dict[str, object]) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        note(writer, action, detail)
+        signal.raise_signal(signal.SIGHUP)
+
+    monkeypatch.setattr(AuditWriter, "note", interrupted)
+    before = {one: signal.signal(one, signal.SIG_DFL) for one in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        # At its beginning already, so nothing is read.
+        with pytest.raises(SystemExit), raised(), on_record(trail.outbox, "durable", "search", {}):
+            pytest.fail("was not ended")
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
+    monkeypatch.undo()
+    trail.ship()
+    rows = trail.rows("SELECT action FROM audit_admin ORDER BY writer_seq")
+    assert rows == [("start",), ("audit-read-begin",), ("audit-read",), ("stop",)]
+    assert trail.rows("SELECT role FROM audit_writer") == [("command",)]
+    assert trail.verify().faults == []

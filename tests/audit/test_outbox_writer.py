@@ -5,7 +5,7 @@ import os
 import resource
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from support.trail import Trail
 from icapd.audit import AuditWriter
 from icapd.audit.outbox import file
 from icapd.audit.outbox.directory import Mark
+from icapd.audit.outbox.file import Mode
 from icapd.errors import AuditError
 
 
@@ -164,11 +165,20 @@ def test_the_log_of_a_worker_has_its_whole_size_at_once(
     assert trail.verify().faults == []
 
 
-def test_without_room_for_it_a_log_grows_as_it_is_written(trail: Trail) -> None:
-    with no_file_may_grow_beyond(2**20), trail.writer(mode="durable", role="worker") as writer:
+@pytest.mark.parametrize("case", ["no room", "little room", "off"])
+def test_without_room_or_need_for_it_a_log_grows_as_it_is_written(
+    trail: Trail, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    mode: Mode = "off" if case == "off" else "durable"
+    if case == "little room":
+        monkeypatch.setattr(file, "_SPARE", 2**30)
+    with ExitStack() as stack:
+        if case == "no room":
+            stack.enter_context(no_file_may_grow_beyond(2**20))
+        writer = stack.enter_context(trail.writer(mode=mode, role="worker"))
         assert Path(f"{writer.file}-wal").stat().st_size < 2**18
         writer.write(make_record())
-    assert len(trail.records()) == 1
+    assert len(trail.records()) == (mode == "durable")
 
 
 def test_a_write_that_fails_leaves_nothing_and_the_next_one_tells_of_it(trail: Trail) -> None:

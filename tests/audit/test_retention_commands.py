@@ -62,7 +62,12 @@ def test_purge_has_to_be_told_twice_and_is_on_record(kept: Kept) -> None:
     answer = json.loads(done.stdout)
     assert (done.exit_code, answer["rows"], answer["refused"], answer["held"]) == (0, 18, 0, 0)
     assert kept.count() == 2
-    (begun, _), (ended, detail) = deeds(kept)
+    # Whoever is asked has seen how many there are.
+    counted, (begun, _), (ended, detail) = deeds(kept)[1:4:2], *deeds(kept)[-2:]
+    assert [(action, row["rows"], row["asked"].get("dry_run")) for action, row in counted] == [
+        ("audit-read", 20, None),
+        ("audit-read", 18, None),
+    ]
     assert (begun, ended) == ("purge-begin", "purge")
     expected = {**reader(), "before": {"allowed": "2026-06-01T00:00:00.000000Z"}, "rows": 18}
     assert expected.items() <= detail.items()
@@ -180,7 +185,7 @@ def test_erase_is_on_record_without_the_name(kept: Kept, tmp_path: Path) -> None
     assert "say --yes" in icapd(kept, "erase", "--user", "alice").stderr
     done = icapd(kept, "erase", "--user", "alice", "--until", "2026-06-01", "--yes")
     assert (done.exit_code, done.stdout) == (0, "erased 20 records\n")
-    _, (counted, read), _, (action, detail) = deeds(kept)
+    (_, (counted, read)), (action, detail) = deeds(kept)[:2], deeds(kept)[-1]
     subject = Fingerprinter(key).fingerprint(b"alice")
     assert (action, detail["rows"], detail["subject_user"]) == ("erase", 20, subject)
     expected = {"command": "erase", "asked": {"dry_run": True, "subject_user": subject}, "rows": 20}

@@ -58,6 +58,7 @@ def test_shipping_purges_what_is_too_old_and_puts_that_on_record(kept: Kept) -> 
     begun, done = deeds(kept)
     assert (begun[0], done[0], done[1]["rows"]) == ("purge-begin", "purge", 18)
     assert done[1]["before"] == begun[1]["before"]
+    assert kept.trail.rows("SELECT count(*) FROM audit_writer WHERE role = 'retention'") == [(1,)]
     assert list(begun[1]["before"]) == ["allowed"]  # type: ignore[call-overload]
     assert kept.trail.verify().faults == []
     # PostgreSQL's DEFAULT partitions may have something to be told of.

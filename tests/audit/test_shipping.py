@@ -144,7 +144,7 @@ def test_a_database_without_tables_is_refused_at_the_start(empty_url: str) -> No
 
 
 def write_many(outbox: Path, number: int) -> None:
-    with AuditWriter.open(outbox, max_size=LIMIT, mode="relaxed") as writer:
+    with AuditWriter.open(outbox, max_size=LIMIT, mode="relaxed", role="worker") as writer:
         for record in range(RECORDS):
             writer.write(make_record(txn_id=f"{number}-{record}"))
 
@@ -171,7 +171,7 @@ def test_writers_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def write_for_ever(outbox: Path, written: Connection) -> None:
     """Tells the id of each record after it was written; some are streams, of which every other stays open."""
-    writer = AuditWriter.open(outbox, max_size=LIMIT, mode="relaxed")
+    writer = AuditWriter.open(outbox, max_size=LIMIT, mode="relaxed", role="worker")
     for number in count():
         record = make_record(findings=(FINDING,) * FINDINGS, txn_id=f"node-{number}")
         match number % 4:

@@ -7,7 +7,7 @@ import pytest
 from audit_records import make_record
 from support.trail import Trail
 
-from icapd.audit.outbox.writer import Mode
+from icapd.audit.outbox.file import Mode
 from icapd.audit.shipping.shipper import BATCH
 from icapd.server.shipping import INTERVAL, STRICT_INTERVAL, Shipping
 from icapd.server.supervision.messages import Drain

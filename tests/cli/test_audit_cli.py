@@ -186,9 +186,10 @@ def test_a_full_table_says_that_there_may_be_more(database_url: str) -> None:
         ),
         pytest.param(["--until", "10"], "--until': '10' is no time; write a duration", id="until"),
         pytest.param(["--until", "2h", "--since", "1h"], "is not before --until, ", id="no-time"),
-        pytest.param(["--host", "*.example.com"], "no pattern, scheme, path or port", id="pattern"),
+        pytest.param(["--since", "2h", "--until", "2h"], "is not before --until, ", id="no-time-at-all"),
         pytest.param(["--host", "https://api.example.com/"], "is no host's name alone", id="url"),
         pytest.param(["--host", "api.example.com:443"], "is no host's name alone", id="port"),
+        pytest.param(["--host", "[2001:db8::7]:443"], "leave out scheme, path and port", id="port-of-ipv6"),
         pytest.param(["--fingerprint", "zz"], "'zz' is no fingerprint", id="fingerprint"),
         pytest.param(["--fingerprint", "ab" * 15], "is no fingerprint", id="short"),
         pytest.param(["--verdict", "denied"], "'denied' is not one of 'allowed', 'logged'", id="verdict"),
@@ -258,3 +259,15 @@ def test_filter_that_no_record_can_meet_is_wrong_usage(arguments: list[str]) -> 
     result = CliRunner().invoke(audit, ["search", *arguments], obj=settings)
     assert result.exit_code == 2
     assert arguments[0] in result.output
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"), [("a*b.example.com", "A*b.example.com"), ("2001:db8::7", "[2001:DB8::7]")]
+)
+def test_whatever_host_is_on_record_can_be_asked_for(tmp_path: Path, host: str, asked: str) -> None:
+    trail = Trail.make(tmp_path)
+    trail.write(make_record(0, host=host), make_record(0, host="axb.example.com"))
+    trail.ship()
+    result = icapd_audit(trail.url, "search", "--format", "jsonl", "--host", asked)
+    assert [json.loads(line)["host"] for line in result.stdout.splitlines()] == [host]
+    assert ("is no pattern" in result.stderr) == ("*" in host)

@@ -263,6 +263,7 @@ def test_close_cuts_what_does_not_end_and_records_it(directory: Path) -> None:
     # Shipped before `close` returned.
     with closing(sqlite3.connect(directory / "icapd.db")) as database:
         assert database.execute("SELECT skip_reason FROM audit_event").fetchall() == [("server-stopped",)]
+        assert database.execute("SELECT role FROM audit_writer").fetchall() == [("worker",)]
 
 
 def test_what_is_counted_gets_to_the_trail_without_another_message(icapd: Icapd, directory: Path) -> None:

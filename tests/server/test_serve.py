@@ -50,6 +50,8 @@ def test_transactions_on_one_connection_each_have_their_row(server: Server) -> N
         assert ask(connection, wire.reqmod(Preview="0")).startswith(b"ICAP/1.0 204")
     verdicts = [(row["method_icap"], row["verdict"]) for row in server.rows()]
     assert sorted(verdicts) == [("REQMOD", "allowed"), ("RESPMOD", "allowed"), ("RESPMOD", "redacted")]
+    # Those rows were read by a command.
+    assert set(server.query("SELECT role FROM audit_writer")) == {("worker",), ("command",)}
 
 
 def test_client_that_goes_in_the_middle_leaves_a_row(server: Server) -> None:

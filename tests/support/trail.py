@@ -48,7 +48,9 @@ class Trail:
         return cls(outbox, url)
 
     def writer(self, **options: Any) -> AuditWriter:
-        return AuditWriter.open(self.outbox, **({"max_size": LIMIT, "mode": "relaxed"} | options))
+        return AuditWriter.open(
+            self.outbox, **({"max_size": LIMIT, "mode": "relaxed", "role": "command"} | options)
+        )
 
     def shipper(self) -> Shipper:
         return Shipper(

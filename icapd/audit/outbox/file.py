@@ -21,6 +21,9 @@ Kind = Literal["event", "admin", "shadow"]
 #: What a writer is: a worker; a command, for what it reads or does; the server's own retention.
 Role = Literal["worker", "command", "retention"]
 
+#: `off`: nothing but what was done to the audit itself and to the policy.
+Mode = Literal["durable", "relaxed", "strict", "off"]
+
 #: Of the file's format (`PRAGMA user_version`). 1 had no tallies; up to 2 writers had no role.
 FORMAT = 3
 #: Bytes.
@@ -30,6 +33,8 @@ _PAGE_SIZE = 4096
 _CHECKPOINT_PAGES = 4000
 #: Bytes of the log when it is moved: a head, and with each page one of its own.
 _LOG_SIZE = 32 + _CHECKPOINT_PAGES * (24 + _PAGE_SIZE)
+#: So many times that there has to be room for, if it is to be taken ahead.
+_SPARE = 8
 #: Seconds to wait for a reader that is just moving the log into the file.
 _BUSY_TIMEOUT = 0.5
 
@@ -88,10 +93,10 @@ class OutboxFile:
         self.max_size = 0
 
     @classmethod
-    def create(cls, path: Path, writer: Writer, *, max_size: int, synchronous: bool) -> Self:
-        """A new one, of at most so many bytes; `synchronous`: a commit waits until it is on the disk.
+    def create(cls, path: Path, writer: Writer, *, max_size: int, mode: Mode) -> Self:
+        """A new one, of at most so many bytes. But in `relaxed`, a commit waits until it is on the disk.
 
-        A worker's log has its whole size at once. Raises AuditError, naming the file and the remedy.
+        Then a worker's log has its whole size at once. Raises AuditError, naming the file and the remedy.
         """
         sqlite.create(path)
         outbox = cls.open(path, "rw")
@@ -99,13 +104,13 @@ class OutboxFile:
         try:
             outbox.connection.executescript(_SCHEMA)
             outbox.connection.execute("INSERT INTO writer VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(writer))
-            outbox.connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous else 'NORMAL'}")
+            outbox.connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'relaxed' else 'FULL'}")
             outbox.connection.execute(f"PRAGMA max_page_count = {max(1, max_size // _PAGE_SIZE)}")
             outbox.connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         except sqlite3.Error as error:
             outbox.close()
             raise sqlite.failure(path, error) from error
-        if synchronous and writer.role == "worker":
+        if mode in ("durable", "strict") and writer.role == "worker":
             _fill_log(Path(f"{path}-wal"), min(_LOG_SIZE, max_size))
         return outbox
 
@@ -211,10 +216,13 @@ def _fill_log(log: Path, size: int) -> None:
     """Zeros up to that size, so that no sync has to note a larger file: half of what each costs until then.
 
     SQLite reads its log up to the first page that is none, and writes it over from the beginning once it is
-    moved. Without the room it grows as it would.
+    moved. Without the room, or with little more, it grows as it would: others may need that.
     """
     with suppress(OSError), log.open("r+b", buffering=0) as file:
         end = begin = file.seek(0, os.SEEK_END)
+        disk = os.fstatvfs(file.fileno())
+        if disk.f_bavail * disk.f_frsize < _SPARE * size:
+            return
         try:
             while end < size:
                 end += os.pwrite(file.fileno(), bytes(size - end), end)

@@ -18,7 +18,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import msgspec
 
@@ -28,7 +28,7 @@ from icapd.audit.outbox.adoption import START, STOP
 from icapd.audit.outbox.appender import Appender, now
 from icapd.audit.outbox.commit import Commit, Lane
 from icapd.audit.outbox.cuts import Cuts
-from icapd.audit.outbox.file import OutboxFile, Role, Writer
+from icapd.audit.outbox.file import Mode, OutboxFile, Role, Writer
 from icapd.audit.outbox.floods import Floods
 from icapd.audit.outbox.identity import in_chain, new_writer
 from icapd.audit.outbox.omitted import Omitted
@@ -37,9 +37,6 @@ from icapd.audit.record import AuditRecord, Phase
 from icapd.audit.shadow import ShadowRecord
 from icapd.audit.storable import storable
 from icapd.errors import AuditBusyError, AuditError
-
-#: `off`: nothing but what was done to the audit itself and to the policy.
-Mode = Literal["durable", "relaxed", "strict", "off"]
 
 #: Entries that one commit forgets at most, and so many that it is worth it.
 _FORGOTTEN_AT_ONCE, _WORTH_IT = 1024, 64
@@ -87,7 +84,7 @@ class AuditWriter:
         *,
         max_size: int,
         mode: Mode = "durable",
-        role: Role = "command",
+        role: Role,
         node: str | None = None,
         patience: float = 5.0,
         coalesce_after: int = 0,
@@ -105,7 +102,7 @@ class AuditWriter:
             undo.callback(mark.close)
             undo.callback(mark.remove)
             mark.lock()
-            outbox = OutboxFile.create(path, writer, max_size=max_size, synchronous=mode != "relaxed")
+            outbox = OutboxFile.create(path, writer, max_size=max_size, mode=mode)
             undo.callback(outbox.remove)
             opened = cls(outbox, mark, writer, mode, patience, coalesce_after)
             opened.note(START, {"mode": mode, **in_chain(writer)})
