@@ -14,7 +14,7 @@ from rich.text import Text
 from icapd.audit import instants
 from icapd.audit.coverage import Coverage
 from icapd.audit.evidence.faults import PURGED, Kind, Report
-from icapd.audit.evidence.imported import coverage_of, database_of
+from icapd.audit.evidence.imported import Export
 from icapd.audit.evidence.notes import Verifier, load_signer
 from icapd.audit.evidence.verify import Scope, read_verifiers
 from icapd.audit.evidence.verify import verify as verify_trail
@@ -107,15 +107,13 @@ def verify(
     several the lowest.
     """
     verifiers = read_verifiers(list(public_keys)) if public_keys else _own(settings)
-    scope = Scope(since, until, writer_id)
+    scope, database_url = Scope(since, until, writer_id), settings.audit.database_url
+    exported = None if export is None else Export(export)
     with ExitStack() as ends, bar() as progress:
-        database_url, imported = settings.audit.database_url, None
         task = progress.add_task("verifying", total=None)
-        if export is not None:
-            coverage = coverage_of(export)
-            scope = _within(scope, coverage, export)
-            imported = ends.enter_context(database_of(export, coverage=coverage))
-            database_url = imported.database_url
+        if exported is not None:
+            scope = _within(scope, exported.coverage)
+            database_url = ends.enter_context(exported.database())
         report = verify_trail(
             database_url,
             verifiers,
@@ -125,11 +123,11 @@ def verify(
             advance=lambda rows: progress.advance(task, rows),
             expect=lambda rows: progress.update(task, total=rows),
         )
-    if imported is not None:
-        for fault in imported.misplaced:
+    if exported is not None:
+        for fault in exported.misplaced:
             report.add(fault)
-        if imported.problem and not report.faults:
-            raise AuditError(imported.problem)
+        if exported.problem and not report.faults:
+            raise AuditError(exported.problem)
     if not (report.rows or report.purged or report.faults):
         raise AuditError(f"there is nothing to verify: no row {scope.told}")
     exit_code = report.exit_code(strict)
@@ -151,11 +149,11 @@ def key(settings: Settings) -> None:
     click.echo(load_signer(path).verifier)
 
 
-def _within(scope: Scope, coverage: Coverage, export: Path) -> Scope:
+def _within(scope: Scope, coverage: Coverage) -> Scope:
     """That of an export; AuditError where more is asked for than it has."""
     for asked, has in ((scope.since, coverage.since), (scope.until, coverage.until)):
-        if asked is not None and has is not None and not coverage.holds(asked) and asked != has:
-            raise AuditError(f"{export}: covers only the time {Scope(coverage.since, coverage.until).told}")
+        if asked is not None and has is not None and asked != has and not coverage.holds(asked):
+            raise AuditError(f"the export covers only the time {Scope(coverage.since, coverage.until).told}")
     since = coverage.since if scope.since is None else scope.since
     return replace(scope, since=since, until=coverage.until if scope.until is None else scope.until)
 

@@ -7,11 +7,11 @@ wrong with a row is for the verification to tell.
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,53 +34,69 @@ _KEY = ("writer_id", "occurred_at", "writer_seq")
 Row = Mapping[str, Any]
 
 
-@dataclass
-class Imported:
-    """Rows of files as a database, and what is wrong with a file that they do not tell by themselves."""
+class Export:
+    """An export of the whole trail, of all time or of some."""
 
-    database_url: str
-    #: Rows that are not of the time that the name of their table says; the first of them.
-    misplaced: list[Fault]
-    #: Of an export in JSON lines: it is cut off, or has more or fewer rows than it says.
-    problem: str
+    def __init__(self, file: Path) -> None:
+        """Raises AuditError when it can't be read, or does not say that it is one."""
+        self._file = file
+        self.coverage = _coverage_of(file)
+        #: Rows that are not of the time that the name of their table says; the first of them.
+        self.misplaced: list[Fault] = []
+        #: Of JSON lines: they were cut off, or are more or fewer rows than the last one says. "" when not.
+        self.problem = ""
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The address of a database with its rows, until the end. Raises AuditError for what are none."""
+        with _database(self._rows()) as url:
+            yield url
+
+    def _rows(self) -> Iterator[Row]:
+        count, said = 0, None
+        for row in _rows(self._file):
+            if row["table"] == NAME:
+                said = row.get("rows", said)
+                continue
+            count += 1
+            if len(self.misplaced) < KEPT and _is_misplaced(row, self.coverage):
+                what = "is not of the time that the name of its table says"
+                place = row.get("writer_id"), number(row.get("writer_seq")), _table_of(row)
+                self.misplaced.append(Fault(Kind.ALTERED, *place, what))
+            yield row
+        if said != count and not _is_parquet(self._file):
+            self.problem = (
+                f"{self._file}: has {count} rows, but its last line does not say so: cut or changed"
+            )
 
 
 @contextmanager
-def database_of(*files: Path, coverage: Coverage | None = None) -> Iterator[Imported]:
-    """A database with the rows of an export, and what that covers, or of archives, until the end.
+def database_of(*archives: Path) -> Iterator[str]:
+    """The address of a database with the rows of archives, until the end; of a row that several have, one.
 
-    Of a row that several archives have, there is one. Raises AuditError for what is no export.
+    Raises AuditError for what is none.
     """
+    with _database(chain.from_iterable(map(_rows, archives)), are_different=len(archives) > 1) as url:
+        yield url
+
+
+@contextmanager
+def _database(rows: Iterable[Row], *, are_different: bool = False) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="icapd-export-") as directory:
         place = f"{directory}/export.db"
-        misplaced: list[Fault] = []
-        problem = ""
         with closing(sqlite3.connect(place)) as database, database:
             database.execute("PRAGMA journal_mode = OFF")
             _make_tables(database)
-            if len(files) > 1:
+            if are_different:
                 _require_different(database)
-            for file in files:
-                count, said = 0, None
-                for row in _rows(file):
-                    if row["table"] == NAME:
-                        said = row.get("rows", said)
-                        continue
-                    count += 1
-                    _insert(database, row)
-                    if coverage is not None and len(misplaced) < KEPT and _is_misplaced(row, coverage):
-                        what = "is not of the time that the name of its table says"
-                        seq = number(row.get("writer_seq"))
-                        misplaced.append(Fault(Kind.ALTERED, row.get("writer_id"), seq, _table_of(row), what))
-                if coverage is not None and not _is_parquet(file) and said != count:
-                    problem = f"{file}: has {count} rows, but its last line does not say so: cut or changed"
+            for row in rows:
+                _insert(database, row)
             for table in metadata.sorted_tables:
                 database.execute(f"CREATE INDEX {table.name}_writer ON {table.name} (writer_id)")
-        yield Imported(f"sqlite:///{place}", misplaced, problem)
+        yield f"sqlite:///{place}"
 
 
-def coverage_of(export: Path) -> Coverage:
-    """What an export says that it covers. Raises AuditError for one that does not, and for what is none."""
+def _coverage_of(export: Path) -> Coverage:
     try:
         return Coverage.of(json.loads(_said_by(export)))
     except (ValueError, RecursionError) as error:

@@ -123,7 +123,7 @@ def _rows_of(archives: Sequence[Path]) -> Iterator[Reader | None]:
     if not archives:
         yield None
         return
-    with database_of(*archives) as imported, Database.parse(imported.database_url).read() as connection:
+    with database_of(*archives) as database_url, Database.parse(database_url).read() as connection:
         yield Reader(connection)
 
 
