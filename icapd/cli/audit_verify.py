@@ -1,6 +1,7 @@
 """`icapd audit verify` and `icapd audit key`: whether the trail is what it was, and whose word that is."""
 
 import json
+import os
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -131,10 +132,15 @@ def verify(
     if not (report.rows or report.purged or report.faults):
         raise AuditError(f"there is nothing to verify: no row {scope.told}")
     exit_code = report.exit_code(strict)
-    if format_ == "json":
-        click.echo(json.dumps({"exit_code": exit_code, **_as_json(report, scope)}))
-    else:
-        _print(report, scope, exit_code)
+    try:
+        if format_ == "json":
+            click.echo(json.dumps({"exit_code": exit_code, **_as_json(report, scope)}))
+        else:
+            _print(report, scope, exit_code)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        # Who reads no further, as `head`, has the code all the same. Tables make an exit of it, with code 1.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(exit_code)
 
 

@@ -1,6 +1,9 @@
 """`icapd audit verify`: what it tells people and programs, of the database and of exports."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -339,3 +342,28 @@ def test_what_could_not_be_verified_has_a_code_of_its_own(
     code, output = run(in_sqlite.trail, "verify", *arguments)
     assert code == 7
     assert message in output
+
+
+@pytest.mark.parametrize("format_", ["table", "json"])
+def test_the_code_is_there_for_who_reads_no_report(in_sqlite: Tampered, format_: str) -> None:
+    delete_a_row(in_sqlite)
+    settings = in_sqlite.trail.settings
+    environment = os.environ | {
+        "ICAPD_AUDIT_DATABASE_URL": in_sqlite.trail.url,
+        "ICAPD_AUDIT_SIGNING_KEY": settings.signing_key,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    code = "from icapd.cli import main; main()"
+    command = [sys.executable, "-c", code, "audit", "verify", "--format", format_]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        command,
+        cwd=in_sqlite.trail.outbox,
+        env=environment,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (Kind.MISSING, b"")
