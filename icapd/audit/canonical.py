@@ -12,7 +12,9 @@ form of these columns. When someone has to be forgotten, columns and salt go, an
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
@@ -45,6 +47,12 @@ _finding_values = attrgetter(*FINDING)
 _subject_values = attrgetter(*SUBJECT)
 _shadow_values = attrgetter(*SHADOW)
 _encode = msgspec.json.Encoder().encode
+
+
+def without_subject(record: AuditRecord) -> AuditRecord:
+    """The same, with nothing that tells of a person."""
+    nobody: dict[str, Any] = dict.fromkeys(SUBJECT)
+    return replace(record, **nobody)
 
 
 def commitment_to(salt: bytes, record: AuditRecord) -> bytes:

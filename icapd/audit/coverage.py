@@ -28,6 +28,14 @@ class Coverage:
         """Whether it is of that time."""
         return (self.since is None or self.since <= instant) and (self.until is None or instant < self.until)
 
+    def spans(self, since: int | None, until: int | None) -> bool:
+        """Whether what is asked for is of that time; None asks for nothing."""
+        begins = since is None or self.holds(since)
+        ends = until is None or (
+            (self.since is None or self.since < until) and (self.until is None or until <= self.until)
+        )
+        return begins and ends
+
     def as_row(self) -> dict[str, object]:
         """For `of`, and for people."""
         times = {"since": self.since, "until": self.until}
@@ -38,7 +46,7 @@ class Coverage:
     def of(cls, row: Any) -> Self:
         """What the row says. Raises ValueError when it is none, or of a newer icapd."""
         if not isinstance(row, dict) or row.get("table") != NAME or "schema" not in row:
-            raise ValueError("does not say that it is the whole trail of a time")
+            raise ValueError("nothing at its beginning says that it is the whole trail of a time")
         if str(row["schema"]) > schema.HEAD:
             raise ValueError(f"is of the schema {row['schema']}, ahead of this icapd's {schema.HEAD}")
         times = (row.get(name) for name in ("since", "until"))

@@ -61,7 +61,7 @@ def on_record(
             if is_done or is_long:
                 writer.note(action, {**detail, **deed.outcome})
 
-    with framed(begin, end) as (_, deed):
+    with framed(begin, end, is_short=not is_long) as (_, deed):
         yield deed
 
 

@@ -12,12 +12,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import msgspec
 from sqlalchemy import Connection
 
 from icapd.audit import canonical, schema, stored
 from icapd.audit.coverage import OUTSIDE, Coverage, end_row
 from icapd.audit.database import Database
 from icapd.audit.formats import cef, ecs, flat, ocsf
+from icapd.audit.record import AuditRecord
 from icapd.audit.search import Filters
 from icapd.audit.stored import PlainRow, StoredEvent
 from icapd.audit.tables import (
@@ -124,16 +126,29 @@ def _rows(connection: Connection, filters: Filters, *, is_whole: bool) -> Iterat
     for table in _OTHERS:
         yield from stored.plain_rows(connection, table, filters)
     if filters != Filters():
-        for event in stored.events_outside(connection, filters):
-            # Nobody asked for these: what the chain does not need is left out, as where it was erased.
-            yield _marked(flat.plain_row(event) | dict.fromkeys((*canonical.SUBJECT, "subject_salt")))
+        yield from map(_beside, map(flat.plain_row, stored.events_outside(connection, filters)))
         for table in NUMBERED:
             if table is not audit_event:
-                yield from map(_marked, stored.plain_rows_outside(connection, table, filters))
+                yield from map(_beside, stored.plain_rows_outside(connection, table, filters))
 
 
-def _marked(row: PlainRow) -> PlainRow:
-    return {**row, "table": f"{row['table']}{OUTSIDE}"}
+def _beside(row: PlainRow) -> PlainRow:
+    """A row of another time, which nobody asked for: without whom it is of, as where that was erased."""
+    nobody: PlainRow = {}
+    if row["table"] == audit_event.name:
+        nobody = dict.fromkeys((*canonical.SUBJECT, "subject_salt"))
+    elif row["table"] == audit_dead_letter.name and row["kind"] == "event":
+        nobody = {"body": _without_subject(row["body"]), "salt": None}
+    return row | nobody | {"table": f"{row['table']}{OUTSIDE}"}
+
+
+def _without_subject(body: str) -> str:
+    try:
+        record = msgspec.json.decode(body, type=AuditRecord)
+    except msgspec.MsgspecError:
+        # Nor does it prove anything.
+        return ""
+    return msgspec.json.encode(canonical.without_subject(record)).decode()
 
 
 def parquet_file(output: IO[bytes], coverage: Coverage | None = None) -> Any:

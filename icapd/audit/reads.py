@@ -87,4 +87,4 @@ def _name(user: int) -> str:
 
 def given(asked: Mapping[str, object]) -> dict[str, object]:
     """What was asked for, without what was left open."""
-    return {name: value for name, value in asked.items() if value not in (None, "", False)}
+    return {name: value for name, value in asked.items() if value is not None and value is not False}

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     Table,
+    and_,
     func,
     or_,
     select,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 
 from icapd.audit.record import AuditRecord, FindingRecord
 from icapd.audit.search import EVENT_FIELDS, FINDING_FIELDS, Filters, conditions, in_time, same_key
-from icapd.audit.tables import NUMBERED, audit_event, audit_finding, audit_writer
+from icapd.audit.tables import NUMBERED, audit_checkpoint, audit_event, audit_finding, audit_writer
 
 #: Rows fetched at a time.
 BATCH = 500
@@ -35,6 +36,8 @@ _PROOF = ("subject_salt", "subject_commitment", "chain", "recorded_at")
 
 #: Which of the columns that `_events` chooses it is.
 _OCCURRED_AT = 3 + len(_PROOF) + EVENT_FIELDS.index("occurred_at")
+
+_HIGHEST = 2**63 - 1
 
 #: A row of any audit table, by its columns; instants are integers of microseconds, bytes hexadecimal text.
 PlainRow = dict[str, Any]
@@ -109,33 +112,34 @@ def chosen_rows(connection: Connection, table: Table, *wanted: ColumnElement[boo
 
 
 def _spans(filters: Filters) -> Subquery:
-    """By writer, the lowest and the highest number of its rows of the filters' time."""
+    """By writer, the lowest number of its rows of the filters' time, and the first signed one behind them."""
     of_tables = (
-        select(
-            column.writer_id,
-            func.min(column.writer_seq).label("low"),
-            func.max(column.writer_seq).label("high"),
-        )
-        .where(*in_time(filters, table))
-        .group_by(column.writer_id)
-        for table in NUMBERED
-        for column in (table.c,)
+        select(table.c.writer_id, table.c.writer_seq).where(*in_time(filters, table)) for table in NUMBERED
     )
-    each = union_all(*of_tables).subquery()
-    low, high = func.min(each.c.low).label("low"), func.max(each.c.high).label("high")
-    return select(each.c.writer_id, low, high).group_by(each.c.writer_id).subquery()
+    each = union_all(*of_tables).subquery().c
+    low, high = func.min(each.writer_seq).label("low"), func.max(each.writer_seq).label("high")
+    span = select(each.writer_id, low, high).group_by(each.writer_id).subquery()
+    signed = audit_checkpoint.c
+    behind = and_(signed.writer_id == span.c.writer_id, signed.writer_seq > span.c.high)
+    end = func.coalesce(func.min(signed.writer_seq), _HIGHEST).label("end")
+    joined = select(span.c.writer_id, span.c.low, end).select_from(span.outerjoin(audit_checkpoint, behind))
+    return joined.group_by(span.c.writer_id, span.c.low).subquery()
 
 
 def _outside(filters: Filters, table: Table, spans: Subquery) -> Iterator[ColumnElement[bool]]:
+    """Rows of another time that show that nothing was cut off, nor written anew.
+
+    Those between; two before, for the chain of the nearer one begins in the other; and behind, up to what a
+    checkpoint speaks for.
+    """
     at, number = table.c.occurred_at, table.c.writer_seq
     elsewhere = []
-    # The row on either side shows that nothing was cut off there; the chain begins in the one before these.
     if filters.since is not None:
         elsewhere.append(at < filters.since)
         yield number >= spans.c.low - 2
     if filters.until is not None:
         elsewhere.append(at >= filters.until)
-        yield number <= spans.c.high + 1
+        yield number <= spans.c.end
     yield or_(*elsewhere)
 
 

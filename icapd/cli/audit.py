@@ -41,8 +41,9 @@ def audit(context: click.Context) -> None:
     """Read the audit records, verify that they are what they were, and see to their retention.
 
     Each read is put on record itself, as `audit-read` in audit_admin: who, what, how many rows; also what
-    `purge` and `erase` count with --dry-run. So is what is done to them: `purge`, `erase`, `hold-add`,
-    `hold-release`. What shows no records is not: `verify`, `key`, `partitions`, `hold list`.
+    `purge` and `erase` count before they ask, or with --dry-run. So is what is done to them: `purge`,
+    `erase`, `hold-add`, `hold-release`. What shows no records is not: `verify`, `key`, `partitions`, `hold
+    list`.
     """
     context.with_resource(signals.raised())
 

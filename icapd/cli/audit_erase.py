@@ -9,10 +9,10 @@ from icapd.audit import deeds
 from icapd.audit.database import Database
 from icapd.audit.retention import erasure
 from icapd.audit.search import Filters
-from icapd.cli.addresses import address
 from icapd.cli.audit_options import (
     as_asked,
     await_arrival,
+    client_address,
     confirm,
     keys_of,
     print_outcome,
@@ -32,7 +32,7 @@ EXIT_HELD = 1
 
 @click.command()
 @click.option("--user", metavar="NAME", callback=printable_text, help="The user's records.")
-@click.option("--client", metavar="IP", callback=address, help="Those of the client's address.")
+@click.option("--client", metavar="IP", callback=client_address, help="Those of the client's address.")
 @click.option("--since", metavar="TIME", callback=instant, help="From this time on: 7d ago, or ISO 8601.")
 @click.option("--until", metavar="TIME", callback=instant, help="Before this time.")
 @click.option("--dry-run", is_flag=True, help="Only say how many there are.")
@@ -68,7 +68,7 @@ def erase(
     database, keys = Database.parse(settings.audit.database_url), keys_of(settings, public_keys)
     await_arrival(settings)
     asked = _asked(settings, subject)
-    with recorded(settings, "erase", {"dry_run": dry_run, **asked}) as read:
+    with recorded(settings, "erase", {"counts": True, "dry_run": dry_run, **asked}) as read:
         found = erasure.erasable(database, keys, subject)
         read.rows = found.rows
     told = f"{found.rows:,} records, and {found.held:,} are held"

@@ -36,16 +36,23 @@ _ARRIVAL = 2.0
 
 
 def printable_text(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    if text == "":
+        # As of a variable that is not set: it would find, or hold, nothing.
+        raise click.BadParameter("is empty; leave it out to ask for all")
     # An argument that is no UTF-8 arrives with surrogates in it, which no database takes.
     if text is not None and not text.isprintable():
         raise click.BadParameter(f"{text!a} holds what is no printable text")
     return text
 
 
+def client_address(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    return address(context, parameter, printable_text(context, parameter, text))
+
+
 def _host(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
     checked = printable_text(context, parameter, text)
-    if not checked:
-        return checked
+    if checked is None:
+        return None
     if _NO_HOST.search(checked):
         raise click.BadParameter(f"{text!a} is no host's name alone; leave out scheme, path and port")
     if "*" in checked or "?" in checked:
@@ -87,7 +94,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--verdict", type=click.Choice(get_args(Verdict)), help="What the policy decided."),
         click.option("--rule", metavar="ID", callback=printable_text, help="A rule that found something."),
-        click.option("--client", metavar="IP", callback=address, help="The client's address."),
+        click.option("--client", metavar="IP", callback=client_address, help="The client's address."),
         click.option(
             "--user", metavar="NAME", callback=printable_text, help="The user that the proxy authenticated."
         ),

@@ -69,7 +69,7 @@ def purge(
     audit = settings.audit
     cutoffs = _cutoffs(audit, before, classes)
     database, keys = Database.parse(audit.database_url), keys_of(settings, public_keys)
-    with recorded(settings, "purge", {"dry_run": dry_run, **cutoffs.told(None)}) as read:
+    with recorded(settings, "purge", {"counts": True, "dry_run": dry_run, **cutoffs.told(None)}) as read:
         due = purging.due(database, keys, cutoffs)
         read.rows = due.total
     if dry_run:

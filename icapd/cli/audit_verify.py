@@ -126,7 +126,8 @@ def verify(
         )
     if exported is not None:
         for fault in exported.misplaced:
-            report.add(fault)
+            if writer_id in (None, fault.writer_id):
+                report.add(fault)
         if exported.problem and not report.faults:
             raise AuditError(exported.problem)
     if not (report.rows or report.purged or report.faults):
@@ -157,9 +158,8 @@ def key(settings: Settings) -> None:
 
 def _within(scope: Scope, coverage: Coverage) -> Scope:
     """That of an export; AuditError where more is asked for than it has."""
-    for asked, has in ((scope.since, coverage.since), (scope.until, coverage.until)):
-        if asked is not None and has is not None and asked != has and not coverage.holds(asked):
-            raise AuditError(f"the export covers only the time {Scope(coverage.since, coverage.until).told}")
+    if not coverage.spans(scope.since, scope.until):
+        raise AuditError(f"the export covers only the time {Scope(coverage.since, coverage.until).told}")
     since = coverage.since if scope.since is None else scope.since
     return replace(scope, since=since, until=coverage.until if scope.until is None else scope.until)
 

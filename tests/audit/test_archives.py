@@ -14,6 +14,7 @@ from tampering import Tampered
 
 from icapd.audit import partitions
 from icapd.audit.evidence.faults import Kind
+from icapd.audit.evidence.verify import Scope
 from icapd.audit.retention import archive, batches
 from icapd.audit.retention import purge as purging
 from icapd.audit.retention.classes import Cutoffs
@@ -60,6 +61,20 @@ def test_files_and_database_are_the_whole_trail(kept: Kept, place: Path) -> None
     one = kept.trail.verify(archives=files(place)[:1])
     assert (one.faults, one.rows + one.purged) == ([], 124)
     assert one.purged > 0
+
+
+def test_a_time_that_only_archives_hold_is_judged_with_them(in_sqlite: Kept, place: Path) -> None:
+    in_sqlite.purge(allowed=NOON + 30_000, archive=place)
+    in_sqlite.purge(allowed=AFTER_RECORDS, found=AFTER_RECORDS, archive=place)
+    assert in_sqlite.count() == 0
+    scope = Scope(NOON + 12_000, NOON + 18_000)
+    report = in_sqlite.trail.verify(archives=files(place), scope=scope)
+    assert (report.faults, report.rows >= 9, report.purged) == ([], True, 0)
+    # With one of them there is no false alarm where the other is missing.
+    for file in files(place):
+        for since in range(NOON, NOON + 100_000, 7000):
+            report = in_sqlite.trail.verify(archives=[file], scope=Scope(since, since + 9000))
+            assert report.faults == [], (file, since)
 
 
 def test_a_writer_that_went_whole_is_whole_in_its_archives(kept: Kept, place: Path) -> None:

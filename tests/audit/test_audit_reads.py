@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.trail import Trail
 
-from icapd.audit import AuditWriter
+from icapd.audit import AuditWriter, deeds
 from icapd.audit.outbox.directory import as_owner
 from icapd.audit.reads import on_record, reader
 from icapd.audit.search import Filters, search
@@ -114,6 +115,17 @@ def test_reading_changes_nothing_but_the_outbox(trail: Trail) -> None:
     assert trail.rows("SELECT count(*) FROM audit_admin") == [(0,)]
 
 
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    """As a process has them; the tests' own handlers are back afterwards."""
+    before = {one: signal.signal(one, signal.SIG_DFL) for one in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for one, handler in before.items():
+        signal.signal(one, handler)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.usefixtures("usual_signals")
 def test_no_signal_breaks_into_the_record_of_a_read(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
     note = AuditWriter.note
 
@@ -123,18 +135,26 @@ def test_no_signal_breaks_into_the_record_of_a_read(trail: Trail, monkeypatch: p
         signal.raise_signal(signal.SIGHUP)
 
     monkeypatch.setattr(AuditWriter, "note", interrupted)
-    before = {one: signal.signal(one, signal.SIG_DFL) for one in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        # At its beginning already, so nothing is read.
-        with pytest.raises(SystemExit), raised(), on_record(trail.outbox, "durable", "search", {}):
-            pytest.fail("was not ended")
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
+    # At its beginning already, so nothing is read.
+    with pytest.raises(SystemExit), raised(), on_record(trail.outbox, "durable", "search", {}):
+        pytest.fail("was not ended")
     monkeypatch.undo()
     trail.ship()
     rows = trail.rows("SELECT action FROM audit_admin ORDER BY writer_seq")
     assert rows == [("start",), ("audit-read-begin",), ("audit-read",), ("stop",)]
     assert trail.rows("SELECT role FROM audit_writer") == [("command",)]
     assert trail.verify().faults == []
+
+
+@pytest.mark.usefixtures("usual_signals")
+def test_no_signal_hides_a_deed_that_was_done(trail: Trail) -> None:
+    with (
+        pytest.raises(SystemExit),
+        raised(),
+        deeds.on_record(trail.settings, "hold-add", {}, is_long=False) as deed,
+    ):
+        signal.raise_signal(signal.SIGTERM)
+        deed.outcome["hold"] = "one"
+    trail.ship()
+    ((detail,),) = trail.rows("SELECT detail FROM audit_admin WHERE action = 'hold-add'")
+    assert json.loads(detail)["hold"] == "one"

@@ -50,7 +50,12 @@ def test_purge_says_what_it_would_do_and_does_nothing(kept: Kept) -> None:
     assert kept.count() == 20
     (_, one), (_, other) = [deed for deed in deeds(kept) if deed[0] != "audit-read-begin"]
     before = {"allowed": "2026-06-01T00:00:00.000000Z", "found": "2026-06-01T00:00:00.000000Z"}
-    assert one == {**reader(), "command": "purge", "asked": {"dry_run": True, "before": before}, "rows": 20}
+    assert one == {
+        **reader(),
+        "command": "purge",
+        "asked": {"counts": True, "dry_run": True, "before": before},
+        "rows": 20,
+    }
     assert (other["rows"], list(other["asked"]["before"])) == (18, ["allowed"])
 
 
@@ -188,7 +193,11 @@ def test_erase_is_on_record_without_the_name(kept: Kept, tmp_path: Path) -> None
     (_, (counted, read)), (action, detail) = deeds(kept)[:2], deeds(kept)[-1]
     subject = Fingerprinter(key).fingerprint(b"alice")
     assert (action, detail["rows"], detail["subject_user"]) == ("erase", 20, subject)
-    expected = {"command": "erase", "asked": {"dry_run": True, "subject_user": subject}, "rows": 20}
+    expected = {
+        "command": "erase",
+        "asked": {"counts": True, "dry_run": True, "subject_user": subject},
+        "rows": 20,
+    }
     assert (counted, read) == ("audit-read", {**reader(), **expected})
     assert "alice" not in json.dumps(deeds(kept))
     assert icapd(kept, "verify").exit_code == 0

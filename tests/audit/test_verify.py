@@ -181,8 +181,9 @@ def test_the_erased_still_verify(ended: Tampered) -> None:
         pytest.param(AT + 1, AT + 7, [ROW, ROW + 1], id="just behind it"),
         pytest.param(AT + 2, AT + 8, [ROW + 1], id="behind it"),
         pytest.param(AT + 3, AT + 8, [], id="far behind it"),
-        pytest.param(None, AT, [ROW], id="until it"),
-        pytest.param(None, AT - 1, [], id="until before it"),
+        # So do those up to the next checkpoint, without which the part could be written anew.
+        pytest.param(None, AT, [ROW, ROW + 1], id="until it"),
+        pytest.param(None, AT - 9, [ROW, ROW + 1], id="until before it"),
         pytest.param(AT - 5, None, [ROW, ROW + 1], id="since before it"),
         pytest.param(NOON - 10, NOON - 5, [], id="before all"),
     ],

@@ -1,6 +1,7 @@
 """`icapd audit verify --export`: whole trails and those of a time, and files that were changed."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,23 @@ from typing import Any
 import pytest
 from audit_records import FINDING, NOON, make_record
 from support.trail import Trail
-from tampering import AT, LAST, ROW, SHADOW_ROW, Tampered, double, shadow_record, swap
+from tampering import (
+    AT,
+    LAST,
+    ROW,
+    SHADOW_ROW,
+    Tampered,
+    double,
+    rewrite_from_the_middle,
+    shadow_record,
+    swap,
+)
 from verifying import exported, run
 
 from icapd.audit import export as exports
 from icapd.audit import instants, tables
 from icapd.audit.canonical import SUBJECT
+from icapd.audit.database import Database
 from icapd.audit.evidence.faults import Kind
 from icapd.audit.evidence.verify import Scope
 from icapd.audit.search import Filters
@@ -40,8 +52,9 @@ def test_an_export_of_a_time_verifies_for_that_time(in_sqlite: Tampered, tmp_pat
     exported(in_sqlite.trail, file, "jsonl", "--since", since, "--until", until)
     code, output = run(in_sqlite.trail, "verify", "--export", str(file), "--format", "json")
     report = json.loads(output)
-    # With the two before and the one behind.
-    assert (code, report["rows"], report["since"], report["until"]) == (0, 103, since, until)
+    # With the two before, and those behind up to what is signed.
+    rows = in_sqlite.report(scope=Scope(AT, AT + 100)).rows
+    assert (code, report["rows"], report["since"], report["until"]) == (0, rows, since, until)
     narrow = ("--since", since, "--until", instants.iso(AT + 10))
     code, output = run(in_sqlite.trail, "verify", "--export", str(file), *narrow)
     assert (code, f"verified from {since} to {instants.iso(AT + 10)}" in output) == (0, True)
@@ -119,16 +132,34 @@ def test_rows_that_are_cut_off_an_export_of_a_time_are_told(
     numbered = [line for line in lines if line["table"].removesuffix("_outside") in NUMBERED]
     for writer_id in {line["writer_id"] for line in numbered}:
         own = sorted({line["writer_seq"] for line in numbered if line["writer_id"] == writer_id})
-        # What is there of the time: all but the two before and the one behind.
-        for gone in (own[:-2], own[:3], own[-1:], own[1:2]):
+        for gone in (own[:3], own[1:2], own[5:], own[-1:]):
             left = [
-                line
+                dict(line)
                 for line in lines
                 if not (line.get("writer_id") == writer_id and line.get("writer_seq") in gone)
                 or line["table"] == "audit_checkpoint"
             ]
+            # Nobody signs how far it was shipped.
+            for line in left:
+                if line["table"] == "audit_shipment" and line["writer_id"] == writer_id:
+                    line["shipped_seq"] = max(set(own) - set(gone))
             code, told = verified(flowing, file, left)
             assert (code, "not there" in told) == (Kind.MISSING, True), (own, gone)
+
+
+def test_an_export_of_a_time_that_was_written_anew_is_told(in_sqlite: Tampered, tmp_path: Path) -> None:
+    rewrite_from_the_middle(in_sqlite)
+    file = tmp_path / "export"
+    exported(in_sqlite.trail, file, "jsonl", "--until", instants.iso(AT + 9))
+    code, output = run(in_sqlite.trail, "verify", "--export", str(file), "--format", "json")
+    # Where its checkpoint comes.
+    assert (code, json.loads(output)["faults"][0]["writer_seq"]) == (Kind.ALTERED, LAST)
+    # Without that it is not signed.
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    left = [line for line in lines if line["table"] != "audit_checkpoint"]
+    verified(in_sqlite.trail, file, left)
+    report = json.loads(run(in_sqlite.trail, "verify", "--export", str(file), "--format", "json")[1])
+    assert report["unsigned"] == LAST
 
 
 def test_an_export_that_is_cut_off_is_not_judged(
@@ -137,9 +168,11 @@ def test_an_export_that_is_cut_off_is_not_judged(
     file, _ = of_a_time
     whole = file.read_bytes()
     lines = whole.splitlines(keepends=True)
-    # With no end; and without some of its rows, which nothing else speaks for.
-    others = [line for line in lines if b'"table": "audit_checkpoint"' not in line]
-    for data in (b"".join(lines[:-1]), b"".join(others)):
+    # With no end; and without all rows of a writer, which nothing else speaks for.
+    writer_id = json.loads(lines[1])["writer_id"]
+    of_other = [line for line in lines if f'"writer_id": {writer_id},'.encode() not in line]
+    assert len(of_other) < len(lines)
+    for data in (b"".join(lines[:-1]), b"".join(of_other)):
         file.write_bytes(data)
         code, output = run(flowing, "verify", "--export", str(file))
         assert (code, "its last line does not say so" in output) == (7, True)
@@ -200,7 +233,7 @@ def test_an_export_of_less_than_a_whole_trail_is_not_judged(
     file = tmp_path / "export"
     exported(in_sqlite.trail, file, format_, "--host", "api.example.com")
     code, output = run(in_sqlite.trail, "verify", "--export", str(file))
-    assert (code, "does not say that it is the whole trail of a time" in output) == (7, True)
+    assert (code, "nothing at its beginning says that it is the whole trail of a time" in output) == (7, True)
 
 
 @pytest.mark.parametrize(
@@ -245,3 +278,27 @@ def test_a_line_of_an_export_doubled_or_taken_out_is_told(in_sqlite: Tampered, t
     file.write_text("\n".join(line for line in lines if line != shadow) + "\n")
     code, output = run(in_sqlite.trail, "verify", "--export", str(file))
     assert (code, f"row {SHADOW_ROW}: not there" in output) == (Kind.MISSING, True)
+
+
+def test_an_export_has_to_be_a_file(in_sqlite: Tampered, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code, output = run(in_sqlite.trail, "verify", "--export", str(tmp_path / "pipe"))
+    assert (code, "is no regular file; write it to one" in output) == (7, True)
+
+
+def test_a_dead_letter_of_another_time_tells_of_nobody(tmp_path: Path) -> None:
+    trail = Trail.make(tmp_path)
+    with trail.writer() as writer:
+        for time in (9, 0, 9):
+            writer.write(make_record(occurred_at=NOON + time))
+    refuse = "CREATE TRIGGER refuse BEFORE INSERT ON audit_event WHEN NEW.writer_seq = 2"
+    with Database.parse(trail.url).write() as connection:
+        connection.exec_driver_sql(f"{refuse} BEGIN SELECT RAISE(ABORT, 'no'); END")
+    trail.ship()
+    file = tmp_path / "export"
+    exported(trail, file, "jsonl", "--until", instants.iso(NOON + 1))
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    (letter,) = (line for line in lines if line["table"] == "audit_dead_letter_outside")
+    assert letter["salt"] is None
+    assert {json.loads(letter["body"])[name] for name in SUBJECT} == {None}
+    assert run(trail, "verify", "--export", str(file))[0] == 0

@@ -7,7 +7,7 @@ from heapq import merge
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from icapd.audit import instants
 from icapd.audit.evidence import anchors, purges
@@ -66,6 +66,17 @@ class Claims:
             for row in list(reader.stream(purges.statement(reader, writer_id, whole))):
                 return purges.parse_row(writer_id, row, self._verifiers).is_end
         return False
+
+    def first_behind(self, reader: Reader, writer_id: object, seq: int) -> int | None:
+        """The lowest number from that one on that a checkpoint or an anchor speaks for."""
+        column = audit_checkpoint.c
+        lowest = select(func.min(column.writer_seq)).where(
+            column.writer_id == writer_id, column.writer_seq >= seq
+        )
+        ((stored,),) = reader.stream(lowest)
+        anchor = "SELECT min(seq) FROM anchor WHERE writer_id = ? AND seq >= ?"
+        (anchored,) = self._anchors.execute(anchor, (writer_id, seq)).fetchone()
+        return min((one for one in (stored, anchored) if type(one) is int), default=None)
 
     def of(
         self, reader: Reader, writer_id: object, first: int, last: int | None, *, is_gone: bool = False

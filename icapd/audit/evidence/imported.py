@@ -102,8 +102,8 @@ def _coverage_of(export: Path) -> Coverage:
     except (ValueError, RecursionError) as error:
         why = str(error) if type(error) is ValueError else "is no export"
         raise AuditError(
-            f"{export}: {why}, so nobody can tell what is missing in it; export with no filter but --since"
-            " and --until, as jsonl or parquet, by this icapd or an older one"
+            f"{export}: {why}, so nobody can tell what is missing in it; give an export as jsonl or parquet"
+            " with no filter but --since and --until"
         ) from None
 
 
@@ -202,6 +202,8 @@ def _opened(export: Path) -> Iterator[IO[bytes]]:
 
 
 def _is_parquet(export: Path) -> bool:
+    if export.exists() and not export.is_file():
+        raise AuditError(f"{export}: is no regular file; write it to one, for it is read several times")
     with _opened(export) as file:
         return file.read(len(_PARQUET)) == _PARQUET
 

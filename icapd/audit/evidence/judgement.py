@@ -11,8 +11,6 @@ from icapd.audit.evidence.rows import Link
 _STEP = 1000
 _CHAIN_SIZE = 32
 
-_NO_SHIPMENT = "the row that says how far it is shipped"
-
 
 class Judgement:
     """Follows one writer's rows from number `first` on; the one before has to be there, but is not judged."""
@@ -70,7 +68,7 @@ class Judgement:
                 # The row before the part that is looked at; or the first of that, if the other was purged.
                 is_begun, last = True, seq - 1
                 if seq >= self._first and chain is not None:
-                    previous = self._pass_over_edge(seq, table)
+                    previous = self._pass_over(self._first - 2, seq, "" if is_archived else table)
             if chain is None and self._may_lack_chains:
                 self._report.unchained += 1
                 last, previous = max(last, seq), None
@@ -102,13 +100,14 @@ class Judgement:
         self._report.erased += erased
 
     def conclude_part(self, end: int) -> None:
-        """What can be said where the part ends: the row of that number, behind it, was looked at as well."""
-        if self._last >= end or self._purged_to >= end or self._may_lack_chains or self._is_gone:
-            return
-        if self._shipped is None:
-            self._tell(Kind.MISSING, self._last, "audit_shipment", _NO_SHIPMENT)
-        elif self._shipped >= end:
-            self._tell(Kind.MISSING, end, "", f"row {end}: not there")
+        """What can be said where the part ends: at a number that something signed speaks for."""
+        self._tell_put_in(self._last, self._place)
+        newest = self._pass_tail()
+        if newest is not None and newest.seq > self._last:
+            self._report.purged += end - self._last
+            self._tell_missing(self._last, end + 1)
+        # A stretch that was purged may go on behind it.
+        self._report.purged -= max(0, self._last - end)
 
     def conclude(self) -> bool:
         """What can be said at the writer's end; returns whether its writer has ended."""
@@ -124,7 +123,7 @@ class Judgement:
             self._tell(Kind.TRUNCATED, last + 1, "audit_shipment", problem)
         if not self._may_lack_chains:
             if shipped is None and not self._is_gone:
-                self._tell(Kind.MISSING, last, "audit_shipment", _NO_SHIPMENT)
+                self._tell(Kind.MISSING, last, "audit_shipment", "the row that says how far it is shipped")
             elif shipped is not None and shipped < last:
                 self._tell(Kind.ALTERED, shipped + 1, "audit_shipment", "a row that was never shipped")
             self._report.unsigned += max(0, last - self._signed)
@@ -153,13 +152,6 @@ class Judgement:
                     self._tell(Kind.ALTERED, seq, table, f"{claim.place} has another chain for it")
                 self._signed, self._signed_end = seq, self._is_end
             self._next()
-
-    def _pass_over_edge(self, seq: int, table: str) -> bytes | None:
-        """Over the row before the part, which is not counted with that."""
-        purged = self._report.purged
-        chain = self._pass_over(self._first - 2, seq, table)
-        self._report.purged = purged
-        return chain
 
     def _pass_over(self, last: int, seq: int, table: str) -> bytes | None:
         """Over the numbers between two rows; returns the chain of the one before `seq`, if that is signed.

@@ -199,14 +199,16 @@ class _Verification:
     ) -> None:
         first, lowest, last = 1, LOWEST, None
         if not self._scope.is_whole:
-            bounds = self._reader.bounds(writer_id, self._scope.since, self._scope.until)
+            bounds = self._bounds(writer_id)
             if bounds is None:
                 return
             if self._scope.since is not None:
                 first = max(1, bounds[0] - 1)
                 # Where its chain begins.
                 lowest = first - 1
-            last = bounds[1] + 1 if self._scope.until is not None else None
+            if self._scope.until is not None:
+                # What nothing signed speaks for could be written anew, or cut off. None: to the writer's end.
+                last = self._claims.first_behind(self._reader, writer_id, bounds[1] + 1)
         lowest_claim = first if first > 1 else LOWEST
         claims = self._claims.of(self._reader, writer_id, lowest_claim, last, is_gone=is_gone)
         shipped = self._shipped.get(writer_id)
@@ -218,6 +220,13 @@ class _Verification:
         has_ended, signed_at = judgement.conclude(), judgement.signed_at
         if not has_ended and newest is not None and signed_at is not None and newest - signed_at > _SILENCE:
             self._report.silent += 1
+
+    def _bounds(self, writer_id: int) -> tuple[int, int] | None:
+        """The lowest and the highest number of the writer's rows of the time, archived ones too."""
+        readers = (self._reader, self._archived) if self._archived is not None else (self._reader,)
+        each = [reader.bounds(writer_id, self._scope.since, self._scope.until) for reader in readers]
+        found = [bounds for bounds in each if bounds is not None]
+        return (min(found)[0], max(bounds[1] for bounds in found)) if found else None
 
     def _links(self, writer_id: object, first: int, last: int | None) -> Iterator[Link]:
         """The rows that are there and those that are archived; of one that is in both, the former."""

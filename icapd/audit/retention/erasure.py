@@ -5,7 +5,7 @@ holds. Records that are held stay as they are.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -132,7 +132,7 @@ def _erase_letters(connection: Connection, keys: Keys, subject: Filters) -> int:
     for key, record, held in _letters(connection, subject, is_held):
         if held:
             continue
-        body = msgspec.json.encode(replace(record, **_NOBODY)).decode()
+        body = msgspec.json.encode(canonical.without_subject(record)).decode()
         of_row = (column == value for column, value in zip(audit_dead_letter.primary_key, key, strict=True))
         connection.execute(update(audit_dead_letter).where(*of_row).values(body=body, salt=None))
         count += 1
