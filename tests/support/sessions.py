@@ -53,7 +53,7 @@ class Workbench:
         patience: float = LIMITS.patience,
     ) -> None:
         """`memory`: bytes of all bodies that are held back together. `patience`: below 0, there is none."""
-        self.audit = RecordingAudit.open(directory, max_size=2**30, mode="relaxed")
+        self.audit = RecordingAudit.open(directory, max_size=2**30, mode="relaxed", role="worker")
         self.memory = BodyMemory(memory)
         self.catalogue: Catalogue = catalogue_of(policy, mode, patience=patience)
         self.context = SessionContext(
