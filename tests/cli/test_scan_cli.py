@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -162,7 +163,8 @@ def test_batch_answers_each_line_in_order(directory: Path) -> None:
         ("{", None, "Input data was truncated"),
         ("[]", None, "Expected `object`"),
         ('{"id":' + "[" * 50_000, None, ""),
-        ('{"id": "\udcff"}', None, "can't decode byte 0xff"),
+        # The words are msgspec's, which has others from 0.23 on.
+        ('{"id": "\udcff"}', None, "can't decode byte 0xff|Invalid UTF-8"),
         ('{"id": "x", "direction": "up"}', "x", "Invalid enum value 'up'"),
         ('{"id": "x", "bdy": ""}', "x", "unknown field `bdy`"),
         ('{"id": "x", "body": "", "body_base64": ""}', "x", "not both"),
@@ -183,7 +185,7 @@ def test_batch_line_that_can_not_be_used_gets_an_answer_too(
     assert result.exit_code == 2
     first, second = lines(result)
     assert first["id"] == answer_id
-    assert error in str(first["error"])
+    assert re.search(error, str(first["error"]))
     assert second["id"] == "next"
 
 
