@@ -36,11 +36,15 @@ class Coverage:
         )
         return begins and ends
 
+    @property
+    def written(self) -> dict[str, str | None]:
+        """In ISO 8601."""
+        times = {"since": self.since, "until": self.until}
+        return {name: None if time is None else instants.iso(time) for name, time in times.items()}
+
     def as_row(self) -> dict[str, object]:
         """For `of`, and for people."""
-        times = {"since": self.since, "until": self.until}
-        written = {name: None if time is None else instants.iso(time) for name, time in times.items()}
-        return {"table": NAME, **written, "version": __version__, "schema": schema.HEAD}
+        return {"table": NAME, **self.written, "version": __version__, "schema": schema.HEAD}
 
     @classmethod
     def of(cls, row: Any) -> Self:

@@ -54,7 +54,8 @@ def _host(context: click.Context, parameter: click.Parameter, text: str | None) 
     if checked is None:
         return None
     if _NO_HOST.search(checked):
-        raise click.BadParameter(f"{text!a} is no host's name alone; leave out scheme, path and port")
+        # A URL may hold a password.
+        raise click.BadParameter("is no host's name alone; leave out scheme, path and port")
     if "*" in checked or "?" in checked:
         # A client may have sent just that.
         click.echo(f"--host {checked} is no pattern: texts are compared exactly", err=True)
@@ -66,8 +67,9 @@ def _fingerprints(
 ) -> tuple[str, ...] | None:
     for text in texts:
         if not _FINGERPRINT.fullmatch(text):
+            # It may be the secret itself.
             raise click.BadParameter(
-                f"{text!a} is no fingerprint; `icapd audit fingerprint` prints that of a secret, whole"
+                "is no fingerprint; `icapd audit fingerprint` prints that of a secret, whole"
             )
     return tuple(map(str.lower, texts)) or None
 

@@ -12,7 +12,6 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from icapd.audit import instants
 from icapd.audit.coverage import Coverage
 from icapd.audit.evidence.faults import PURGED, Kind, Report
 from icapd.audit.evidence.imported import Export
@@ -176,9 +175,7 @@ def _own(settings: Settings) -> dict[bytes, Verifier]:
 
 
 def _as_json(report: Report, scope: Scope) -> dict[str, object]:
-    times = {"since": scope.since, "until": scope.until}
-    values: dict[str, object] = asdict(report)
-    values |= {name: None if time is None else instants.iso(time) for name, time in times.items()}
+    values: dict[str, object] = {**asdict(report), **scope.time.written}
     values["counts"] = {kind.name.lower(): count for kind, count in report.counts.items()}
     values["faults"] = [{**asdict(fault), "kind": fault.kind.name.lower()} for fault in report.faults]
     return values

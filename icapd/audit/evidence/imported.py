@@ -155,13 +155,20 @@ def _stored(value: object, type_: object) -> object:
 
 
 def _instant(value: object) -> object:
-    try:
-        if isinstance(value, datetime):
-            return instants.sqlite_text(instants.from_datetime(value))
-        moment = instants.from_datetime(datetime.fromisoformat(value))  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    moment = _microseconds(value)
+    if moment is None:
         return str(value)
-    return instants.sqlite_text(moment) if instants.iso(moment) == value else value
+    is_plain = isinstance(value, datetime) or instants.iso(moment) == value
+    return instants.sqlite_text(moment) if is_plain else value
+
+
+def _microseconds(value: object) -> int | None:
+    """Of a datetime, or of ISO 8601; None of what is none."""
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)  # type: ignore[arg-type]
+        return instants.from_datetime(moment)
+    except (TypeError, ValueError):
+        return None
 
 
 def _said_by(export: Path) -> bytes:
@@ -176,15 +183,9 @@ def _said_by(export: Path) -> bytes:
 def _is_misplaced(row: Row, coverage: Coverage) -> bool:
     if metadata.tables[_table_of(row)] not in NUMBERED:
         return False
-    moment = row.get("occurred_at")
-    try:
-        instant = instants.from_datetime(
-            moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)  # type: ignore[arg-type]
-        )
-    except (TypeError, ValueError):
-        # What is no time, its chain tells.
-        return False
-    return coverage.holds(instant) == str(row["table"]).endswith(OUTSIDE)
+    instant = _microseconds(row.get("occurred_at"))
+    # What is no time, its chain tells.
+    return instant is not None and coverage.holds(instant) == str(row["table"]).endswith(OUTSIDE)
 
 
 def _rows(export: Path) -> Iterator[Row]:

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, Connection, func, select, union
 
-from icapd.audit import instants, schema
+from icapd.audit import schema
+from icapd.audit.coverage import Coverage
 from icapd.audit.database import Database
 from icapd.audit.evidence.archives import check as check_archives
 from icapd.audit.evidence.claims import Claims
@@ -57,9 +58,14 @@ class Scope:
         return self.since is None and self.until is None
 
     @property
+    def time(self) -> Coverage:
+        """The time alone."""
+        return Coverage(self.since, self.until)
+
+    @property
     def told(self) -> str:
         """For people."""
-        since, until = (None if time is None else instants.iso(time) for time in (self.since, self.until))
+        since, until = self.time.written.values()
         writer = f"of writer {self.writer_id}, " if self.writer_id is not None else ""
         return f"{writer}from {since or 'the beginning'} to {until or 'the end'}"
 

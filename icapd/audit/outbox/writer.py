@@ -10,6 +10,7 @@ opens, renewed whenever it has a new finding, which its final record replaces. W
 becomes records when its outbox is adopted: cut, with reason `server-stopped`.
 
 **Messages without a row**, where the policy wants none, are counted; the counts are rows (`omitted`).
+
 **Numbers** have no gap, and each row's chain holds all rows before it (`canonical`).
 """
 
